@@ -1,0 +1,53 @@
+"""Passages into a Qdrant collection searchable with the Reader-Distilled Retriever, for LangChain.
+
+The names below are the public interface; each is loaded when it is first asked for, so that
+importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rdr_qdrant.embeddings import RDREmbeddings
+    from rdr_qdrant.errors import RDRQdrantError
+    from rdr_qdrant.evaluation import answer_recall
+    from rdr_qdrant.loader import LoadReport, QdrantLoader
+    from rdr_qdrant.passages import Passage
+    from rdr_qdrant.retriever import RDRRetriever
+    from rdr_qdrant.store import connect
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "LoadReport": "loader",
+    "Passage": "passages",
+    "QdrantLoader": "loader",
+    "RDREmbeddings": "embeddings",
+    "RDRQdrantError": "errors",
+    "RDRRetriever": "retriever",
+    "answer_recall": "evaluation",
+    "connect": "store",
+}
+
+__all__ = [
+    "LoadReport",
+    "Passage",
+    "QdrantLoader",
+    "RDREmbeddings",
+    "RDRQdrantError",
+    "RDRRetriever",
+    "answer_recall",
+    "connect",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

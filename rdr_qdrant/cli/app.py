@@ -1,0 +1,89 @@
+"""The commands put together, and every way a command can end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from rdr_qdrant import __version__
+from rdr_qdrant.cli import demo, evaluate, info, ingest, models, search
+from rdr_qdrant.cli.messages import say, unwrapped
+from rdr_qdrant.cli.options import wants_traceback
+from rdr_qdrant.errors import RDRQdrantError, UsageError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="rdr-qdrant",
+    help="Passages into a Qdrant collection searchable with the Reader-Distilled Retriever.",
+    epilog="Start here: rdr-qdrant demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for _name, _command, _example in (
+    ("ingest", ingest.ingest, ingest.EXAMPLE),
+    ("search", search.search, search.EXAMPLE),
+    ("eval", evaluate.evaluate_command, evaluate.EXAMPLE),
+    ("info", info.info, info.EXAMPLE),
+    ("models", models.list_models, models.EXAMPLE),
+    ("demo", demo.demo, demo.EXAMPLE),
+):
+    _help = unwrapped(_command.__doc__ or "")
+    app.command(name=_name, help=_help, epilog=f"Example: {_example}")(_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"rdr-qdrant {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run a command and exit with its status (0, 1, 2, 3 or 130)."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        show = getattr(error, "show", None)
+        show() if show else say(f"Error: {error.format_message()}")
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        say("Interrupted. What was done is kept; the same command goes on from there.")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except RDRQdrantError as error:
+        if wants_traceback():
+            raise
+        say(f"Error: {error}")
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+    except Exception as error:
+        if wants_traceback():
+            raise
+        text = " ".join(str(error).split())
+        say(f"Error: unexpected {type(error).__name__}: {text}. --debug shows where it happened.")
+        return EXIT_FAILED
+    return status if isinstance(status, int) else 0

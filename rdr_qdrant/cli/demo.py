@@ -1,0 +1,77 @@
+"""`rdr-qdrant demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from rdr_qdrant.cli import options
+from rdr_qdrant.cli.evaluate import print_recall
+from rdr_qdrant.cli.messages import say
+from rdr_qdrant.cli.progress import duration, showing_progress
+from rdr_qdrant.cli.results import print_hits
+from rdr_qdrant.models import DEMO_MODEL
+from rdr_qdrant.store.connect import DEFAULT_PATH
+
+EXAMPLE = "rdr-qdrant demo"
+COLLECTION = "rdr-demo"
+QUESTIONS = (
+    "Which river passes through ten countries on its way to the Black Sea?",
+    "What did Henry V's archers win in 1415?",
+    "Who worked out a writing system for the Cherokee language?",
+)
+
+
+def demo(
+    path: options.PathOption = None,
+    debug: options.DebugOption = False,
+) -> None:
+    """Load 240 passages, ask three questions, and measure answer recall.
+
+    Needs no server, no model hub and no GPU; takes less than a minute.
+    """
+    from rdr_qdrant.embeddings import RDREmbeddings
+    from rdr_qdrant.evaluation import evaluate
+    from rdr_qdrant.loader import QdrantLoader, fraction_read
+    from rdr_qdrant.readers import RejectLog, open_source, read_questions
+    from rdr_qdrant.retriever import PassageSearcher
+    from rdr_qdrant.store import connect
+
+    data = example_data()
+    folder = path or Path(DEFAULT_PATH)
+    log = RejectLog()
+    source = open_source(data / "passages.tsv")
+    embeddings = RDREmbeddings(model=DEMO_MODEL)
+    client = connect(path=folder)
+    say(f"Loading 240 passages into {COLLECTION!r} in {folder}, with the pair {DEMO_MODEL!r}.")
+    with showing_progress("passages", lambda: fraction_read([source])) as update:
+        report = QdrantLoader(
+            embeddings=embeddings,
+            client=client,
+            collection_name=COLLECTION,
+            batch_size=32,
+            on_reject=log,
+            on_progress=lambda report: update(report.read),
+        ).load_sources([source])
+    say(
+        f"{report.uploaded:,} encoded and uploaded, {report.unchanged:,} already there, "
+        f"in {duration(report.seconds)}.\n"
+    )
+    searcher = PassageSearcher(embeddings, client, COLLECTION)
+    for question, [best, *_] in zip(QUESTIONS, searcher.search(QUESTIONS, k=1), strict=True):
+        typer.echo(f"? {question}")
+        print_hits([best], question)
+    recall = evaluate(searcher, read_questions(data / "questions.tsv", log))
+    typer.echo(f"{recall.questions} questions, {report.points} passages:")
+    print_recall(recall.recall)
+    client.close()
+    where = f" --path {path}" if path else ""
+    say(f'\nNow ask it yourself: rdr-qdrant search "your question" -c {COLLECTION}{where}')
+
+
+def example_data() -> Path:
+    """The folder with the example passages: inside an installed wheel, or in the repository."""
+    package = Path(__file__).parents[1]
+    inside = package / "example_data"
+    return inside if inside.is_dir() else package.parent / "examples" / "data"

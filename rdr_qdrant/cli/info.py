@@ -1,0 +1,45 @@
+"""`rdr-qdrant info`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from rdr_qdrant.cli import options
+from rdr_qdrant.cli.results import print_facts, print_json
+
+EXAMPLE = "rdr-qdrant info -c wiki"
+
+
+def info(
+    collection: options.CollectionOption,
+    as_json: options.JSONOption = False,
+    url: options.URLOption = None,
+    path: options.PathOption = None,
+    debug: options.DebugOption = False,
+) -> None:
+    """Say what a collection holds and which encoders made it."""
+    from rdr_qdrant.collection import Collection
+
+    client = options.open_client(url, path)
+    found = Collection(client, collection).describe()
+    client.close()
+    if as_json:
+        print_json(asdict(found))
+        return
+    identity = found.identity or {}
+    unknown = "not said (other software made it, or a Qdrant before 1.16)"
+    facts = {
+        "collection": found.name,
+        "points": f"{found.points:,}",
+        "vectors": f"{found.dimension} numbers, compared by {found.distance}",
+        "status": f"{found.status}, {found.indexed_vectors:,} vectors indexed",
+        "model": str(identity.get("model", unknown)),
+    }
+    if identity:
+        facts |= {
+            "context encoder": str(identity.get("context_encoder")),
+            "question encoder": str(identity.get("question_encoder")),
+            "most tokens": str(identity.get("max_length")),
+            "passage format": str(identity.get("passage_format")),
+        }
+    print_facts(facts)

@@ -1,0 +1,150 @@
+"""Options that several commands share, and what they open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rdr_qdrant.errors import UsageError
+from rdr_qdrant.models import DEFAULT_MAX_LENGTH, PAIRS
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
+    from rdr_qdrant.embeddings import RDREmbeddings
+
+_debug = False
+
+
+def wants_traceback() -> bool:
+    """Whether `--debug` was given."""
+    return _debug
+
+
+def _set_debug(wanted: bool) -> bool:
+    global _debug
+    _debug = _debug or wanted
+    return wanted
+
+
+CollectionOption = Annotated[
+    str, typer.Option("--collection", "-c", metavar="NAME", help="Name of the collection.")
+]
+JSONOption = Annotated[
+    bool, typer.Option("--json", help="One JSON value on stdout and nothing else.")
+]
+DebugOption = Annotated[
+    bool,
+    typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show tracebacks of errors."),
+]
+UnverifiedOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unverified",
+        help="Use a collection that does not say which encoders made it.",
+    ),
+]
+
+_WHERE = "Where"
+URLOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="A Qdrant server; its key in QDRANT_API_KEY.",
+        rich_help_panel=_WHERE,
+    ),
+]
+PathOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--path",
+        metavar="DIR",
+        help="An embedded Qdrant in this folder. With neither: $QDRANT_URL, else ./qdrant_data.",
+        rich_help_panel=_WHERE,
+    ),
+]
+
+_WHICH = "Which encoders"
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="A named pair (see rdr-qdrant models). Default: the one the collection was made with, "
+        "else rdr-single-trivia.",
+        rich_help_panel=_WHICH,
+    ),
+]
+ContextEncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--context-encoder",
+        metavar="X",
+        help="Hub id or folder; together with --question-encoder, instead of --model.",
+        rich_help_panel=_WHICH,
+    ),
+]
+QuestionEncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--question-encoder", metavar="Y", help="Hub id or folder.", rich_help_panel=_WHICH
+    ),
+]
+MaxLengthOption = Annotated[
+    int,
+    typer.Option(
+        "--max-length",
+        min=8,
+        metavar="TOKENS",
+        help="Most tokens of one input; the same for passages and questions of a collection.",
+        rich_help_panel=_WHICH,
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="NAME", help="auto, cpu, cuda or mps.", rich_help_panel=_WHICH
+    ),
+]
+DEFAULT_TOKENS = DEFAULT_MAX_LENGTH
+
+
+def open_client(url: str | None, path: Path | None) -> QdrantClient:
+    """The Qdrant that `--url` and `--path` mean."""
+    from rdr_qdrant.store import connect
+
+    return connect(url=url, path=path)
+
+
+def open_embeddings(
+    client: QdrantClient,
+    collection: str,
+    *,
+    model: str | None,
+    context_encoder: str | None,
+    question_encoder: str | None,
+    max_length: int,
+    device: str,
+) -> RDREmbeddings:
+    """The encoders that the options mean; with none named, those that made the collection."""
+    from rdr_qdrant.collection import Collection
+    from rdr_qdrant.embeddings import RDREmbeddings
+
+    if model and (context_encoder or question_encoder):
+        raise UsageError(
+            "--model and --context-encoder/--question-encoder name two different pairs: "
+            "leave one of them out."
+        )
+    if not (model or context_encoder or question_encoder):
+        recorded = Collection(client, collection).recorded_model()
+        model = recorded if recorded in PAIRS else None
+    return RDREmbeddings(
+        model=model,
+        context_encoder=context_encoder,
+        question_encoder=question_encoder,
+        max_length=max_length,
+        device=device,
+    )

@@ -1,0 +1,93 @@
+"""`rdr-qdrant search`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from rdr_qdrant.cli import options
+from rdr_qdrant.cli.results import print_hits, print_json
+from rdr_qdrant.errors import UsageError
+
+EXAMPLE = 'rdr-qdrant search "Who wrote Faust?" -c wiki -k 3 --filter title=Faust'
+
+
+def search(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", show_default=False)],
+    collection: options.CollectionOption,
+    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="How many passages.")] = 5,
+    conditions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="KEY=VALUE",
+            help="Only passages with this metadata; may be given several times.",
+        ),
+    ] = None,
+    score_threshold: Annotated[
+        float | None,
+        typer.Option(metavar="SCORE", help="Only passages with at least this inner product."),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare with every point, not through the index.")
+    ] = False,
+    as_json: options.JSONOption = False,
+    url: options.URLOption = None,
+    path: options.PathOption = None,
+    model: options.ModelOption = None,
+    context_encoder: options.ContextEncoderOption = None,
+    question_encoder: options.QuestionEncoderOption = None,
+    max_length: options.MaxLengthOption = options.DEFAULT_TOKENS,
+    device: options.DeviceOption = "auto",
+    allow_unverified: options.UnverifiedOption = False,
+    debug: options.DebugOption = False,
+) -> None:
+    """Show the passages of a collection that fit a question best.
+
+    Scores are raw inner products: higher is better, and there is no upper bound.
+    """
+    wanted = parse_conditions(conditions or [])
+    from rdr_qdrant.retriever import PassageSearcher
+
+    client = options.open_client(url, path)
+    embeddings = options.open_embeddings(
+        client,
+        collection,
+        model=model,
+        context_encoder=context_encoder,
+        question_encoder=question_encoder,
+        max_length=max_length,
+        device=device,
+    )
+    searcher = PassageSearcher(embeddings, client, collection, allow_unverified=allow_unverified)
+    [hits] = searcher.search(
+        [question], k=k, filter=wanted or None, score_threshold=score_threshold, exact=exact
+    )
+    client.close()
+    if as_json:
+        print_json([hit.to_json() for hit in hits])
+    else:
+        print_hits(hits, question)
+
+
+def parse_conditions(conditions: list[str]) -> dict[str, Any]:
+    """`["year=1999"]` as `{"year": ["1999", 1999]}`: as text, and as what it looks like."""
+    parsed: dict[str, Any] = {}
+    for condition in conditions:
+        key, equals, value = condition.partition("=")
+        if not (key and equals):
+            raise UsageError(f"--filter {condition!r} is not of the form KEY=VALUE.")
+        parsed[key] = [value, *_other_readings(value)]
+    return parsed
+
+
+def _other_readings(value: str) -> list[Any]:
+    if value in ("true", "false"):
+        return [value == "true"]
+    for kind in (int, float):
+        try:
+            return [kind(value)]
+        except ValueError:
+            continue
+    return []

@@ -1,0 +1,7 @@
+"""A Qdrant collection of passages: made or checked, written, searched. Knows no tensors."""
+
+from rdr_qdrant.collection.collection import Collection, CollectionDescription, Point
+from rdr_qdrant.collection.filters import metadata_filter
+from rdr_qdrant.collection.payload import Hit
+
+__all__ = ["Collection", "CollectionDescription", "Hit", "Point", "metadata_filter"]

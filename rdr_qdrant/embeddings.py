@@ -1,0 +1,217 @@
+"""RDR's two encoders behind LangChain's `Embeddings` interface."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from rdr_qdrant.encoding import Encoded, Encoder, Side
+from rdr_qdrant.encoding.encoder import FloatArray
+from rdr_qdrant.encoding.tokens import passage_input, question_input
+from rdr_qdrant.errors import ModelError
+from rdr_qdrant.models import (
+    DEFAULT_MAX_LENGTH,
+    DEMO_MODEL,
+    PASSAGE_FORMAT,
+    EncoderPair,
+    PairIdentity,
+    resolve_pair,
+)
+from rdr_qdrant.passages import Passage
+
+logger = logging.getLogger(__name__)
+
+PROBE_PASSAGE = Passage(
+    id="probe",
+    title="Probe",
+    text="The quick brown fox jumps over the lazy dog near the river bank, as 27 witnesses saw.",
+)
+PROBE_QUESTION = "Who saw the quick brown fox jump over the lazy dog?"
+"""Both are fixed for ever: their vectors are kept with every collection."""
+
+
+class RDREmbeddings(BaseModel, Embeddings):
+    """The Reader-Distilled Retriever (Yang and Seo 2020, arXiv 2010.10999) for LangChain.
+
+    Passages go through the context encoder, questions through the question encoder of the same
+    pair. Vectors are the encoders' own: `[CLS]`, float32, not normalised, to be compared by inner
+    product (`Distance.DOT`).
+
+    Setup:
+        `pip install rdr-qdrant`
+
+    Key init args:
+        model: a named pair (`rdr-qdrant models` lists them); by default `rdr-single-trivia`.
+        context_encoder, question_encoder: instead of a name, two hub ids or folders.
+        max_length: most tokens of one input, special tokens included; a longer one is cut.
+        device: `auto` (cuda, else mps, else cpu) or a device of torch.
+
+    Instantiate:
+        >>> from rdr_qdrant import RDREmbeddings
+        >>> embeddings = RDREmbeddings(model="demo")
+
+    Embed:
+        >>> vector = embeddings.embed_query("Who wrote Faust?")
+        >>> vectors = embeddings.embed_documents(["Goethe wrote Faust.", "The Rhine is a river."])
+
+    The encoders are loaded on first use, or by `warm_up()`. One instance may be used by many
+    threads; the async methods run in a thread and do not block the event loop.
+
+    Raises:
+        ModelError: an unknown model, half a pair, or (on first use) an encoder that cannot be
+            loaded or is not what its place needs.
+    """
+
+    model: str | None = None
+    context_encoder: str | None = None
+    question_encoder: str | None = None
+    max_length: int = Field(default=DEFAULT_MAX_LENGTH, ge=8)
+    device: str = "auto"
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _pair: EncoderPair = PrivateAttr()
+    _encoders: dict[Side, Encoder] = PrivateAttr(default_factory=dict)
+    _lock: Any = PrivateAttr(default_factory=threading.Lock)
+
+    @model_validator(mode="after")
+    def _resolve(self) -> RDREmbeddings:
+        self._pair = resolve_pair(
+            self.model,
+            context_encoder=self.context_encoder,
+            question_encoder=self.question_encoder,
+        )
+        if self._pair.name is not None:
+            object.__setattr__(self, "model", self._pair.name)
+        return self
+
+    # LangChain's interface
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Vectors of passages without titles, in their order."""
+        return _as_lists(self._encode(Side.CONTEXT, [passage_input("", text) for text in texts]))
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of one question."""
+        return _as_lists(self._encode(Side.QUESTION, [question_input(text)]))[0]
+
+    # The same with titles and without lists
+
+    def encode_passages(self, passages: Sequence[Passage]) -> FloatArray:
+        """Vectors of passages, float32 [n, dim], in their order."""
+        return _warn_of_cuts(self.encode_passages_counted(passages))
+
+    def encode_questions(self, questions: Sequence[str]) -> FloatArray:
+        """Vectors of questions, float32 [n, dim], in their order."""
+        return self._encode(Side.QUESTION, [question_input(text) for text in questions]).vectors
+
+    def encode_passages_counted(self, passages: Sequence[Passage]) -> Encoded:
+        """`encode_passages` that also tells which passages were cut to `max_length`."""
+        return self._encode(Side.CONTEXT, [passage_input(p.title, p.text) for p in passages])
+
+    # What a collection needs to know
+
+    @property
+    def pair(self) -> EncoderPair:
+        """The pair in use, with its published figures."""
+        return self._pair
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+        return self._encoder(Side.CONTEXT).dimension
+
+    def fingerprint(self) -> str:
+        """What a stored passage vector depends on besides the passage, for its content hash.
+
+        The weights, the most tokens and the passage format; not the path or name of the encoder.
+        """
+        digest = self._encoder(Side.CONTEXT).weights_digest
+        return f"{digest}\n{self.max_length}\n{PASSAGE_FORMAT}"
+
+    def identity(self, *sides: Side) -> PairIdentity:
+        """What a collection remembers of this pair, with probes of these sides (default both)."""
+        sides = sides or tuple(Side)
+        probes = {side: _rounded(self._probe(side)) for side in sides}
+        return PairIdentity(
+            label=self._pair.label,
+            context_encoder=self._pair.context_encoder,
+            question_encoder=self._pair.question_encoder,
+            dimension=len(next(iter(probes.values()))),
+            max_length=self.max_length,
+            passage_format=PASSAGE_FORMAT,
+            probe=probes.get(Side.CONTEXT, ()),
+            question_probe=probes.get(Side.QUESTION, ()),
+        )
+
+    def warm_up(self, *sides: Side) -> None:
+        """Load the encoders of the named sides (default both) and run each once."""
+        for side in sides or tuple(Side):
+            self._probe(side)
+
+    def _probe(self, side: Side) -> FloatArray:
+        if side is Side.CONTEXT:
+            vectors = self.encode_passages([PROBE_PASSAGE])
+        else:
+            vectors = self.encode_questions([PROBE_QUESTION])
+        return vectors.reshape(-1)
+
+    def _encode(self, side: Side, inputs: list[Any]) -> Encoded:
+        return self._encoder(side).encode(inputs)
+
+    def _encoder(self, side: Side) -> Encoder:
+        with self._lock:
+            if side not in self._encoders:
+                self._encoders[side] = Encoder(
+                    side, self._location(side), max_length=self.max_length, device=self.device
+                )
+                self._check_pair()
+            return self._encoders[side]
+
+    def _location(self, side: Side) -> str:
+        if self._pair.name == DEMO_MODEL:
+            from rdr_qdrant.encoding.demo import demo_encoder
+
+            return str(demo_encoder(side))
+        if side is Side.CONTEXT:
+            return self._pair.context_encoder
+        return self._pair.question_encoder
+
+    def _check_pair(self) -> None:
+        if len(self._encoders) < len(Side):
+            return
+        context, question = (self._encoders.pop(side) for side in Side)
+        if context.dimension != question.dimension:
+            raise ModelError(
+                f"The encoders of {self._pair.label} do not belong together: the context encoder "
+                f"makes vectors of {context.dimension} numbers, the question encoder of "
+                f"{question.dimension}. Name both encoders of one pair."
+            )
+        self._encoders.update({Side.CONTEXT: context, Side.QUESTION: question})
+
+
+def _as_lists(encoded: Encoded) -> list[list[float]]:
+    lists: list[list[float]] = _warn_of_cuts(encoded).tolist()
+    return lists
+
+
+def _warn_of_cuts(encoded: Encoded) -> FloatArray:
+    if cut := sum(encoded.truncated):
+        logger.warning(
+            "%d of %d texts were longer than max_length and were cut; "
+            "split them into shorter passages to keep all of them searchable",
+            cut,
+            len(encoded.truncated),
+        )
+    return encoded.vectors
+
+
+def _rounded(vector: FloatArray) -> tuple[float, ...]:
+    """To 5 significant digits: a few kilobytes of JSON, far finer than any two encoders differ."""
+    return tuple(float(np.format_float_scientific(x, precision=4)) for x in vector)

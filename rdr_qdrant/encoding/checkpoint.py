@@ -1,0 +1,196 @@
+"""Loading one encoder: exactly its class, every weight from the checkpoint, no pickled code."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rdr_qdrant.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Side(Enum):
+    """Which of the two encoders: the value is what people call it."""
+
+    CONTEXT = "context encoder"
+    QUESTION = "question encoder"
+
+    @property
+    def class_name(self) -> str:
+        return "DPRContextEncoder" if self is Side.CONTEXT else "DPRQuestionEncoder"
+
+    @property
+    def weight_prefix(self) -> str:
+        return "ctx_encoder." if self is Side.CONTEXT else "question_encoder."
+
+    @property
+    def other(self) -> Side:
+        return Side.QUESTION if self is Side.CONTEXT else Side.CONTEXT
+
+
+HARMLESS_ENTRY = re.compile(r".*\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))")
+"""Entries of checkpoints saved with transformers 4.5 for which today's classes have no place:
+a constant buffer, and BERT's pooler, which DPR never reads."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An encoder as loaded: float32, on the CPU, in evaluation mode.
+
+    Attributes:
+        source: the folder or hub id it was loaded from.
+        model: a `DPRContextEncoder` or `DPRQuestionEncoder`.
+        tokenizer: its `tokenizers.Tokenizer`, with neither truncation nor padding set.
+    """
+
+    source: str
+    model: Any
+    tokenizer: Any
+
+    def weights_digest(self) -> str:
+        """SHA-256 (hex) over names, shapes and float32 values of all weights, in order of name.
+
+        The same for one set of weights in any file format, folder or hub repository.
+        """
+        digest = hashlib.sha256()
+        for name, tensor in sorted(_tensors(self.model).items()):
+            digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+            digest.update(np.ascontiguousarray(tensor.detach().float().cpu().numpy()).data)
+        return digest.hexdigest()
+
+
+def _tensors(model: Any) -> Mapping[str, torch.Tensor]:
+    return dict(model.named_parameters())
+
+
+def load_checkpoint(side: Side, source: str) -> Checkpoint:
+    """Load one encoder from a folder or, through the hub's own cache, from a hub id.
+
+    Raises:
+        ModelError: it cannot be had, is not a DPR checkpoint, is the other encoder of the pair,
+            leaves a weight newly initialised, has entries without a place, or has no tokenizer.
+    """
+    import transformers
+
+    folder = Path(source).expanduser()
+    location = str(folder) if folder.is_dir() else source
+    if not folder.is_dir() and _looks_like_path(source):
+        raise ModelError(f"No such folder: {source} (given as the {side.value}).")
+    with _quiet_transformers():
+        config = _read(side, source, transformers.AutoConfig, location)
+        if config.model_type != "dpr":
+            raise ModelError(
+                f"{source} is a {config.model_type!r} checkpoint, not a DPR one: RDR needs exactly "
+                f"{side.class_name}. Name a DPR {side.value}."
+            )
+        model, info = _read(
+            side,
+            source,
+            getattr(transformers, side.class_name),
+            location,
+            output_loading_info=True,
+            dtype="float32",
+            weights_only=True,
+        )
+        tokenizer = _read(side, source, transformers.AutoTokenizer, location, use_fast=True)
+    _check_entries(side, source, info)
+    return Checkpoint(source, model.eval(), _plain_tokenizer(side, source, tokenizer, config))
+
+
+def _looks_like_path(source: str) -> bool:
+    return source.startswith((".", "/", "~")) or source.count("/") > 1 or "\\" in source
+
+
+def _read(side: Side, source: str, cls: Any, location: str, **options: Any) -> Any:
+    """`cls.from_pretrained`, with its many kinds of failure told in one line."""
+    try:
+        return cls.from_pretrained(location, trust_remote_code=False, **options)
+    except Exception as error:  # transformers, the hub, torch and safetensors raise many kinds
+        if Path(location).is_dir():
+            raise ModelError(
+                f"The {side.value} in {source} cannot be loaded: {_first_line(error)}"
+            ) from error
+        raise ModelError(
+            f"The {side.value} {source} is not in the local cache and cannot be downloaded "
+            f"({_first_line(error)}) Offline: fetch it where there is a network with "
+            f"'hf download {source}', copy the folder here, and name both folders with "
+            "--context-encoder and --question-encoder; or try --model demo, which needs no hub."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text if text.endswith(".") else text + "."
+
+
+def _check_entries(side: Side, source: str, info: Mapping[str, Any]) -> None:
+    """Rules 7 and 8 of "What is exact": no weight newly initialised, nothing unknown let slide."""
+    missing = sorted(info["missing_keys"])
+    unexpected = sorted(k for k in info["unexpected_keys"] if not HARMLESS_ENTRY.fullmatch(k))
+    mismatched = sorted(str(entry) for entry in info["mismatched_keys"])
+    if missing and any(key.startswith(side.other.weight_prefix) for key in unexpected):
+        raise ModelError(
+            f"{source} is a {side.other.value}, given as the {side.value}: "
+            "its vectors would be wrong. Swap the two, or name the right one."
+        )
+    if missing or mismatched:
+        bad = (missing + mismatched)[0]
+        raise ModelError(
+            f"{source} lacks {len(missing) + len(mismatched)} weights of a {side.class_name} "
+            f"(such as {bad}), which would be random. It is damaged or no {side.value}."
+        )
+    if unexpected:
+        raise ModelError(
+            f"{source} has {len(unexpected)} weights that a {side.class_name} has no place for "
+            f"(such as {unexpected[0]}): its vectors would not be the model's."
+        )
+
+
+def _plain_tokenizer(side: Side, source: str, tokenizer: Any, config: Any) -> Any:
+    """The Rust tokenizer inside, checked against the model, without stored truncation and padding.
+
+    Some tokenizer files carry a padding or truncation of their own, and transformers 5 makes a
+    tokenizer with an empty vocabulary where it finds no vocabulary file.
+    """
+    backend = tokenizer.backend_tokenizer
+    size = backend.get_vocab_size(with_added_tokens=True)
+    special = [backend.token_to_id(token) for token in ("[CLS]", "[SEP]", "[PAD]")]
+    if size > config.vocab_size or size <= 5 or None in special:
+        raise ModelError(
+            f"The tokenizer of {source} has {size} entries, its {side.value} has embeddings for "
+            f"{config.vocab_size}: the tokenizer files (vocab.txt or tokenizer.json) are missing "
+            "or belong to another model."
+        )
+    backend.no_truncation()
+    backend.no_padding()
+    return backend
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Its load report and progress bars are replaced by our own checks and one-line errors."""
+    from transformers.utils import logging as hf_logging
+
+    transformers_logging: Any = hf_logging  # it is not typed throughout
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,184 @@
+"""The named pairs of encoders, as data, and what a collection remembers of its pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rdr_qdrant.errors import ModelError
+
+DEFAULT_MODEL = "rdr-single-trivia"
+DEMO_MODEL = "demo"
+
+RECALL_AT = (1, 5, 20, 50, 100)
+"""The depths k at which the model cards publish answer recall."""
+
+DEFAULT_MAX_LENGTH = 256
+"""Tokens of one input, special tokens included (DPR, `encoder.sequence_length`)."""
+
+PASSAGE_FORMAT = "[CLS] title [SEP] text [SEP]"
+"""How a passage is written for the context encoder; without a title `[CLS] text [SEP]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderPair:
+    """A context encoder and the question encoder that was trained with it.
+
+    Attributes:
+        name: what `--model` takes, or `None` for a pair that was given as two ids or folders.
+        context_encoder: hub id or folder of the encoder of passages.
+        question_encoder: hub id or folder of the encoder of questions.
+        about: one line for people.
+        published: answer recall in percent as the model card gives it, by data set
+            (`trivia-dev`, `trivia-test`, `nq-dev`, `nq-test`) and then by k.
+    """
+
+    name: str | None
+    context_encoder: str
+    question_encoder: str
+    about: str = ""
+    published: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The name, or both ids where there is none."""
+        return self.name or f"{self.context_encoder} + {self.question_encoder}"
+
+
+def _row(*values: float | None) -> dict[int, float]:
+    return {k: v for k, v in zip(RECALL_AT, values, strict=True) if v is not None}
+
+
+PAIRS: Mapping[str, EncoderPair] = {
+    pair.name: pair
+    for pair in (
+        EncoderPair(
+            name="rdr-single-trivia",
+            context_encoder="soheeyang/rdr-ctx_encoder-single-trivia-base",
+            question_encoder="soheeyang/rdr-question_encoder-single-trivia-base",
+            about="RDR, distilled from a reader on TriviaQA (the default)",
+            published={
+                "trivia-dev": _row(61.84, 75.93, 82.56, 85.35, 87.00),
+                "trivia-test": _row(62.56, 75.92, 82.52, 85.64, 87.26),
+            },
+        ),
+        EncoderPair(
+            name="rdr-single-nq",
+            context_encoder="soheeyang/rdr-ctx_encoder-single-nq-base",
+            question_encoder="soheeyang/rdr-question_encoder-single-nq-base",
+            about="RDR, distilled from a reader on Natural Questions",
+            published={
+                "nq-dev": _row(54.43, 72.17, 81.33, 84.8, 86.61),
+                "nq-test": _row(54.29, 72.16, 82.8, 86.34, 88.2),
+            },
+        ),
+        EncoderPair(
+            name="dpr-single-trivia",
+            context_encoder="soheeyang/dpr-ctx_encoder-single-trivia-base",
+            question_encoder="soheeyang/dpr-question_encoder-single-trivia-base",
+            about="DPR on TriviaQA, the baseline of rdr-single-trivia",
+            published={
+                "trivia-dev": _row(54.27, 71.11, 79.53, 82.72, 85.07),
+                "trivia-test": _row(54.41, 70.99, 79.31, 82.90, 84.99),
+            },
+        ),
+        EncoderPair(
+            name="dpr-single-nq",
+            context_encoder="facebook/dpr-ctx_encoder-single-nq-base",
+            question_encoder="facebook/dpr-question_encoder-single-nq-base",
+            about="DPR on Natural Questions, the baseline of rdr-single-nq",
+            published={"nq-test": _row(45.87, 68.14, 79.97, None, 85.87)},
+        ),
+        EncoderPair(
+            name="dpr-multiset",
+            context_encoder="facebook/dpr-ctx_encoder-multiset-base",
+            question_encoder="facebook/dpr-question_encoder-multiset-base",
+            about="DPR on NQ, TriviaQA, WebQuestions and CuratedTREC together",
+        ),
+        EncoderPair(
+            name=DEMO_MODEL,
+            context_encoder="demo",
+            question_encoder="demo",
+            about="small English pair made on the spot from all-MiniLM-L6-v2; needs no hub",
+        ),
+    )
+    if pair.name is not None
+}
+
+
+def resolve_pair(
+    model: str | None = None,
+    *,
+    context_encoder: str | None = None,
+    question_encoder: str | None = None,
+) -> EncoderPair:
+    """The pair that is meant by a name, or by two hub ids or folders.
+
+    Raises:
+        ModelError: an unknown name, only one encoder of a pair, or a name together with encoders.
+    """
+    if context_encoder or question_encoder:
+        if not (context_encoder and question_encoder):
+            given, missing = (
+                (f"context encoder {context_encoder}", "question encoder")
+                if context_encoder
+                else (f"question encoder {question_encoder}", "context encoder")
+            )
+            raise ModelError(
+                f"The {given} has no {missing} beside it: "
+                "passages and questions need two different encoders. Name both."
+            )
+        if model is not None:
+            raise ModelError(
+                f"Both the model {model} and a pair of encoders were given "
+                f"({context_encoder}, {question_encoder}): leave one of them out."
+            )
+        return EncoderPair(None, context_encoder, question_encoder)
+    name = model or DEFAULT_MODEL
+    try:
+        return PAIRS[name]
+    except KeyError:
+        raise ModelError(
+            f"Unknown model {name!r}. Known: {', '.join(PAIRS)}; "
+            "any other pair by its context encoder and its question encoder."
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PairIdentity:
+    """What must be the same for stored vectors and an encoder pair to belong together.
+
+    Attributes:
+        label: the pair's name, or both ids (for messages; not compared).
+        context_encoder: where the context encoder came from (for messages; not compared).
+        question_encoder: where the question encoder came from (for messages; not compared).
+        dimension: length of a vector.
+        max_length: most tokens of one input.
+        passage_format: how title and text are put together.
+        probe: the vector of one fixed passage, rounded to 5 significant digits.
+        question_probe: the same of one fixed question, so that a searcher need not load the
+            context encoder to know that its question encoder belongs to the collection.
+    """
+
+    label: str
+    context_encoder: str
+    question_encoder: str
+    dimension: int
+    max_length: int
+    passage_format: str
+    probe: tuple[float, ...]
+    question_probe: tuple[float, ...]
+
+    def to_metadata(self) -> dict[str, Any]:
+        """JSON form, as kept in the collection's metadata."""
+        return {
+            "model": self.label,
+            "context_encoder": self.context_encoder,
+            "question_encoder": self.question_encoder,
+            "dimension": self.dimension,
+            "max_length": self.max_length,
+            "passage_format": self.passage_format,
+            "probe": list(self.probe),
+            "question_probe": list(self.question_probe),
+        }

@@ -1,0 +1,113 @@
+"""Questions with their answers: JSON Lines, or DPR's two-column TSV."""
+
+from __future__ import annotations
+
+import ast
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rdr_qdrant.errors import SourceError
+from rdr_qdrant.readers import jsonlines
+from rdr_qdrant.readers.files import check_readable, open_bytes, open_text, suffix_of
+from rdr_qdrant.readers.rows import Reject, RejectHandler, RowError
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and the answers any of which counts.
+
+    Attributes:
+        text: the question as it was written.
+        answers: acceptable answers, none of them empty; `()` where there is none to look for.
+    """
+
+    text: str
+    answers: tuple[str, ...]
+
+
+def read_questions(path: str | Path, reject: RejectHandler) -> Iterator[Question]:
+    """The questions of a file in their order; each row that cannot be used goes to `reject`.
+
+    `.jsonl` has objects with `question` and `answers`; `.tsv` and `.csv` (DPR's `*.qa.csv` are
+    tab-separated too) have the question and a Python list literal of answers. Each may be `.gz`.
+
+    Raises:
+        SourceError: no such file, an empty one, or an unknown extension.
+    """
+    path = Path(path)
+    check_readable(path)
+    suffix = suffix_of(path)
+    if suffix == ".jsonl":
+        return _from_json_lines(path, reject)
+    if suffix in (".tsv", ".csv"):
+        return _from_table(path, reject)
+    raise SourceError(
+        f"{path} has an extension that is not known for questions ({path.suffix or 'none'}). "
+        "Known: .jsonl, .tsv, .csv (each also .gz)."
+    )
+
+
+def _from_json_lines(path: Path, reject: RejectHandler) -> Iterator[Question]:
+    with open_bytes(path) as stream:
+        for line, row in jsonlines.read_objects(stream, str(path), reject):
+            try:
+                yield _question(row.get("question"), row.get("answers"), path, line, reject)
+            except RowError as error:
+                reject(Reject(str(path), line, str(error), row))
+
+
+def _from_table(path: Path, reject: RejectHandler) -> Iterator[Question]:
+    """Rows as DPR writes them; the literal is parsed as data, never run."""
+    with open_text(path) as stream:
+        reader = csv.reader(stream, delimiter="\t")
+        for row in reader:
+            if not row:
+                continue
+            line = reader.line_num
+            try:
+                if len(row) != 2:
+                    raise RowError(f"has {len(row)} tab-separated fields, not 2")
+                yield _question(row[0], _literal(row[1]), path, line, reject)
+            except RowError as error:
+                reject(Reject(str(path), line, str(error), row))
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        raise RowError("the answers are not a Python list literal") from None
+
+
+def _question(text: Any, answers: Any, path: Path, line: int, reject: RejectHandler) -> Question:
+    """A question with the answers that can be looked for; the others go to `reject`.
+
+    An empty answer would be found in every passage, so it must not count. The question itself
+    stays: leaving it out would raise the recall of the rest.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise RowError("no question")
+    if not isinstance(answers, list | tuple):
+        raise RowError("no list of answers")
+    _check_utf8(text)
+    usable = []
+    for answer in answers:
+        if isinstance(answer, str) and answer.strip():
+            _check_utf8(answer)
+            usable.append(answer)
+        else:
+            kind = "is empty" if isinstance(answer, str) else "is not a string"
+            reject(Reject(str(path), line, f"an answer {kind}", {"question": text}))
+    if not answers:
+        reject(Reject(str(path), line, "no answer, counts as not found", {"question": text}))
+    return Question(text, tuple(usable))
+
+
+def _check_utf8(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise RowError("not valid UTF-8") from None

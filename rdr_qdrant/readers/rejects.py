@@ -1,0 +1,63 @@
+"""Rows that were set aside: counted by reason, and written down where asked."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from rdr_qdrant.errors import SourceError
+from rdr_qdrant.readers.rows import Reject
+
+
+class RejectLog:
+    """A `RejectHandler` that counts, and writes JSON Lines (`source line reason row`) to a file.
+
+    Attributes:
+        counts: rows by reason; what follows a colon in a reason is left out.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+        self._path = path
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> RejectLog:
+        if self._path is not None:
+            try:
+                self._file = self._path.open("w", encoding="utf-8")
+            except OSError as error:
+                raise SourceError(f"Cannot write {self._path}: {error.strerror}.") from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._file:
+            self._file.close()
+
+    def __call__(self, row: Reject) -> None:
+        reason = row.reason.partition(":")[0]
+        self.counts[reason] += 1
+        self._first.setdefault(reason, f"{row.source}, line {row.line}" if row.line else row.source)
+        if self._file:
+            entry = {"source": row.source, "line": row.line, "reason": row.reason, "row": row.row}
+            self._file.write(json.dumps(entry, default=str) + "\n")
+
+    @property
+    def total(self) -> int:
+        """How many rows."""
+        return self.counts.total()
+
+    def summary(self) -> list[str]:
+        """One line a reason, the most frequent first, with where it was first met."""
+        return [
+            f"{count:,} x {reason} (first: {self._first[reason]})"
+            for reason, count in self.counts.most_common()
+        ]

@@ -1,0 +1,135 @@
+"""A source of passages: checked when it is opened, read when it is iterated."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from rdr_qdrant.errors import SourceError
+from rdr_qdrant.passages import Passage
+from rdr_qdrant.readers import jsonlines, parquet, tables
+from rdr_qdrant.readers.files import Position, check_readable, open_bytes, suffix_of
+from rdr_qdrant.readers.rows import Reject, RejectHandler, RowError, passage_from_row
+
+STDIN = "-"
+KNOWN_FORMATS = ".tsv, .csv, .jsonl, .parquet (each also .gz), or - for JSON Lines from stdin"
+
+
+class PassageSource(ABC):
+    """One file or stream of passages; constant memory, however long it is.
+
+    Attributes:
+        name: what the user called it; kept as `source` in the metadata of its passages.
+        size: bytes on disk, 0 for a stream.
+        read: rows seen so far, whether used or set aside.
+    """
+
+    def __init__(self, name: str, size: int = 0) -> None:
+        self.name = name
+        self.size = size
+        self.read = 0
+
+    def passages(self, reject: RejectHandler) -> Iterator[Passage]:
+        """The passages in their order; each row that cannot be used goes to `reject`."""
+
+        def count_and_reject(row: Reject) -> None:
+            self.read += 1
+            reject(row)
+
+        for line, row in self.rows(count_and_reject):
+            self.read += 1
+            try:
+                passage = passage_from_row(row, self.name)
+            except RowError as error:
+                reject(Reject(self.name, line, str(error), row))
+            else:
+                yield passage
+
+    @abstractmethod
+    def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Line number and columns of each row; what cannot be parsed goes to `reject`."""
+
+    def fraction_read(self) -> float | None:
+        """How much of it has been read, from 0 to 1, or `None` where its length is not known."""
+        return None
+
+
+class _File(PassageSource):
+    def __init__(self, path: Path, size: int) -> None:
+        super().__init__(str(path), size)
+        self.path = path
+        self.position = Position()
+
+    def fraction_read(self) -> float | None:
+        return min(1.0, self.position.bytes_read / self.size)
+
+
+class _Table(_File):
+    def __init__(self, path: Path, size: int) -> None:
+        super().__init__(path, size)
+        self.delimiter = tables.DELIMITERS[suffix_of(path)]
+        self.header = tables.read_header(path, self.delimiter)
+
+    def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
+        return tables.read_rows(self.path, self.delimiter, self.header, self.position, reject)
+
+
+class _JSONLines(_File):
+    def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
+        with open_bytes(self.path, self.position) as stream:
+            yield from jsonlines.read_objects(stream, self.name, reject)
+
+
+class _Parquet(_File):
+    def __init__(self, path: Path, size: int) -> None:
+        super().__init__(path, size)
+        self.parquet = parquet.open_parquet(path)
+        self.total = self.parquet.metadata.num_rows
+
+    def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
+        return parquet.read_rows(self.path, self.parquet)
+
+    def fraction_read(self) -> float | None:
+        return self.read / self.total if self.total else 1.0
+
+
+class _Stream(PassageSource):
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(STDIN)
+        self.stream = stream
+
+    def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
+        return jsonlines.read_objects(self.stream, self.name, reject)
+
+
+_FORMATS: dict[str, type[_File]] = {
+    ".tsv": _Table,
+    ".csv": _Table,
+    ".jsonl": _JSONLines,
+    ".parquet": _Parquet,
+}
+
+
+def open_source(source: str | Path) -> PassageSource:
+    """A file of passages by its extension, or `-` for JSON Lines from standard input.
+
+    Everything that can be known without reading it through is checked here.
+
+    Raises:
+        SourceError: no such file, an empty one, an unknown extension, or columns that are missing.
+    """
+    if str(source) == STDIN:
+        return _Stream(sys.stdin.buffer)
+    path = Path(source)
+    size = check_readable(path)
+    try:
+        kind = _FORMATS[suffix_of(path)]
+    except KeyError:
+        raise SourceError(
+            f"{path} has an extension that is not known ({path.suffix or 'none'}). "
+            f"Known: {KNOWN_FORMATS}."
+        ) from None
+    return kind(path, size)

@@ -1,0 +1,74 @@
+"""Delimited text: DPR's TSV and CSV, with a header and csv quoting."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rdr_qdrant.errors import SourceError
+from rdr_qdrant.readers.files import Position, open_text
+from rdr_qdrant.readers.rows import Reject, RejectHandler
+
+MAX_FIELD_CHARACTERS = 16 * 2**20
+"""Longest field (the csv module's own limit of 131,072 is too short for whole documents)."""
+
+DELIMITERS = {".tsv": "\t", ".csv": ","}
+
+
+def _reader(stream: Any, delimiter: str) -> Any:
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARACTERS))
+    return csv.reader(stream, delimiter=delimiter, strict=True)
+
+
+def read_header(path: Path, delimiter: str) -> list[str]:
+    """Names of the columns.
+
+    Raises:
+        SourceError: there is no column `text`, or a name stands twice.
+    """
+    with open_text(path) as stream:
+        try:
+            header: list[str] = next(_reader(stream, delimiter), [])
+        except csv.Error as error:
+            raise SourceError(f"The header of {path} cannot be read: {error}.") from None
+    names = [name.strip() for name in header]
+    if "text" not in names:
+        raise SourceError(
+            f"{path} has no column 'text' in its header (found: {_listed(names)}). "
+            "Its first line must name the columns, as in DPR's files: id, text, title."
+        )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceError(f"{path} names a column twice in its header: {', '.join(twice)}.")
+    return names
+
+
+def read_rows(
+    path: Path, delimiter: str, header: list[str], position: Position, reject: RejectHandler
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and columns of every row after the header; broken rows go to `reject`."""
+    with open_text(path, position) as stream:
+        reader = _reader(stream, delimiter)
+        next(reader)
+        while True:
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                reject(Reject(str(path), reader.line_num, f"broken quoting: {error}", None))
+                continue
+            if not fields:
+                continue
+            if len(fields) != len(header):
+                reason = f"has {len(fields)} fields, the header has {len(header)}"
+                reject(Reject(str(path), reader.line_num, reason, fields))
+                continue
+            yield reader.line_num, dict(zip(header, fields, strict=True))
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(name[:40] for name in names[:8])
+    return shown + (", ..." if len(names) > 8 else "") if names else "nothing"

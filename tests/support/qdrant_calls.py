@@ -1,0 +1,141 @@
+"""What every Qdrant REST call shares: its path, its body, and the words of its errors.
+
+Status codes and texts follow Qdrant's `src/actix` and `StorageError`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from qdrant_client import QdrantClient, models
+
+T = TypeVar("T")
+
+
+class ApiError(Exception):
+    """A refusal, with the status code and the text that Qdrant gives it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: the client that does it, the path's variables, the query string, the body."""
+
+    client: QdrantClient
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+    @property
+    def name(self) -> str:
+        return self.path["collection_name"]
+
+    def read(self, shape: TypeAdapter[T]) -> T:
+        """Parse the body, or refuse it as Qdrant refuses a body it cannot parse."""
+        try:
+            return shape.validate_json(self.body)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            reason = f"{place}: {first['msg']}" if place else first["msg"]
+            raise ApiError(400, f"Format error in JSON body: {reason}") from error
+
+    def written(self, result: models.UpdateResult) -> models.UpdateResult:
+        """Say "completed" to `wait=true` and "acknowledged" to others (both are done at once)."""
+        if self.query.get("wait") == "true":
+            return result
+        return result.model_copy(update={"status": models.UpdateStatus.ACKNOWLEDGED})
+
+
+@dataclass(frozen=True)
+class Route:
+    """One REST call: how it is named, and what does it."""
+
+    method: str
+    template: str
+    act: Callable[[Call], Any]
+    needs_collection: bool
+
+    @property
+    def label(self) -> str:
+        return f"{self.method} {self.template}"
+
+    def run(self, call: Call) -> Any:
+        """Return the call's `result`, or raise an `ApiError`."""
+        try:
+            if self.needs_collection and not call.client.collection_exists(call.name):
+                raise no_collection(call.name)
+            return self.act(call)
+        except ApiError:
+            raise
+        except KeyError as error:  # local mode's way to name a point it does not have
+            raise ApiError(404, f"Not found: No point with id {error.args[0]} found") from error
+        except ValueError as error:
+            raise _refusal(str(error)) from error
+        except Exception as error:
+            raise ApiError(500, f"Service internal error: {error!r}") from error
+
+
+def no_collection(name: str) -> ApiError:
+    return ApiError(404, f"Not found: Collection `{name}` doesn't exist!")
+
+
+def bad_point_id(point_id: object) -> ApiError:
+    return ApiError(400, f"Format error in JSON body: value {point_id} {_BAD_POINT_ID}")
+
+
+_BAD_POINT_ID = "is not a valid point ID, valid values are either an unsigned integer or a UUID"
+_WRONG_DIMENSION = r"Wrong input: Vector dimension error: expected dim: \1, got \2"
+_TRANSLATIONS = [
+    (r"Collection (.+) not found", 404, r"Not found: Collection `\1` doesn't exist!"),
+    (r"Point (\S+) is not found in the collection", 404, r"Not found: No point with id \1 found"),
+    (
+        r"Point id (.+) is not a valid UUID",
+        400,
+        rf"Format error in JSON body: value \1 {_BAD_POINT_ID}",
+    ),
+    (
+        r"Wrong input: Vector dimension error: expected dim: (\d+), got (\d+) for vector '.*'",
+        400,
+        _WRONG_DIMENSION,
+    ),
+    (r"shapes \(\d+,(\d+)\) and \((\d+),\) not aligned.*", 400, _WRONG_DIMENSION),
+    (
+        r"(\w+) value (\S+) is invalid. Must be (\d+) or larger.",
+        422,
+        r"Validation error in JSON body: [\1: value \2 invalid, must be \3 or larger]",
+    ),
+]
+"""Local mode's reasons (regular expressions), and the server's status and words for each."""
+
+
+def _refusal(reason: str) -> ApiError:
+    """Turn the reason of local mode's `ValueError` into the server's words."""
+    for pattern, status, words in _TRANSLATIONS:
+        if found := re.fullmatch(pattern, reason):
+            return ApiError(status, found.expand(words))
+    return ApiError(400, f"Wrong input: {reason.removeprefix('Wrong input: ')}")
+
+
+routes: list[tuple[re.Pattern[str], Route]] = []
+
+
+def route(
+    method: str, template: str, *, needs_collection: bool | None = None
+) -> Callable[[Callable[[Call], Any]], Callable[[Call], Any]]:
+    """Register a function as what does `METHOD /path/{template}`."""
+    pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template))
+    needed = "{collection_name}" in template if needs_collection is None else needs_collection
+
+    def register(act: Callable[[Call], Any]) -> Callable[[Call], Any]:
+        routes.append((pattern, Route(method, template, act, needed)))
+        return act
+
+    return register

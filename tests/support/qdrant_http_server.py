@@ -1,0 +1,210 @@
+"""A Qdrant for tests: REST over real HTTP, an embedded client behind it, and faults on command.
+
+    with QdrantHTTPServer() as server:
+        client = QdrantClient(url=server.url)
+        server.inject(ResetAfter(), times=1, match="PUT .*/points")
+
+As a process: `python -m tests.support.qdrant_http_server --port 0 [--path DIR]` (its first line of
+output is its URL).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from pydantic_core import to_json
+from qdrant_client import QdrantClient
+
+from tests.support.faults import EVERY_CALL, Fault, FaultPlan
+from tests.support.http_listener import Listener, Reply, Request, refusal, reusable_socket
+from tests.support.qdrant_calls import ApiError, Call
+from tests.support.qdrant_routes import find
+
+HEALTH = {
+    "/healthz": b"healthz check passed",
+    "/livez": b"healthz check passed",
+    "/readyz": b"all shards are ready",
+}
+
+
+class QdrantHTTPServer:
+    """Answers Qdrant's REST calls on 127.0.0.1 from `backend`, by default an in-memory client.
+
+    A `backend` with a path must be made with `force_disable_check_same_thread=True`; a given one
+    stays open when the server closes. What local mode warns of, this process warns of. `version`
+    follows the client's, which warns of another. `max_request_bytes` is Qdrant's own default; a
+    larger body gets 400, as from Qdrant, or another `oversize_status` (413: a proxy before it).
+    """
+
+    def __init__(
+        self,
+        backend: QdrantClient | None = None,
+        api_key: str | None = None,
+        *,
+        port: int = 0,
+        version: str = "1.20.0",
+        max_request_bytes: int = 32 * 1024 * 1024,
+        oversize_status: int = 400,
+    ) -> None:
+        self.faults = FaultPlan()
+        self.requests: Counter[str] = Counter()
+        """How often each "METHOD /path/{template}" was asked, faulted or not."""
+        self.bytes_received = 0
+        """Bytes of request bodies."""
+        self.max_request_bytes = max_request_bytes
+        self.oversize_status = oversize_status
+        self._version = version
+        self._api_key = api_key
+        self._backend = backend or QdrantClient(":memory:")
+        self._owns_backend = backend is None
+        self._backend_lock = threading.Lock()
+        self._count_lock = threading.Lock()
+        self._lifecycle = threading.RLock()
+        self._listener: Listener | None = None
+        self._closed = False
+        # Bound, never listening: keeps the port ours while away, and connections to it refused.
+        self._reserved = reusable_socket()
+        self._reserved.bind(("127.0.0.1", port))
+        self.port: int = self._reserved.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> QdrantHTTPServer:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def faulted(self) -> Counter[type[Fault]]:
+        """How many requests suffered each kind of fault: `server.faulted[ResetAfter]`."""
+        return self.faults.faulted
+
+    def inject(self, fault: Fault, times: int = 1, match: str = EVERY_CALL) -> None:
+        """Let the next `times` requests whose whole "METHOD /path" matches suffer `fault`."""
+        self.faults.inject(fault, times, match)
+
+    def chaos(
+        self, rate: float, seed: int, kinds: Sequence[Fault], match: str = EVERY_CALL
+    ) -> None:
+        """Let a seeded random share `rate` of the matching requests suffer one of `kinds`."""
+        self.faults.chaos(rate, seed, kinds, match)
+
+    def clear_faults(self) -> None:
+        """Plan no further faults."""
+        self.faults.clear()
+
+    def start(self) -> None:
+        """Listen, on the same port as before, with the data as it was."""
+        with self._lifecycle:
+            if self._listener is None and not self._closed:
+                self._listener = Listener(self)
+                threading.Thread(
+                    target=self._listener.serve_forever, args=(0.02,), daemon=True
+                ).start()
+
+    def stop(self) -> None:
+        """Refuse connections and cut those open. On return no write is under way or to come."""
+        with self._lifecycle:
+            listener, self._listener = self._listener, None
+            if listener is not None:
+                with self._backend_lock:
+                    listener.alive.clear()
+                listener.shutdown()
+                listener.server_close()
+                listener.cut_connections()
+
+    def close(self) -> None:
+        """Stop for good."""
+        with self._lifecycle:
+            self.stop()
+            self._closed = True
+            self._reserved.close()
+            if self._owns_backend:
+                self._backend.close()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Refuse connections inside the `with` block."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def restart(self, seconds: float) -> None:
+        """Go away now, and come back in `seconds`."""
+        self.stop()
+        timer = threading.Timer(seconds, self.start)
+        timer.daemon = True
+        timer.start()
+
+    def receive(self, request: Request) -> Fault | None:
+        """Count a request, and say what it suffers."""
+        found = find(request.method, request.path)
+        with self._count_lock:
+            self.requests[found[0].label if found else request.line] += 1
+            self.bytes_received += request.size
+        return self.faults.take(request.line)
+
+    def answer(self, listener: Listener, request: Request) -> Reply | None:
+        """Do what is asked; None where the server was stopped before it could."""
+        if request.method == "GET" and request.path == "/":
+            about = {"title": "qdrant - vector search engine", "version": self._version}
+            return Reply(200, to_json({**about, "commit": "0" * 40}))
+        if request.method == "GET" and request.path in HEALTH:
+            return Reply(200, HEALTH[request.path], "text/plain; charset=utf-8")
+        if self._api_key is not None and request.key != self._api_key:
+            missing = "Must provide an API key or an Authorization bearer token"
+            reason = missing if request.key is None else "Invalid API key or JWT"
+            return Reply(401, reason.encode(), "text/plain; charset=utf-8")
+        if request.size > self.max_request_bytes:
+            return refusal(
+                self.oversize_status,
+                f"Payload error: JSON payload ({request.size} bytes) is larger than allowed "
+                f"(limit: {self.max_request_bytes} bytes).",
+            )
+        found = find(request.method, request.path)
+        if found is None:
+            return refusal(404, f"Not found: no such call here: {request.line}")
+        route, variables = found
+        call = Call(self._backend, variables, request.query, request.body)
+        began = time.perf_counter()
+        with self._backend_lock:  # local mode is not thread-safe
+            if not listener.alive.is_set():
+                return None
+            try:
+                result = route.run(call)
+            except ApiError as error:
+                return refusal(error.status, str(error))
+            seconds = time.perf_counter() - began
+            return Reply(200, to_json({"result": result, "status": "ok", "time": seconds}))
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser(description="A Qdrant REST server for tests.")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--path", help="folder to keep the data in (default: in memory)")
+    parser.add_argument("--api-key-env", help="environment variable that holds the API key")
+    options = parser.parse_args()
+    api_key = os.environ[options.api_key_env] if options.api_key_env else None
+    backend = (
+        QdrantClient(path=options.path, force_disable_check_same_thread=True)
+        if options.path
+        else None
+    )
+    with QdrantHTTPServer(backend, api_key, port=options.port) as server:
+        print(server.url, flush=True)
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""Qdrant's REST calls, each done by a `QdrantClient`."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic import TypeAdapter
+from qdrant_client import models
+
+from tests.support.qdrant_calls import ApiError, Call, Route, bad_point_id, route, routes
+
+Chosen = models.PointIdsList | models.FilterSelector
+
+POINT_INSERTS: TypeAdapter[models.PointsBatch | models.PointsList] = TypeAdapter(
+    models.PointInsertOperations
+)
+POINTS_SELECTOR: TypeAdapter[Chosen] = TypeAdapter(models.PointsSelector)
+
+
+def find(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    """Find the route of a request and the variables in its path."""
+    for pattern, candidate in routes:
+        if candidate.method == method and (found := pattern.fullmatch(path)):
+            return candidate, {key: unquote(value) for key, value in found.groupdict().items()}
+    return None
+
+
+# Collections and aliases
+
+
+@route("GET", "/collections")
+def _list_collections(call: Call) -> Any:
+    return call.client.get_collections()
+
+
+@route("POST", "/collections/aliases")
+def _update_aliases(call: Call) -> Any:
+    actions = call.read(TypeAdapter(models.ChangeAliasesOperation)).actions
+    return call.client.update_collection_aliases(change_aliases_operations=actions)
+
+
+@route("GET", "/aliases")
+def _list_aliases(call: Call) -> Any:
+    return call.client.get_aliases()
+
+
+@route("GET", "/collections/{collection_name}/aliases")
+def _list_collection_aliases(call: Call) -> Any:
+    return call.client.get_collection_aliases(call.name)
+
+
+@route("GET", "/collections/{collection_name}")
+def _get_collection(call: Call) -> Any:
+    return call.client.get_collection(call.name)
+
+
+@route("GET", "/collections/{collection_name}/exists", needs_collection=False)
+def _collection_exists(call: Call) -> Any:
+    return models.CollectionExistence(exists=call.client.collection_exists(call.name))
+
+
+@route("PUT", "/collections/{collection_name}", needs_collection=False)
+def _create_collection(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.CreateCollection))
+    if call.client.collection_exists(call.name):
+        raise ApiError(409, f"Wrong input: Collection `{call.name}` already exists!")
+    options = {key: getattr(body, key) for key in models.CreateCollection.model_fields}
+    return call.client.create_collection(
+        call.name,
+        vectors_config=options.pop("vectors"),
+        sparse_vectors_config=options.pop("sparse_vectors"),
+        **options,
+    )
+
+
+@route("PATCH", "/collections/{collection_name}")
+def _update_collection(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.UpdateCollection))
+    call.client.update_collection(
+        call.name,
+        vectors_config=body.vectors,
+        sparse_vectors_config=body.sparse_vectors,
+        optimizers_config=body.optimizers_config,
+        collection_params=body.params,
+        hnsw_config=body.hnsw_config,
+        quantization_config=body.quantization_config,
+        strict_mode_config=body.strict_mode_config,
+        metadata=body.metadata,
+    )
+    return True
+
+
+@route("DELETE", "/collections/{collection_name}", needs_collection=False)
+def _delete_collection(call: Call) -> Any:
+    return call.client.delete_collection(call.name)
+
+
+@route("PUT", "/collections/{collection_name}/index")
+def _create_index(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.CreateFieldIndex))
+    return call.written(
+        call.client.create_payload_index(call.name, body.field_name, body.field_schema)
+    )
+
+
+@route("DELETE", "/collections/{collection_name}/index/{field_name}")
+def _delete_index(call: Call) -> Any:
+    return call.written(call.client.delete_payload_index(call.name, call.path["field_name"]))
+
+
+# Points: reading
+
+
+@route("POST", "/collections/{collection_name}/points")
+def _retrieve(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.PointRequest))
+    return call.client.retrieve(
+        call.name,
+        ids=body.ids,
+        with_payload=True if body.with_payload is None else body.with_payload,
+        with_vectors=body.with_vector or False,
+    )
+
+
+@route("POST", "/collections/{collection_name}/points/scroll")
+def _scroll(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.ScrollRequest))
+    order_by = body.order_by
+    points, next_page = call.client.scroll(
+        call.name,
+        scroll_filter=body.filter,
+        limit=10 if body.limit is None else body.limit,
+        order_by=models.OrderBy(key=order_by) if isinstance(order_by, str) else order_by,
+        offset=body.offset,
+        with_payload=True if body.with_payload is None else body.with_payload,
+        with_vectors=body.with_vector or False,
+    )
+    return models.ScrollResult(points=points, next_page_offset=next_page)
+
+
+@route("POST", "/collections/{collection_name}/points/count")
+def _count(call: Call) -> Any:
+    return call.client.count(
+        call.name, count_filter=call.read(TypeAdapter(models.CountRequest)).filter
+    )
+
+
+@route("POST", "/collections/{collection_name}/points/query")
+def _query(call: Call) -> Any:
+    request = call.read(TypeAdapter(models.QueryRequest))
+    return call.client.query_batch_points(call.name, [request])[0]
+
+
+@route("POST", "/collections/{collection_name}/points/query/batch")
+def _query_batch(call: Call) -> Any:
+    batch = call.read(TypeAdapter(models.QueryRequestBatch))
+    return call.client.query_batch_points(call.name, batch.searches)
+
+
+@route("POST", "/collections/{collection_name}/points/query/groups")
+def _query_groups(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.QueryGroupsRequest))
+    return call.client.query_points_groups(
+        call.name,
+        group_by=body.group_by,
+        query=body.query,
+        using=body.using,
+        prefetch=body.prefetch,
+        query_filter=body.filter,
+        search_params=body.params,
+        limit=10 if body.limit is None else body.limit,
+        group_size=3 if body.group_size is None else body.group_size,
+        with_payload=False if body.with_payload is None else body.with_payload,
+        with_vectors=body.with_vector or False,
+        score_threshold=body.score_threshold,
+        with_lookup=body.with_lookup,
+        lookup_from=body.lookup_from,
+    )
+
+
+# Points: writing
+
+
+@route("PUT", "/collections/{collection_name}/points")
+def _upsert(call: Call) -> Any:
+    body = call.read(POINT_INSERTS)
+    points = body.batch if isinstance(body, models.PointsBatch) else body.points
+    ids = points.ids if isinstance(points, models.Batch) else [point.id for point in points]
+    for point_id in ids:  # local mode takes any integer
+        if isinstance(point_id, int) and not 0 <= point_id < 2**64:
+            raise bad_point_id(point_id)
+    return call.written(
+        call.client.upsert(
+            call.name,
+            points=points,
+            update_filter=body.update_filter,
+            update_mode=body.update_mode,
+        )
+    )
+
+
+@route("POST", "/collections/{collection_name}/points/delete")
+def _delete_points(call: Call) -> Any:
+    return call.written(call.client.delete(call.name, call.read(POINTS_SELECTOR)))
+
+
+def _chosen(body: models.SetPayload | models.DeletePayload) -> Chosen:
+    if body.points is not None:
+        return models.PointIdsList(points=body.points)
+    if body.filter is not None:
+        return models.FilterSelector(filter=body.filter)
+    raise ApiError(400, "Format error in JSON body: No filter or points provided")
+
+
+@route("POST", "/collections/{collection_name}/points/payload")
+def _set_payload(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.SetPayload))
+    return call.written(
+        call.client.set_payload(call.name, body.payload, _chosen(body), key=body.key)
+    )
+
+
+@route("PUT", "/collections/{collection_name}/points/payload")
+def _overwrite_payload(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.SetPayload))
+    return call.written(call.client.overwrite_payload(call.name, body.payload, _chosen(body)))
+
+
+@route("POST", "/collections/{collection_name}/points/payload/delete")
+def _delete_payload(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.DeletePayload))
+    return call.written(call.client.delete_payload(call.name, body.keys, _chosen(body)))
+
+
+@route("PUT", "/collections/{collection_name}/points/vectors")
+def _update_vectors(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.UpdateVectors))
+    return call.written(
+        call.client.update_vectors(call.name, body.points, update_filter=body.update_filter)
+    )
+
+
+@route("POST", "/collections/{collection_name}/points/batch")
+def _batch(call: Call) -> Any:
+    operations = call.read(TypeAdapter(models.UpdateOperations)).operations
+    return [
+        call.written(result) for result in call.client.batch_update_points(call.name, operations)
+    ]
