@@ -145,11 +145,17 @@ class QdrantLoader:
 
     def _usable(self, passages: Iterable[Passage | Document]) -> Iterator[Passage]:
         for number, item in enumerate(passages, start=1):
-            passage = item if isinstance(item, Passage) else Passage.from_document(item)
-            if passage.text.strip():
-                yield passage
+            try:
+                passage = item if isinstance(item, Passage) else Passage.from_document(item)
+                if not passage.text.strip():
+                    raise ValueError("text is empty")
+                f"{passage.id}{passage.title}{passage.text}".encode()
+            except ValueError as error:
+                unicode = isinstance(error, UnicodeEncodeError)
+                reason = "not valid Unicode" if unicode else str(error)
+                self._reject(Reject("passages", number, reason, repr(item)))
             else:
-                self._reject(Reject("passages", number, "text is empty", {"id": passage.id}))
+                yield passage
 
     def _make_ready(self, collection: Collection) -> None:
         if collection.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -58,20 +59,20 @@ def _options(
 
 
 def main() -> None:
-    """Run a command and exit with its status (0, 1, 2, 3 or 130)."""
-    sys.exit(_run())
+    """Run the command of this process and exit with its status."""
+    sys.exit(run(sys.argv[1:]))
 
 
-def _run() -> int:
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; returns its exit status: 0, 1, 2, 3 or 130."""
     try:
-        status = app(standalone_mode=False)
+        status = app(list(arguments), standalone_mode=False)
     except typer.TyperException as error:
         show = getattr(error, "show", None)
         show() if show else say(f"Error: {error.format_message()}")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        say("Interrupted. What was done is kept; the same command goes on from there.")
-        return EXIT_INTERRUPTED
+        status = EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
@@ -86,4 +87,6 @@ def _run() -> int:
         text = " ".join(str(error).split())
         say(f"Error: unexpected {type(error).__name__}: {text}. --debug shows where it happened.")
         return EXIT_FAILED
+    if status == EXIT_INTERRUPTED:  # typer turns an interrupt into this status, without a word
+        say("Interrupted. What was done is kept; the same command goes on from there.")
     return status if isinstance(status, int) else 0

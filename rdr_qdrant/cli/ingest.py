@@ -11,6 +11,7 @@ from rdr_qdrant.cli import options
 from rdr_qdrant.cli.messages import say, saying_rejects
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_facts, print_json
+from rdr_qdrant.errors import UsageError
 
 EXAMPLE = "rdr-qdrant ingest passages.tsv -c wiki --url http://localhost:6333"
 EXIT_REJECTS = 3
@@ -57,9 +58,11 @@ def ingest(
     it was interrupted.
     """
     from rdr_qdrant.loader import QdrantLoader, fraction_read
-    from rdr_qdrant.readers import RejectLog, open_source
+    from rdr_qdrant.readers import RejectLog, open_source, same_file
 
     opened = [open_source(source) for source in sources]
+    if rejects and any(same_file(rejects, source) for source in sources):
+        raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")
     client = options.open_client(url, path)
     embeddings = options.open_embeddings(
         client,

@@ -25,7 +25,13 @@ def matchable(text: str) -> str:
 
 
 def matchable_answers(answers: Iterable[str]) -> list[str]:
-    """The answers that can be looked for; one without any token would be found everywhere."""
+    """The answers that can be looked for; one without any token would be found everywhere.
+
+    Raises:
+        TypeError: one string in place of several, whose letters would each count as an answer.
+    """
+    if isinstance(answers, str):
+        raise TypeError(f"answers must be a list of strings, not the string {answers!r}")
     forms = (matchable(answer) for answer in answers)
     return [form for form in forms if form != _BETWEEN]
 

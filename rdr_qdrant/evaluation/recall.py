@@ -10,6 +10,8 @@ from rdr_qdrant.models import RECALL_AT
 
 def first_hit(texts: Iterable[str], answers: Iterable[str]) -> int | None:
     """Index of the first text that contains one of the answers, or `None`."""
+    if isinstance(texts, str):
+        raise TypeError(f"texts must be a list of strings, not the string {texts[:40]!r}")
     wanted = matchable_answers(answers)
     if not wanted:
         return None
@@ -49,6 +51,7 @@ def answer_recall(
 
     Raises:
         ValueError: the two do not have the same length, or a depth is below 1.
+        TypeError: a question has one string in place of a list.
     """
     if any(depth < 1 for depth in k):
         raise ValueError(f"every k must be at least 1, not {min(k)}")

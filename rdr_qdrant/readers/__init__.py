@@ -1,5 +1,6 @@
 """Files and streams of passages and questions, read lazily; what cannot be used is set aside."""
 
+from rdr_qdrant.readers.files import same_file
 from rdr_qdrant.readers.questions import Question, read_questions
 from rdr_qdrant.readers.rejects import RejectLog
 from rdr_qdrant.readers.rows import Reject, RejectHandler
@@ -13,4 +14,5 @@ __all__ = [
     "RejectLog",
     "open_source",
     "read_questions",
+    "same_file",
 ]

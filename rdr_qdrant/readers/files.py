@@ -43,6 +43,14 @@ def check_readable(path: Path) -> int:
     return size
 
 
+def same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two paths lead to one file that is there."""
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
+
+
 class Position:
     """How many bytes of the file on disk (compressed, where it is) have been read."""
 

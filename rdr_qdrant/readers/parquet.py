@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.files import open_bytes
+from rdr_qdrant.readers.rows import Reject, RejectHandler, RowError
 
 ROWS_AT_A_TIME = 1024
 
@@ -29,12 +30,18 @@ def open_parquet(path: Path) -> Any:
             f"Reading {path} needs pyarrow: pip install 'rdr-qdrant[parquet]'."
         ) from None
     try:
-        file = pq.ParquetFile(_unpacked(path) if path.suffix.lower() == ".gz" else path)
+        file = pq.ParquetFile(
+            _unpacked(path) if path.suffix.lower() == ".gz" else path,
+            pre_buffer=False,  # True keeps every row group that was read in memory
+        )
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path} is not a Parquet file or is damaged: {error}.") from None
-    if "text" not in file.schema_arrow.names:
-        names = ", ".join(file.schema_arrow.names)
-        raise SourceError(f"{path} has no column 'text' (found: {names}).")
+    names = file.schema_arrow.names
+    if "text" not in names:
+        raise SourceError(f"{path} has no column 'text' (found: {', '.join(names)}).")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceError(f"{path} names a column twice: {', '.join(map(repr, twice))}.")
     return file
 
 
@@ -47,18 +54,46 @@ def _unpacked(path: Path) -> IO[bytes]:
     return unpacked
 
 
-def read_rows(path: Path, file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Row number (from 1) and columns of every row, as JSON values."""
+def read_rows(path: Path, file: Any, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Row number (from 1) and columns of every row, as JSON values; others go to `reject`."""
     import pyarrow as pa
 
     number = 0
     try:
         for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME):
-            for row in batch.to_pylist():
+            columns = [_values(column) for column in batch.columns]
+            for values in zip(*columns, strict=True):
                 number += 1
-                yield number, {name: _json_value(value) for name, value in row.items()}
+                if fault := next((v for v in values if isinstance(v, RowError)), None):
+                    reject(Reject(str(path), number, str(fault), None))
+                    continue
+                yield number, dict(zip(batch.schema.names, map(_json_value, values), strict=True))
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path} is damaged after row {number}: {error}.") from None
+
+
+def _values(column: Any) -> list[Any]:
+    """The values of a column; one by one where Python cannot hold each of them."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        return [_value(scalar) for scalar in column]
+    return values
+
+
+def _value(scalar: Any) -> Any:
+    """A value, its text where Python has no such time, or the `RowError` that its row deserves."""
+    import pyarrow as pa
+
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return RowError("not valid UTF-8")
+    except (ValueError, OverflowError):
+        try:
+            return scalar.cast(pa.string()).as_py()
+        except pa.ArrowException:
+            return RowError(f"a value that cannot be read: {scalar.type}")
 
 
 def _json_value(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers import jsonlines
 from rdr_qdrant.readers.files import check_readable, open_bytes, open_text, suffix_of
+from rdr_qdrant.readers.lines import Lines, reader_of
 from rdr_qdrant.readers.rows import Reject, RejectHandler, RowError
 
 
@@ -62,23 +64,31 @@ def _from_json_lines(path: Path, reject: RejectHandler) -> Iterator[Question]:
 def _from_table(path: Path, reject: RejectHandler) -> Iterator[Question]:
     """Rows as DPR writes them; the literal is parsed as data, never run."""
     with open_text(path) as stream:
-        reader = csv.reader(stream, delimiter="\t")
-        for row in reader:
-            if not row:
-                continue
-            line = reader.line_num
+        lines = Lines(stream)
+        reader = reader_of(lines, "\t", strict=False)  # as DPR reads them
+        while True:
+            lines.start_row()
+            row: list[str] = []
             try:
+                row = next(reader)
+                if not row:
+                    continue
                 if len(row) != 2:
                     raise RowError(f"has {len(row)} tab-separated fields, not 2")
-                yield _question(row[0], _literal(row[1]), path, line, reject)
-            except RowError as error:
-                reject(Reject(str(path), line, str(error), row))
+                yield _question(row[0], _literal(row[1]), path, lines.number, reject)
+            except StopIteration:
+                return
+            except (csv.Error, RowError) as error:
+                lines.give_back()
+                reject(Reject(str(path), lines.number, str(error), row))
 
 
 def _literal(text: str) -> Any:
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of backslashes: 'AC\DC'
+            return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         raise RowError("the answers are not a Python list literal") from None
 
 

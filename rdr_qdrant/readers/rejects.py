@@ -30,7 +30,7 @@ class RejectLog:
             try:
                 self._file = self._path.open("w", encoding="utf-8")
             except OSError as error:
-                raise SourceError(f"Cannot write {self._path}: {error.strerror}.") from None
+                raise self._cannot_write(error) from None
         return self
 
     def __exit__(
@@ -40,7 +40,11 @@ class RejectLog:
         tb: TracebackType | None,
     ) -> None:
         if self._file:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError as failure:
+                if error is None:
+                    raise self._cannot_write(failure) from None
 
     def __call__(self, row: Reject) -> None:
         reason = row.reason.partition(":")[0]
@@ -48,7 +52,17 @@ class RejectLog:
         self._first.setdefault(reason, f"{row.source}, line {row.line}" if row.line else row.source)
         if self._file:
             entry = {"source": row.source, "line": row.line, "reason": row.reason, "row": row.row}
-            self._file.write(json.dumps(entry, default=str) + "\n")
+            try:
+                line = json.dumps(entry, default=str, allow_nan=False)
+            except (ValueError, RecursionError):  # inf, or nested too deep
+                line = json.dumps(entry | {"row": _shown(row.row)})
+            try:
+                self._file.write(line + "\n")
+            except OSError as error:
+                raise self._cannot_write(error) from None
+
+    def _cannot_write(self, error: OSError) -> SourceError:
+        return SourceError(f"Cannot write {self._path}: {error.strerror}.")
 
     @property
     def total(self) -> int:
@@ -61,3 +75,11 @@ class RejectLog:
             f"{count:,} x {reason} (first: {self._first[reason]})"
             for reason, count in self.counts.most_common()
         ]
+
+
+def _shown(row: object) -> str | None:
+    """A row as Python writes it, or `None` where even that is nested too deep."""
+    try:
+        return repr(row)
+    except RecursionError:
+        return None

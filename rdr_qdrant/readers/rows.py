@@ -55,9 +55,12 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
         title = ""
     if not isinstance(title, str):
         raise RowError(f"title is {_kind(title)}, not a string")
-    metadata = {"source": source}
+    metadata = {"source": source.encode("utf-8", "replace").decode("utf-8")}
     metadata.update((k, v) for k, v in row.items() if k not in ("id", "text", "title"))
-    _check_unicode(row)
+    try:
+        _check_unicode(row)
+    except RecursionError:
+        raise RowError("nested too deep") from None
     return Passage(
         id=_identifier(row.get("id")) or id_from_content(title, text),
         text=text,

@@ -90,7 +90,7 @@ class _Parquet(_File):
         self.total = self.parquet.metadata.num_rows
 
     def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
-        return parquet.read_rows(self.path, self.parquet)
+        return parquet.read_rows(self.path, self.parquet, reject)
 
     def fraction_read(self) -> float | None:
         return self.read / self.total if self.total else 1.0
@@ -102,7 +102,10 @@ class _Stream(PassageSource):
         self.stream = stream
 
     def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
-        return jsonlines.read_objects(self.stream, self.name, reject)
+        try:
+            yield from jsonlines.read_objects(self.stream, self.name, reject)
+        except OSError as error:
+            raise SourceError(f"Cannot read standard input: {error.strerror}.") from None
 
 
 _FORMATS: dict[str, type[_File]] = {
@@ -122,6 +125,8 @@ def open_source(source: str | Path) -> PassageSource:
         SourceError: no such file, an empty one, an unknown extension, or columns that are missing.
     """
     if str(source) == STDIN:
+        if sys.stdin is None:
+            raise SourceError("There is no standard input to read: it is closed.")
         return _Stream(sys.stdin.buffer)
     path = Path(source)
     size = check_readable(path)

@@ -9,17 +9,10 @@ from typing import Any
 
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.files import Position, open_text
+from rdr_qdrant.readers.lines import Lines, reader_of
 from rdr_qdrant.readers.rows import Reject, RejectHandler
 
-MAX_FIELD_CHARACTERS = 16 * 2**20
-"""Longest field (the csv module's own limit of 131,072 is too short for whole documents)."""
-
 DELIMITERS = {".tsv": "\t", ".csv": ","}
-
-
-def _reader(stream: Any, delimiter: str) -> Any:
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARACTERS))
-    return csv.reader(stream, delimiter=delimiter, strict=True)
 
 
 def read_header(path: Path, delimiter: str) -> list[str]:
@@ -30,7 +23,7 @@ def read_header(path: Path, delimiter: str) -> list[str]:
     """
     with open_text(path) as stream:
         try:
-            header: list[str] = next(_reader(stream, delimiter), [])
+            header: list[str] = next(reader_of(Lines(stream), delimiter), [])
         except csv.Error as error:
             raise SourceError(f"The header of {path} cannot be read: {error}.") from None
     names = [name.strip() for name in header]
@@ -50,23 +43,27 @@ def read_rows(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number and columns of every row after the header; broken rows go to `reject`."""
     with open_text(path, position) as stream:
-        reader = _reader(stream, delimiter)
-        next(reader)
+        lines = Lines(stream)
+        reader = reader_of(lines, delimiter)
+        if next(reader, None) is None:
+            raise SourceError(f"{path} was emptied while it was being read.")
         while True:
+            lines.start_row()
             try:
                 fields = next(reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                reject(Reject(str(path), reader.line_num, f"broken quoting: {error}", None))
+                lines.give_back()
+                reject(Reject(str(path), lines.number, f"broken quoting: {error}", None))
                 continue
             if not fields:
                 continue
             if len(fields) != len(header):
                 reason = f"has {len(fields)} fields, the header has {len(header)}"
-                reject(Reject(str(path), reader.line_num, reason, fields))
+                reject(Reject(str(path), lines.number, reason, fields))
                 continue
-            yield reader.line_num, dict(zip(header, fields, strict=True))
+            yield lines.number, dict(zip(header, fields, strict=True))
 
 
 def _listed(names: list[str]) -> str:

@@ -1,0 +1,78 @@
+"""Small random DPR checkpoints, as folders, and the model card's own way to run one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, DPRConfig, DPRContextEncoder, DPRQuestionEncoder
+
+from rdr_qdrant.encoding import Side
+
+CLASSES = {Side.CONTEXT: DPRContextEncoder, Side.QUESTION: DPRQuestionEncoder}
+WORDS = """the a of in and to is was by river city king battle music number people water great
+old new first north south east west wrote built found named ##s ##ing ##ed ##er b c d e f g h i j k
+l m n o p q r s t u v w x y z 0 1 2 3 4 5 6 7 8 9 ' . , ? ! - ##a ##b ##c ##d ##e ##f ##g ##h ##i
+##j ##k ##l ##m ##n ##o ##p ##q ##r ##t ##u ##v ##w ##x ##y ##z ##0 ##1 ##2 ##3
+é α β д ж 中 国""".split()
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS)]
+
+
+def write_encoder(
+    folder: Path,
+    side: Side,
+    *,
+    seed: int = 0,
+    hidden: int = 32,
+    layers: int = 2,
+    projection: int = 0,
+    positions: int = 512,
+) -> Path:
+    """A random encoder with its tokenizer, weights large enough that mistakes show."""
+    torch.manual_seed(seed + (1000 if side is Side.QUESTION else 0))
+    config = DPRConfig(
+        vocab_size=len(VOCABULARY),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=2 * hidden,
+        max_position_embeddings=positions,
+        projection_dim=projection,
+        initializer_range=0.3,
+    )
+    model = CLASSES[side](config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    model.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(VOCABULARY), encoding="utf-8")
+    return folder
+
+
+def write_pair(folder: Path, **shape: Any) -> tuple[str, str]:
+    """Folders of the context and the question encoder."""
+    context = write_encoder(folder / "context", Side.CONTEXT, **shape)
+    question = write_encoder(folder / "question", Side.QUESTION, **shape)
+    return str(context), str(question)
+
+
+class ModelCard:
+    """The oracle: one text at a time, the exact class, eager attention, segment ids zero."""
+
+    def __init__(self, side: Side, folder: str | Path) -> None:
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.model = CLASSES[side].from_pretrained(
+            folder, attn_implementation="eager", dtype=torch.float32
+        )
+        self.model.eval()
+
+    def encode(self, *parts: str, max_length: int = 256) -> np.ndarray:
+        """`(text)` or `(title, text)` to a vector."""
+        data = self.tokenizer(
+            *parts, return_tensors="pt", truncation="longest_first", max_length=max_length
+        )
+        data["token_type_ids"] = torch.zeros_like(data["input_ids"])
+        with torch.no_grad():
+            return self.model(**data).pooler_output[0].numpy()

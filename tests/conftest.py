@@ -1,0 +1,105 @@
+"""Fixtures that several rooms use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from qdrant_client import QdrantClient
+
+from rdr_qdrant import Passage, RDREmbeddings, connect
+from tests.checkpoints import write_pair
+from tests.support.qdrant_http_server import QdrantHTTPServer
+
+COLLECTION = f"rdr-test-{uuid.uuid4().hex[:8]}"
+XQUAD = Path(__file__).parents[2] / "shared" / "data" / "xquad"
+
+
+@pytest.fixture(scope="session")
+def xquad() -> Path:
+    if not XQUAD.is_dir():
+        pytest.skip("the data beside the project is not here")
+    return XQUAD
+
+
+@pytest.fixture(autouse=True)
+def _no_stray_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of whoever runs the tests must not steer them."""
+    monkeypatch.delenv("QDRANT_API_KEY", raising=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    return write_pair(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def other_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Same shape, other weights."""
+    return write_pair(tmp_path_factory.mktemp("other"), seed=7)
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_pair: tuple[str, str]) -> RDREmbeddings:
+    context, question = tiny_pair
+    return RDREmbeddings(context_encoder=context, question_encoder=question)
+
+
+@pytest.fixture(scope="session")
+def other(other_pair: tuple[str, str]) -> RDREmbeddings:
+    context, question = other_pair
+    return RDREmbeddings(context_encoder=context, question_encoder=question)
+
+
+@pytest.fixture(scope="session")
+def demo() -> RDREmbeddings:
+    return RDREmbeddings(model="demo")
+
+
+@pytest.fixture(params=["server"] if os.environ.get("QDRANT_URL") else ["memory", "http"])
+def client(request: pytest.FixtureRequest) -> Iterator[QdrantClient]:
+    """A Qdrant: the client's own in memory, ours over HTTP, or the real server of QDRANT_URL.
+
+    Tests keep to collections whose names begin with `COLLECTION`; they are removed afterwards.
+    """
+    with contextlib.ExitStack() as stack:
+        if request.param == "memory":
+            client = connect(path=":memory:")
+        elif request.param == "http":
+            client = connect(url=stack.enter_context(QdrantHTTPServer()).url)
+        else:
+            client = connect()
+        yield client
+        for found in client.get_collections().collections:
+            if found.name.startswith(COLLECTION):
+                client.delete_collection(found.name)
+        client.close()
+
+
+@pytest.fixture
+def passages() -> list[Passage]:
+    """Six passages of three titles, ids of both kinds."""
+    return [
+        Passage("1", "the river is in the north", "river", {"source": "here", "year": 1999}),
+        Passage("2", "the old city was built by the king", "city", {"source": "here"}),
+        Passage("a#1", "the king found the city", "king", {"source": "here"}),
+        Passage("a#2", "the battle of the king", "king", {"source": "there"}),
+        Passage("007", "music was great", "", {"source": "there"}),
+        Passage("18446744073709551615", "people wrote the first number", "people"),
+    ]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
+    """Write a file into the test's folder."""
+
+    def write(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write

@@ -1,0 +1,176 @@
+"""What is loaded, and what is refused with a message that names the cure."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from rdr_qdrant import RDREmbeddings
+from rdr_qdrant.encoding import Side
+from rdr_qdrant.encoding.checkpoint import load_checkpoint
+from rdr_qdrant.errors import ModelError
+from tests.checkpoints import write_encoder, write_pair
+
+
+@pytest.fixture
+def folder(tiny_pair: tuple[str, str], tmp_path: Path) -> Path:
+    """A copy of the context encoder that a test may damage."""
+    return Path(shutil.copytree(tiny_pair[0], tmp_path / "copy"))
+
+
+def as_saved_by_transformers_4_5(folder: Path) -> None:
+    """`pytorch_model.bin`, with the entries that classes of that time had."""
+    state = load_file(folder / "model.safetensors")
+    hidden = state["ctx_encoder.bert_model.embeddings.LayerNorm.weight"].shape[0]
+    state["ctx_encoder.bert_model.embeddings.position_ids"] = torch.arange(512)[None]
+    state["ctx_encoder.bert_model.pooler.dense.weight"] = torch.randn(hidden, hidden)
+    state["ctx_encoder.bert_model.pooler.dense.bias"] = torch.randn(hidden)
+    torch.save(state, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def test_an_official_checkpoint_of_transformers_4_5_loads(
+    folder: Path, tiny_pair: tuple[str, str]
+) -> None:
+    as_saved_by_transformers_4_5(folder)
+    old, new = (load_checkpoint(Side.CONTEXT, str(f)) for f in (folder, tiny_pair[0]))
+    assert old.weights_digest() == new.weights_digest()
+
+
+def test_half_precision_files_are_run_in_float32(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    halves = {name: tensor.half() for name, tensor in state.items()}
+    save_file(halves, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "float16"}))
+    assert load_checkpoint(Side.CONTEXT, str(folder)).model.dtype is torch.float32
+
+
+def test_the_digest_tells_weights_apart(
+    tiny_pair: tuple[str, str], other_pair: tuple[str, str]
+) -> None:
+    digests = [
+        load_checkpoint(Side.CONTEXT, p[0]).weights_digest() for p in (tiny_pair, other_pair)
+    ]
+    assert digests[0] != digests[1]
+
+
+def test_a_question_encoder_in_the_context_slot_is_refused(tiny_pair: tuple[str, str]) -> None:
+    with pytest.raises(ModelError, match="is a question encoder, given as the context encoder"):
+        load_checkpoint(Side.CONTEXT, tiny_pair[1])
+    with pytest.raises(ModelError, match="is a context encoder, given as the question encoder"):
+        load_checkpoint(Side.QUESTION, tiny_pair[0])
+
+
+def test_a_missing_weight_is_refused(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    del state["ctx_encoder.bert_model.encoder.layer.1.output.dense.bias"]
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks 1 weights .*layer\.1\.output\.dense\.bias"):
+        load_checkpoint(Side.CONTEXT, str(folder))
+
+
+def test_a_weight_of_another_shape_is_refused(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    state["ctx_encoder.bert_model.embeddings.LayerNorm.bias"] = torch.zeros(31)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError):
+        load_checkpoint(Side.CONTEXT, str(folder))
+
+
+def test_a_weight_without_a_place_is_refused(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    state["ctx_encoder.bert_model.encoder.layer.2.output.dense.bias"] = torch.zeros(32)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="no place for"):
+        load_checkpoint(Side.CONTEXT, str(folder))
+
+
+def test_another_architecture_is_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))
+    with pytest.raises(ModelError, match="'bert' checkpoint, not a DPR one"):
+        load_checkpoint(Side.CONTEXT, str(folder))
+
+
+@pytest.mark.parametrize("keep", [0, 9, 5000])
+def test_a_truncated_file_is_refused(folder: Path, keep: int) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:keep])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_checkpoint(Side.CONTEXT, str(folder))
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exec, ("raise SystemExit('code from a checkpoint was run')",)
+
+
+def test_a_pickle_that_would_run_code_is_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"x": _Evil()}, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_checkpoint(Side.CONTEXT, str(folder))
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(_Evil()))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_checkpoint(Side.CONTEXT, str(folder))
+
+
+def test_a_folder_without_a_vocabulary_is_refused(folder: Path) -> None:
+    (folder / "vocab.txt").unlink()
+    with pytest.raises(ModelError):
+        load_checkpoint(Side.CONTEXT, str(folder))
+
+
+def test_a_vocabulary_larger_than_the_embeddings_is_refused(folder: Path) -> None:
+    with (folder / "vocab.txt").open("a") as file:
+        file.write("\nsurplus\n")
+    with pytest.raises(ModelError, match="belong to another model"):
+        load_checkpoint(Side.CONTEXT, str(folder))
+
+
+def test_a_folder_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"No such folder: \./nowhere"):
+        load_checkpoint(Side.CONTEXT, "./nowhere")
+
+
+def test_a_hub_id_that_cannot_be_had_says_what_to_do_offline() -> None:
+    with pytest.raises(ModelError, match=r"nobody/nothing .*Offline: .*hf download"):
+        load_checkpoint(Side.CONTEXT, "nobody/nothing")
+
+
+def test_a_pair_of_two_dimensions_is_refused(tmp_path: Path, tiny_pair: tuple[str, str]) -> None:
+    wide = write_encoder(tmp_path / "wide", Side.QUESTION, hidden=64)
+    embeddings = RDREmbeddings(context_encoder=tiny_pair[0], question_encoder=str(wide))
+    with pytest.raises(ModelError, match="of 32 numbers, the question encoder of 64"):
+        embeddings.warm_up()
+
+
+def test_more_tokens_than_positions_are_refused(tmp_path: Path) -> None:
+    context, question = write_pair(tmp_path, positions=128)
+    embeddings = RDREmbeddings(context_encoder=context, question_encoder=question)
+    with pytest.raises(ModelError, match="max_length is 256, but .* only 128 positions"):
+        embeddings.embed_query("x")
+
+
+def test_a_device_that_is_not_there_is_refused(tiny_pair: tuple[str, str]) -> None:
+    embeddings = RDREmbeddings(
+        context_encoder=tiny_pair[0], question_encoder=tiny_pair[1], device="nonsense"
+    )
+    with pytest.raises(ModelError, match="'nonsense' cannot be used here"):
+        embeddings.embed_query("x")
+
+
+def test_two_loads_of_a_checkpoint_give_the_same_vectors(tiny_pair: tuple[str, str]) -> None:
+    vectors = [
+        RDREmbeddings(context_encoder=tiny_pair[0], question_encoder=tiny_pair[1]).embed_query("x")
+        for _ in range(2)
+    ]
+    assert np.array_equal(*vectors)

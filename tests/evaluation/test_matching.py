@@ -1,0 +1,174 @@
+"""DPR's rule for whether a text contains an answer, against an obvious implementation of it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rdr_qdrant.evaluation.matching import has_answer, matchable, matchable_answers
+
+LETTERS = "aAbBiIİıjßẞſsSΣσςςÀéÉǅÅKΩﬁжЖ한中हिन्दीไทยאָبﷺ"
+MARKS = "\u0301\u0307\u0327\u0323\u093f\u20dd\ufe0f"
+NUMBERS = "09٣५Ⅷ²½㊷"
+SINGLES = ".,'’\"-–—_/$€+^`©😀🏽。¿٪\ufffd"
+NOTHING = "\x00\x01\x1f\x7f\x85\u200b\u200c\u200d\u2060\ufeff\xad\ue000\ud800"
+SEPARATORS = " \t\n\r\xa0\u2003\u2028\u2029\u3000"
+ALPHABET = LETTERS + MARKS + NUMBERS + SINGLES + NOTHING + SEPARATORS
+
+texts = st.text(st.sampled_from(ALPHABET), max_size=40)
+crowded = st.text(st.sampled_from("aAİi\u0307Σςσ1. \x00\u200b"), max_size=30)
+short = st.text(st.sampled_from("aAİi\u0307Σςσ1. \x00\u200b"), max_size=4)
+
+
+def obvious_tokens(text: str) -> list[str]:
+    """Letters, numbers and marks in runs, other visible characters alone, one after the other."""
+    tokens, run = [], ""
+    for character in unicodedata.normalize("NFD", text):
+        kind = unicodedata.category(character)[0]
+        if kind in "LNM":
+            run += character
+            continue
+        if run:
+            tokens.append(run)
+            run = ""
+        if kind not in "ZC":
+            tokens.append(character)
+    if run:
+        tokens.append(run)
+    return [token.lower() for token in tokens]
+
+
+def obviously_has_answer(text: str, answers: Iterable[str]) -> bool:
+    words = obvious_tokens(text)
+    for answer in answers:
+        wanted = obvious_tokens(answer)
+        for start in range(len(words)):
+            if wanted and words[start : start + len(wanted)] == wanted:
+                return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("He was born in Paris, France.", "Paris"),
+        ("He was born in Paris, France.", "paris , FRANCE"),
+        ("He was born in Paris, France.", "."),
+        ("Paris", "Paris"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("cafe\u0301", "CAF\u00c9"),
+        ("\u212bngstr\u00f6m", "A\u030angstro\u0308m"),
+        ("\u1e9b\u0323", "\u017f\u0323\u0307"),
+        ("İstanbul", "i\u0307stanbul"),
+        ("ΟΔΟΣ", "οδος"),
+        ("한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8"),
+        ("in 1,000 years", "1,000"),
+        ("the U.S. Army", "U. S."),
+        ("rock'n'roll", "rock ' n ' roll"),
+        ("$5m", "$ 5m"),
+        ("one\u200btwo", "one two"),
+        ("soft\xadhyphen", "soft hyphen"),
+        ("a\x00b", "a b"),
+        ("a\u3000b", "a\xa0b"),
+        ("हिन्दी में", "हिन्दी"),
+        ("x² + y", "x² +"),
+        ("thumbs 👍🏽 up", "👍🏽"),
+    ],
+)
+def test_an_answer_whose_tokens_stand_together_is_found(text: str, answer: str) -> None:
+    assert has_answer(text, [answer])
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Parisian cafes", "Paris"),
+        ("comparison", "paris"),
+        ("New old York", "New York"),
+        ("York New", "New York"),
+        ("New York", "New York City"),
+        ("1000", "100"),
+        ("1,000", "1000"),
+        ("U.S.", "US"),
+        ("rock-n-roll", "rock n roll"),
+        ("cafe", "café"),
+        ("café", "cafe"),
+        ("İstanbul", "istanbul"),
+        ("Straße", "Strasse"),
+        ("ﬁnd", "find"),
+        ("x²", "x2"),
+        ("ΟΔΟΣ", "οδοσ"),
+        ("one\u200btwo", "onetwo"),
+        ("two words", "twowords"),
+        ("snake_case", "snake case"),
+        ("", "a"),
+    ],
+)
+def test_an_answer_that_is_only_alike_is_not_found(text: str, answer: str) -> None:
+    assert not has_answer(text, [answer])
+
+
+def test_one_of_several_answers_is_enough() -> None:
+    assert has_answer("the Iron Gates", ["Donau", "iron gates"])
+    assert not has_answer("the Iron Gates", ["Donau", "iron gate"])
+
+
+def test_no_answers_are_never_found() -> None:
+    assert not has_answer("anything", [])
+
+
+@pytest.mark.parametrize("answer", ["", " ", "\n", "\u200b", "\x00", "\xad", "\u3000\ufeff"])
+@pytest.mark.parametrize("text", ["", "some text", "\x00", "a\x00b"])
+def test_an_answer_without_a_token_is_found_nowhere(text: str, answer: str) -> None:
+    assert matchable_answers([answer]) == []
+    assert not has_answer(text, [answer])
+
+
+def test_an_answer_without_a_token_does_not_hide_the_others() -> None:
+    assert has_answer("the Danube", ["", "\u200b", "danube"])
+
+
+def test_matchable_forms_differ_where_the_tokens_do() -> None:
+    assert len({matchable("ab"), matchable("a b"), matchable("b a"), matchable("")}) == 4
+
+
+@given(texts, st.lists(st.text(st.sampled_from(ALPHABET), max_size=5), max_size=4))
+@settings(max_examples=300, deadline=None)
+@example("a\x00b", ["a\x00b"])
+@example("Σ", ["Σ\u0301"])
+def test_it_decides_as_the_obvious_implementation_does(text: str, answers: list[str]) -> None:
+    assert has_answer(text, answers) == obviously_has_answer(text, answers)
+
+
+@given(crowded, st.lists(short, max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_it_decides_alike_where_hits_and_near_misses_are_many(
+    text: str, answers: list[str]
+) -> None:
+    assert has_answer(text, answers) == obviously_has_answer(text, answers)
+
+
+@given(texts, st.data())
+@settings(max_examples=200, deadline=None)
+def test_any_stretch_of_a_text_is_judged_alike(text: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    answer = text[start:end].swapcase()
+    assert has_answer(text, [answer]) == obviously_has_answer(text, [answer])
+
+
+@given(texts)
+@settings(deadline=None)
+def test_a_text_contains_itself_in_either_normal_form_unless_it_has_no_token(text: str) -> None:
+    for form in ("NFC", "NFD"):
+        assert has_answer(text, [unicodedata.normalize(form, text)]) == bool(obvious_tokens(text))
+
+
+@given(texts, texts)
+@settings(deadline=None)
+def test_equal_tokens_have_equal_forms_and_only_they(one: str, other: str) -> None:
+    assert (matchable(one) == matchable(other)) == (obvious_tokens(one) == obvious_tokens(other))

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document
+from qdrant_client import QdrantClient, models
+
+from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, RDRRetriever
+from rdr_qdrant.errors import CollectionError
+from tests.conftest import COLLECTION
+
+QUESTION = "who built the city?"
+
+
+@pytest.fixture
+def retriever(client: QdrantClient, tiny: RDREmbeddings, passages: list[Passage]) -> RDRRetriever:
+    QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION).load(passages)
+    return RDRRetriever(embeddings=tiny, client=client, collection_name=COLLECTION, k=3)
+
+
+def test_the_best_passages_come_with_their_raw_inner_products(
+    retriever: RDRRetriever, tiny: RDREmbeddings, passages: list[Passage]
+) -> None:
+    scores = tiny.encode_passages(passages) @ tiny.encode_questions([QUESTION])[0]
+    best = np.argsort(-scores)[:3]
+    documents = retriever.invoke(QUESTION)
+    assert [document.id for document in documents] == [passages[i].id for i in best]
+    found = [document.metadata["score"] for document in documents]
+    assert np.allclose(found, scores[best], rtol=1e-5)
+
+
+def test_documents_carry_text_title_and_metadata(retriever: RDRRetriever) -> None:
+    document = retriever.invoke(QUESTION, filter=None)[0]
+    assert isinstance(document, Document)
+    assert {"id", "title", "score"} <= set(document.metadata)
+    [river] = RDRRetriever(
+        embeddings=retriever.embeddings,
+        client=retriever.client,
+        collection_name=COLLECTION,
+        filter={"title": "river"},
+    ).invoke(QUESTION)
+    assert river.page_content == "the river is in the north"
+    assert river.metadata["year"] == 1999
+
+
+def test_filters_thresholds_and_depth(retriever: RDRRetriever) -> None:
+    def ids(**options: object) -> list[str | None]:
+        other = retriever.model_copy(update=options)
+        return [document.id for document in RDRRetriever(**dict(other)).invoke(QUESTION)]
+
+    assert set(ids(filter={"title": "king"})) == {"a#1", "a#2"}
+    condition = models.FieldCondition(key="metadata.title", match=models.MatchValue(value="king"))
+    assert set(ids(filter=models.Filter(must_not=[condition]), k=10)) == {
+        "1",
+        "2",
+        "007",
+        "18446744073709551615",
+    }
+    scores = [document.metadata["score"] for document in retriever.invoke(QUESTION)]
+    assert len(ids(score_threshold=scores[1] - 1e-3)) == 2
+    assert len(ids(k=1)) == 1
+
+
+def test_async_and_batch(retriever: RDRRetriever) -> None:
+    expected = retriever.invoke(QUESTION)
+    assert asyncio.run(retriever.ainvoke(QUESTION)) == expected
+    assert retriever.batch([QUESTION, QUESTION]) == [expected, expected]
+
+
+def test_a_collection_of_another_pair_is_refused(
+    retriever: RDRRetriever, other: RDREmbeddings
+) -> None:
+    wrong = RDRRetriever(embeddings=other, client=retriever.client, collection_name=COLLECTION)
+    with pytest.raises(CollectionError, match="was made with"):
+        wrong.invoke(QUESTION)
+
+
+def test_a_missing_collection_is_told_before_any_encoder_is_loaded(client: QdrantClient) -> None:
+    embeddings = RDREmbeddings(context_encoder="./no", question_encoder="./no")
+    with pytest.raises(CollectionError, match=f"No collection '{COLLECTION}'"):
+        RDRRetriever(embeddings=embeddings, client=client, collection_name=COLLECTION).invoke("x")
+
+
+def test_searching_does_not_need_the_context_encoder(
+    retriever: RDRRetriever, tiny_pair: tuple[str, str]
+) -> None:
+    embeddings = RDREmbeddings(context_encoder="./no", question_encoder=tiny_pair[1])
+    only = RDRRetriever(
+        embeddings=embeddings, client=retriever.client, collection_name=COLLECTION, k=3
+    )
+    assert only.invoke(QUESTION) == retriever.invoke(QUESTION)
