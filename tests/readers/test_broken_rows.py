@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rdr_qdrant.readers import Reject, jsonlines, open_source, lines
+from rdr_qdrant.readers import Reject, jsonlines, lines, open_source
 
 
 def read(path: Path) -> tuple[list[str], list[tuple[int, str]]]:
