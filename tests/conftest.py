@@ -60,15 +60,19 @@ def demo() -> RDREmbeddings:
     return RDREmbeddings(model="demo")
 
 
-@pytest.fixture(params=["server"] if os.environ.get("QDRANT_URL") else ["memory", "http"])
-def client(request: pytest.FixtureRequest) -> Iterator[QdrantClient]:
-    """A Qdrant: the client's own in memory, ours over HTTP, or the real server of QDRANT_URL.
+@pytest.fixture(
+    params=["server"] if os.environ.get("QDRANT_URL") else ["memory", "embedded", "http"]
+)
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QdrantClient]:
+    """A Qdrant: in memory, in a folder, our test server over HTTP, or the one of QDRANT_URL.
 
     Tests keep to collections whose names begin with `COLLECTION`; they are removed afterwards.
     """
     with contextlib.ExitStack() as stack:
         if request.param == "memory":
             client = connect(path=":memory:")
+        elif request.param == "embedded":
+            client = connect(path=tmp_path / "embedded")
         elif request.param == "http":
             client = connect(url=stack.enter_context(QdrantHTTPServer()).url)
         else:

@@ -41,6 +41,10 @@ def ingest(
     batch_size: Annotated[
         int, typer.Option(min=1, metavar="N", help="Passages looked up and written at a time.")
     ] = 256,
+    index: Annotated[
+        bool,
+        typer.Option("--index/--no-index", help="Build an embedded collection's index afterwards."),
+    ] = True,
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
     path: options.PathOption = None,
@@ -87,6 +91,8 @@ def ingest(
             allow_unverified=allow_unverified,
             on_reject=log,
             on_progress=lambda report: update(report.read),
+            index=index,
+            on_indexing=lambda seconds: update.doing(f"building the index, {duration(seconds)}"),
         )
         report = loader.load_sources(opened, split=split, id_prefix=id_prefix)
     client.close()

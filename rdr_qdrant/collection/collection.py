@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from rdr_qdrant.collection.fit import check_identity, check_vectors
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, Hit, from_payload
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.models import PairIdentity
-from rdr_qdrant.store import reaching
+from rdr_qdrant.store import build_index, reaching
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
@@ -211,6 +211,15 @@ class Collection:
             [Hit(p.score, from_payload(_plain(p.id), p.payload)) for p in response.points]
             for response in responses
         ]
+
+    def build_index(self, progress: Callable[[float], None] | None = None) -> bool:
+        """Build the index where it pays and is not the server's own task; whether it was built.
+
+        Args:
+            progress: called a few times a second with the seconds since the start.
+        """
+        with reaching(self.client):
+            return build_index(self.client, self.name, progress)
 
     def _named(self, vector: Any) -> Any:
         return {self.vector_name: vector} if self.vector_name else vector
