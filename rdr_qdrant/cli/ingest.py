@@ -51,6 +51,7 @@ def ingest(
     model: options.ModelOption = None,
     context_encoder: options.ContextEncoderOption = None,
     question_encoder: options.QuestionEncoderOption = None,
+    revision: options.RevisionOption = None,
     max_length: options.MaxLengthOption = options.DEFAULT_TOKENS,
     device: options.DeviceOption = "auto",
     allow_unverified: options.UnverifiedOption = False,
@@ -74,6 +75,7 @@ def ingest(
         model=model,
         context_encoder=context_encoder,
         question_encoder=question_encoder,
+        revision=revision,
         max_length=max_length,
         device=device,
     )

@@ -67,14 +67,23 @@ class Encoder:
         source: folder or hub id of the checkpoint.
         max_length: most tokens of an input, special tokens included.
         device: `auto`, `cpu`, `cuda`, `mps` ...
+        revision: branch, tag or commit, where `source` is a hub id.
 
     Raises:
         ModelError: see `load_checkpoint`, or a `max_length` beyond the checkpoint's positions.
     """
 
-    def __init__(self, side: Side, source: str, *, max_length: int, device: str) -> None:
+    def __init__(
+        self,
+        side: Side,
+        source: str,
+        *,
+        max_length: int,
+        device: str,
+        revision: str | None = None,
+    ) -> None:
         self.device = resolve_device(device)
-        self._checkpoint: Checkpoint = load_checkpoint(side, source)
+        self._checkpoint: Checkpoint = load_checkpoint(side, source, revision)
         self._model = self._checkpoint.model
         positions = self._model.config.max_position_embeddings
         if max_length > positions:
@@ -91,6 +100,10 @@ class Encoder:
         """Numbers in a vector: the projection where there is one, else the hidden size."""
         config = self._model.config
         return int(config.projection_dim or config.hidden_size)
+
+    def vocabulary(self) -> dict[str, int]:
+        """Tokens and their ids."""
+        return dict(self._checkpoint.tokenizer.get_vocab(with_added_tokens=True))
 
     @property
     def weights_digest(self) -> str:

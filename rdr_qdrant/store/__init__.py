@@ -7,8 +7,8 @@ from rdr_qdrant.store.connect import (
     connect_two,
     is_url,
 )
-from rdr_qdrant.store.indexing import build_index
 from rdr_qdrant.store.reaching import reaching
+from rdr_qdrant.store.upkeep import build_index, disk_bytes
 
 __all__ = [
     "DEFAULT_PATH",
@@ -16,6 +16,7 @@ __all__ = [
     "connect",
     "connect_async",
     "connect_two",
+    "disk_bytes",
     "is_url",
     "reaching",
 ]

@@ -10,6 +10,7 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant.store.embedded.backend import EmbeddedBackend
 from rdr_qdrant.store.embedded.collection import Progress
+from rdr_qdrant.store.embedded.disk import folder_bytes
 from rdr_qdrant.store.embedded.folder import Folder
 from rdr_qdrant.store.embedded.refusals import not_supported
 
@@ -103,6 +104,10 @@ class EmbeddedQdrant(QdrantClient):
         """Whether at least `INDEX_PAYS_FROM` points are searched without an index."""
         info = self.get_collection(collection_name)
         return (info.points_count or 0) - (info.indexed_vectors_count or 0) >= INDEX_PAYS_FROM
+
+    def disk_bytes(self, collection_name: str) -> int:
+        """What the collection's files take on disk, in bytes; holes in them are not counted."""
+        return folder_bytes(self._client.folder.collection(collection_name).folder)
 
     def __enter__(self) -> Self:
         return self

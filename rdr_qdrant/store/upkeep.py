@@ -1,4 +1,4 @@
-"""Building the index of an embedded collection; a server does it by itself."""
+"""What only an embedded collection needs or tells: building its index, its size on disk."""
 
 from __future__ import annotations
 
@@ -30,3 +30,12 @@ def build_index(
     if not (isinstance(client, EmbeddedQdrant) and client.index_pays(collection_name)):
         return False
     return client.build_index(collection_name, progress)
+
+
+def disk_bytes(client: QdrantClient, collection_name: str) -> int | None:
+    """What a collection takes on disk, or `None` where a server keeps that to itself."""
+    from rdr_qdrant.store.embedded import EmbeddedQdrant
+
+    if not isinstance(client, EmbeddedQdrant):
+        return None
+    return client.disk_bytes(collection_name)
