@@ -57,7 +57,7 @@ class _Bar(Progress):
     def __init__(self, noun: str, fraction: Fraction, bar: rich.progress.Progress) -> None:
         super().__init__(noun, fraction)
         self._bar = bar
-        self._task = bar.add_task(f"no {noun} yet", total=None)
+        self._task = bar.add_task("starting", total=None)
 
     def show(self, status: str) -> None:
         part = self._fraction()

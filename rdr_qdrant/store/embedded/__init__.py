@@ -12,7 +12,7 @@ refusals                  what is not supported, and engine failures as known er
 
 from rdr_qdrant.store.embedded.asynchronous import AsyncEmbeddedQdrant
 from rdr_qdrant.store.embedded.client import INDEX_PAYS_FROM, EmbeddedQdrant
-from rdr_qdrant.store.embedded.local_mode import is_local_mode, move_local_mode
+from rdr_qdrant.store.embedded.local_mode import is_local_mode
 from rdr_qdrant.store.embedded.refusals import NotSupportedError, StoreClosedError
 
 __all__ = [
@@ -22,5 +22,4 @@ __all__ = [
     "NotSupportedError",
     "StoreClosedError",
     "is_local_mode",
-    "move_local_mode",
 ]

@@ -1,4 +1,4 @@
-"""Folders of the client's local mode: recognised, refused, moved over."""
+"""Folders of the client's local mode: recognised, refused, copied."""
 
 from pathlib import Path
 
@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
+from rdr_qdrant.collection import copy_collection
 from rdr_qdrant.errors import StoreError
-from rdr_qdrant.store.embedded import EmbeddedQdrant, is_local_mode, move_local_mode
+from rdr_qdrant.store import connect_two
+from rdr_qdrant.store.embedded import EmbeddedQdrant, is_local_mode
 from tests.store.embedded.corpus import DIM, points_of
 
 
@@ -36,7 +38,7 @@ def test_a_local_mode_folder_is_recognised_and_refused(old: Path, tmp_path: Path
     assert is_local_mode(old)
     assert not is_local_mode(tmp_path)
     assert not is_local_mode(tmp_path / "none")
-    with pytest.raises(StoreError, match="move_local_mode"):
+    with pytest.raises(StoreError, match="rdr-qdrant copy --from"):
         EmbeddedQdrant(old)
     assert sorted(p.name for p in old.iterdir()) == [".lock", "collection", "meta.json"]
     with EmbeddedQdrant(tmp_path / "new"):
@@ -45,15 +47,12 @@ def test_a_local_mode_folder_is_recognised_and_refused(old: Path, tmp_path: Path
 
 
 def test_everything_is_moved_over_and_the_source_is_kept(old: Path, tmp_path: Path) -> None:
-    calls: list[tuple[str, int, int]] = []
-    for _ in range(2):  # a second run changes nothing
-        counts = move_local_mode(old, tmp_path / "new", lambda *call: calls.append(call))
-        assert counts == {"plain": 1200, "named": 1}
-    assert ("plain", 500, 1200) in calls
-    assert ("plain", 1200, 1200) in calls
-    source = QdrantClient(path=str(old))
-    with EmbeddedQdrant(tmp_path / "new") as client:
-        assert client.get_collection("other").config.metadata == {"a": 1}
+    new = tmp_path / "new"
+    for copied in (1200, 0):  # a second run changes nothing
+        source, client = connect_two(str(old), str(new))
+        assert copy_collection(source, client, "plain").copied == copied
+        copy_collection(source, client, "named")
+        assert client.get_collection("plain").config.metadata == {"a": 1}
         mine, _ = client.scroll("plain", limit=2000, with_vectors=True)
         theirs, _ = source.scroll("plain", limit=2000, with_vectors=True)
         assert [(r.id, r.payload) for r in mine] == [(r.id, r.payload) for r in theirs]
@@ -61,18 +60,17 @@ def test_everything_is_moved_over_and_the_source_is_kept(old: Path, tmp_path: Pa
         [record] = client.retrieve("named", [1], with_vectors=True)
         assert record.vector["d"] == [1.0, 2.0]
         assert record.vector["s"].indices == [1, 4]
-    source.close()
+        source.close()
+        client.close()
+    assert is_local_mode(old)
 
 
-def test_what_cannot_be_moved_is_refused(old: Path, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="not written by"):
-        move_local_mode(tmp_path, tmp_path / "new")
-    with pytest.raises(StoreError, match="same folder"):
-        move_local_mode(old, old)
+def test_a_source_that_is_in_use_or_damaged_is_refused(old: Path, tmp_path: Path) -> None:
     holder = QdrantClient(path=str(old))
     with pytest.raises(StoreError, match="already accessed"):
-        move_local_mode(old, tmp_path / "new")
+        connect_two(str(old), str(tmp_path / "new"))
     holder.close()
     (old / "meta.json").write_text("{ damaged")
-    with pytest.raises(StoreError):
-        move_local_mode(old, tmp_path / "new")
+    with pytest.raises(StoreError, match="cannot be read"):
+        connect_two(str(old), str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
