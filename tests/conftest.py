@@ -15,6 +15,8 @@ from rdr_qdrant import Passage, RDREmbeddings, connect
 from tests.checkpoints import write_pair
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for a hub
+
 COLLECTION = f"rdr-test-{uuid.uuid4().hex[:8]}"
 XQUAD = Path(__file__).parents[2] / "shared" / "data" / "xquad"
 
