@@ -1,4 +1,4 @@
-"""Encoding on the CPU in float32 beside its peers: the same weights and texts, in turns, in one run.
+"""Encoding on the CPU in float32 beside its peers: same weights and texts, in turns, in one run.
 
     python benchmarks/encoding.py [--passages 48] [--rounds 3] [--layers 12] [--json]
 
