@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from rdr_qdrant.loader import LoadReport, QdrantLoader
     from rdr_qdrant.passages import Passage
     from rdr_qdrant.retriever import RDRRetriever
-    from rdr_qdrant.store import connect
+    from rdr_qdrant.store import connect, connect_async
+    from rdr_qdrant.store.embedded import EmbeddedQdrant
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "EmbeddedQdrant": "store.embedded",
     "LoadReport": "loader",
     "Passage": "passages",
     "QdrantLoader": "loader",
@@ -29,9 +31,11 @@ _HOMES = {
     "RDRRetriever": "retriever",
     "answer_recall": "evaluation",
     "connect": "store",
+    "connect_async": "store",
 }
 
 __all__ = [
+    "EmbeddedQdrant",
     "LoadReport",
     "Passage",
     "QdrantLoader",
@@ -40,6 +44,7 @@ __all__ = [
     "RDRRetriever",
     "answer_recall",
     "connect",
+    "connect_async",
 ]
 
 

@@ -49,6 +49,7 @@ class RDREmbeddings(BaseModel, Embeddings):
     Key init args:
         model: a named pair (`rdr-qdrant models` lists them); by default `rdr-single-trivia`.
         context_encoder, question_encoder: instead of a name, two hub ids or folders.
+        revision: branch, tag or commit of both, where they are hub ids.
         max_length: most tokens of one input, special tokens included; a longer one is cut.
         device: `auto` (cuda, else mps, else cpu) or a device of torch.
 
@@ -71,6 +72,7 @@ class RDREmbeddings(BaseModel, Embeddings):
     model: str | None = None
     context_encoder: str | None = None
     question_encoder: str | None = None
+    revision: str | None = None
     max_length: int = Field(default=DEFAULT_MAX_LENGTH, ge=8)
     device: str = "auto"
 
@@ -148,6 +150,7 @@ class RDREmbeddings(BaseModel, Embeddings):
             passage_format=PASSAGE_FORMAT,
             probe=probes.get(Side.CONTEXT, ()),
             question_probe=probes.get(Side.QUESTION, ()),
+            revision=self.revision,
         )
 
     def warm_up(self, *sides: Side) -> None:
@@ -169,9 +172,14 @@ class RDREmbeddings(BaseModel, Embeddings):
         with self._lock:
             if side not in self._encoders:
                 self._encoders[side] = Encoder(
-                    side, self._location(side), max_length=self.max_length, device=self.device
+                    side,
+                    self._location(side),
+                    max_length=self.max_length,
+                    device=self.device,
+                    revision=self.revision,
                 )
-                self._check_pair()
+                if len(self._encoders) == len(Side):
+                    self._check_pair()
             return self._encoders[side]
 
     def _location(self, side: Side) -> str:
@@ -184,16 +192,25 @@ class RDREmbeddings(BaseModel, Embeddings):
         return self._pair.question_encoder
 
     def _check_pair(self) -> None:
-        if len(self._encoders) < len(Side):
-            return
-        context, question = (self._encoders.pop(side) for side in Side)
+        """Refuse two encoders that cannot have been trained together."""
+        context, question = (self._encoders[side] for side in Side)
         if context.dimension != question.dimension:
-            raise ModelError(
-                f"The encoders of {self._pair.label} do not belong together: the context encoder "
-                f"makes vectors of {context.dimension} numbers, the question encoder of "
-                f"{question.dimension}. Name both encoders of one pair."
+            difference = (
+                f"the context encoder makes vectors of {context.dimension} numbers, the question "
+                f"encoder of {question.dimension}"
             )
-        self._encoders.update({Side.CONTEXT: context, Side.QUESTION: question})
+        elif context.vocabulary() != question.vocabulary():
+            difference = (
+                f"the vocabulary of the context encoder ({len(context.vocabulary()):,} tokens) is "
+                f"not that of the question encoder ({len(question.vocabulary()):,})"
+            )
+        else:
+            return
+        self._encoders.clear()
+        raise ModelError(
+            f"The encoders of {self._pair.label} do not belong together: {difference}. "
+            "Name both encoders of one pair."
+        )
 
 
 def _as_lists(encoded: Encoded) -> list[list[float]]:

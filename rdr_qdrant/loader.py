@@ -70,6 +70,8 @@ class QdrantLoader:
         allow_unverified: use a collection that does not say which encoders made it.
         on_reject: called with each passage or row that is set aside.
         on_progress: called with the report so far after each batch.
+        index: build an embedded collection's index after the load, where that pays.
+        on_indexing: called a few times a second while it is built, with the seconds so far.
     """
 
     embeddings: RDREmbeddings
@@ -80,6 +82,8 @@ class QdrantLoader:
     allow_unverified: bool = False
     on_reject: RejectHandler | None = None
     on_progress: ProgressHandler | None = None
+    index: bool = True
+    on_indexing: Callable[[float], None] | None = None
 
     _report: LoadReport = field(init=False, repr=False)
 
@@ -106,6 +110,8 @@ class QdrantLoader:
             self._add(seconds=time.monotonic() - started - self._report.seconds)
             if self.on_progress:
                 self.on_progress(self._report)
+        if ready and self.index:
+            collection.build_index(self.on_indexing)
         points = collection.count() if ready or collection.exists() else 0
         return replace(self._report, points=points, seconds=time.monotonic() - started)
 

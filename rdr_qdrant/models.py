@@ -160,6 +160,7 @@ class PairIdentity:
         label: the pair's name, or both ids (for messages; not compared).
         context_encoder: where the context encoder came from (for messages; not compared).
         question_encoder: where the question encoder came from (for messages; not compared).
+        revision: branch, tag or commit of both, where one was named (for messages; not compared).
         dimension: length of a vector.
         max_length: most tokens of one input.
         passage_format: how title and text are put together.
@@ -176,6 +177,12 @@ class PairIdentity:
     passage_format: str
     probe: tuple[float, ...]
     question_probe: tuple[float, ...]
+    revision: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The label, with the revision where one was named."""
+        return f"{self.label}@{self.revision}" if self.revision else self.label
 
     def to_metadata(self) -> dict[str, Any]:
         """JSON form, as kept in the collection's metadata."""
@@ -183,6 +190,7 @@ class PairIdentity:
             "model": self.label,
             "context_encoder": self.context_encoder,
             "question_encoder": self.question_encoder,
+            "revision": self.revision,
             "dimension": self.dimension,
             "max_length": self.max_length,
             "passage_format": self.passage_format,

@@ -15,6 +15,8 @@ from rdr_qdrant import Passage, RDREmbeddings, connect
 from tests.checkpoints import write_pair
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for a hub
+
 COLLECTION = f"rdr-test-{uuid.uuid4().hex[:8]}"
 XQUAD = Path(__file__).parents[2] / "shared" / "data" / "xquad"
 
@@ -60,15 +62,19 @@ def demo() -> RDREmbeddings:
     return RDREmbeddings(model="demo")
 
 
-@pytest.fixture(params=["server"] if os.environ.get("QDRANT_URL") else ["memory", "http"])
-def client(request: pytest.FixtureRequest) -> Iterator[QdrantClient]:
-    """A Qdrant: the client's own in memory, ours over HTTP, or the real server of QDRANT_URL.
+@pytest.fixture(
+    params=["server"] if os.environ.get("QDRANT_URL") else ["memory", "embedded", "http"]
+)
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QdrantClient]:
+    """A Qdrant: in memory, in a folder, our test server over HTTP, or the one of QDRANT_URL.
 
     Tests keep to collections whose names begin with `COLLECTION`; they are removed afterwards.
     """
     with contextlib.ExitStack() as stack:
         if request.param == "memory":
             client = connect(path=":memory:")
+        elif request.param == "embedded":
+            client = connect(path=tmp_path / "embedded")
         elif request.param == "http":
             client = connect(url=stack.enter_context(QdrantHTTPServer()).url)
         else:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from rdr_qdrant import __version__
-from rdr_qdrant.cli import demo, evaluate, info, ingest, models, search
+from rdr_qdrant.cli import copy, demo, evaluate, info, ingest, models, search
 from rdr_qdrant.cli.messages import say, unwrapped
 from rdr_qdrant.cli.options import wants_traceback
 from rdr_qdrant.errors import RDRQdrantError, UsageError
@@ -33,6 +33,7 @@ for _name, _command, _example in (
     ("search", search.search, search.EXAMPLE),
     ("eval", evaluate.evaluate_command, evaluate.EXAMPLE),
     ("info", info.info, info.EXAMPLE),
+    ("copy", copy.copy, copy.EXAMPLE),
     ("models", models.list_models, models.EXAMPLE),
     ("demo", demo.demo, demo.EXAMPLE),
 ):

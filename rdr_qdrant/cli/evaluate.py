@@ -93,6 +93,7 @@ def evaluate_command(
     model: options.ModelOption = None,
     context_encoder: options.ContextEncoderOption = None,
     question_encoder: options.QuestionEncoderOption = None,
+    revision: options.RevisionOption = None,
     max_length: options.MaxLengthOption = options.DEFAULT_TOKENS,
     device: options.DeviceOption = "auto",
     allow_unverified: options.UnverifiedOption = False,
@@ -133,6 +134,7 @@ def evaluate_command(
             model=model,
             context_encoder=context_encoder,
             question_encoder=question_encoder,
+            revision=revision,
             max_length=max_length,
             device=device,
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from rdr_qdrant.cli import options
 from rdr_qdrant.cli.results import print_facts, print_json
 
@@ -24,21 +22,30 @@ def info(
     found = Collection(client, collection).describe()
     client.close()
     if as_json:
-        print_json(asdict(found))
+        print_json(found.to_json())
         return
     identity = found.identity or {}
     unknown = "not said (other software made it, or a Qdrant before 1.16)"
+    norms = found.norms or {}
     facts = {
         "collection": found.name,
         "points": f"{found.points:,}",
         "vectors": f"{found.dimension} numbers, compared by {found.distance}",
-        "status": f"{found.status}, {found.indexed_vectors:,} vectors indexed",
+        "lengths": ", ".join(f"{k} {v:g}" for k, v in norms.items()) + " (of a random sample)"
+        if norms
+        else "no vectors",
+        "index": f"{found.indexed_vectors:,} vectors indexed, status {found.status}",
+        "quantization": ", ".join(found.quantization) if found.quantization else "none",
+        "disk": f"{found.disk_bytes / 1e6:,.1f} MB"
+        if found.disk_bytes is not None
+        else "a server does not tell",
         "model": str(identity.get("model", unknown)),
     }
     if identity:
         facts |= {
             "context encoder": str(identity.get("context_encoder")),
             "question encoder": str(identity.get("question_encoder")),
+            "revision": str(identity.get("revision") or "not named"),
             "most tokens": str(identity.get("max_length")),
             "passage format": str(identity.get("passage_format")),
         }

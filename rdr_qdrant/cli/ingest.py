@@ -41,12 +41,17 @@ def ingest(
     batch_size: Annotated[
         int, typer.Option(min=1, metavar="N", help="Passages looked up and written at a time.")
     ] = 256,
+    index: Annotated[
+        bool,
+        typer.Option("--index/--no-index", help="Build an embedded collection's index afterwards."),
+    ] = True,
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
     path: options.PathOption = None,
     model: options.ModelOption = None,
     context_encoder: options.ContextEncoderOption = None,
     question_encoder: options.QuestionEncoderOption = None,
+    revision: options.RevisionOption = None,
     max_length: options.MaxLengthOption = options.DEFAULT_TOKENS,
     device: options.DeviceOption = "auto",
     allow_unverified: options.UnverifiedOption = False,
@@ -70,6 +75,7 @@ def ingest(
         model=model,
         context_encoder=context_encoder,
         question_encoder=question_encoder,
+        revision=revision,
         max_length=max_length,
         device=device,
     )
@@ -87,6 +93,8 @@ def ingest(
             allow_unverified=allow_unverified,
             on_reject=log,
             on_progress=lambda report: update(report.read),
+            index=index,
+            on_indexing=lambda seconds: update.doing(f"building the index, {duration(seconds)}"),
         )
         report = loader.load_sources(opened, split=split, id_prefix=id_prefix)
     client.close()

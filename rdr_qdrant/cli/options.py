@@ -93,6 +93,15 @@ QuestionEncoderOption = Annotated[
         "--question-encoder", metavar="Y", help="Hub id or folder.", rich_help_panel=_WHICH
     ),
 ]
+RevisionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--revision",
+        metavar="REV",
+        help="Branch, tag or commit of both encoders, where they are hub ids.",
+        rich_help_panel=_WHICH,
+    ),
+]
 MaxLengthOption = Annotated[
     int,
     typer.Option(
@@ -126,6 +135,7 @@ def open_embeddings(
     model: str | None,
     context_encoder: str | None,
     question_encoder: str | None,
+    revision: str | None,
     max_length: int,
     device: str,
 ) -> RDREmbeddings:
@@ -145,6 +155,7 @@ def open_embeddings(
         model=model,
         context_encoder=context_encoder,
         question_encoder=question_encoder,
+        revision=revision,
         max_length=max_length,
         device=device,
     )

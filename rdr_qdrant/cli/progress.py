@@ -4,65 +4,89 @@ from __future__ import annotations
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rdr_qdrant.cli.messages import say
 
+if TYPE_CHECKING:
+    import rich.progress
+
 SECONDS_BETWEEN_LINES = 10.0
 
-Update = Callable[[int], None]
+Fraction = Callable[[], float | None]
+
+
+class Progress(ABC):
+    """Told how many things are done, or what else is going on."""
+
+    def __init__(self, noun: str, fraction: Fraction) -> None:
+        self._noun = noun
+        self._fraction = fraction
+        self._started = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        """So many are done by now."""
+        seconds = time.monotonic() - self._started
+        self.show(_status(self._noun, done, self._fraction(), seconds))
+
+    def doing(self, what: str) -> None:
+        """Something that is not counted is going on."""
+        self.show(what)
+
+    @abstractmethod
+    def show(self, status: str) -> None:
+        """Let people see it."""
+
+
+class _Lines(Progress):
+    def __init__(self, noun: str, fraction: Fraction) -> None:
+        super().__init__(noun, fraction)
+        self._last = self._started
+
+    def show(self, status: str) -> None:
+        now = time.monotonic()
+        if now - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = now
+            say(status)
+
+
+class _Bar(Progress):
+    def __init__(self, noun: str, fraction: Fraction, bar: rich.progress.Progress) -> None:
+        super().__init__(noun, fraction)
+        self._bar = bar
+        self._task = bar.add_task("starting", total=None)
+
+    def show(self, status: str) -> None:
+        part = self._fraction()
+        self._bar.update(
+            self._task,
+            description=status,
+            total=None if part is None else 1.0,
+            completed=part or 0.0,
+        )
 
 
 @contextmanager
-def showing_progress(noun: str, fraction: Callable[[], float | None]) -> Iterator[Update]:
-    """Call what this yields with the number of things done so far.
+def showing_progress(noun: str, fraction: Fraction) -> Iterator[Progress]:
+    """Show how far a job is for as long as it takes.
 
     Args:
         noun: what is counted, in the plural.
         fraction: how much of all is done, 0 to 1, or `None` where nobody knows.
     """
-    if sys.stderr.isatty():
-        with _bar(noun, fraction) as update:
-            yield update
-    else:
-        yield _lines(noun, fraction)
-
-
-@contextmanager
-def _bar(noun: str, fraction: Callable[[], float | None]) -> Iterator[Update]:
+    if not sys.stderr.isatty():
+        yield _Lines(noun, fraction)
+        return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as RichProgress
 
-    started = time.monotonic()
-    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"no {noun} yet", total=None)
-
-        def update(done: int) -> None:
-            part = fraction()
-            progress.update(
-                task,
-                description=_status(noun, done, part, time.monotonic() - started),
-                total=1.0 if part is not None else None,
-                completed=part or 0.0,
-            )
-
-        yield update
-
-
-def _lines(noun: str, fraction: Callable[[], float | None]) -> Update:
-    started = time.monotonic()
-    last = started
-
-    def update(done: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES:
-            last = now
-            say(_status(noun, done, fraction(), now - started))
-
-    return update
+    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}", markup=False))
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield _Bar(noun, fraction, bar)
 
 
 def _status(noun: str, done: int, part: float | None, seconds: float) -> str:

@@ -38,6 +38,7 @@ def search(
     model: options.ModelOption = None,
     context_encoder: options.ContextEncoderOption = None,
     question_encoder: options.QuestionEncoderOption = None,
+    revision: options.RevisionOption = None,
     max_length: options.MaxLengthOption = options.DEFAULT_TOKENS,
     device: options.DeviceOption = "auto",
     allow_unverified: options.UnverifiedOption = False,
@@ -57,6 +58,7 @@ def search(
         model=model,
         context_encoder=context_encoder,
         question_encoder=question_encoder,
+        revision=revision,
         max_length=max_length,
         device=device,
     )

@@ -1,7 +1,17 @@
 """A Qdrant collection of passages: made or checked, written, searched. Knows no tensors."""
 
-from rdr_qdrant.collection.collection import Collection, CollectionDescription, Point
+from rdr_qdrant.collection.collection import Collection, Point
+from rdr_qdrant.collection.copying import CopyReport, copy_collection
+from rdr_qdrant.collection.description import CollectionDescription
 from rdr_qdrant.collection.filters import metadata_filter
 from rdr_qdrant.collection.payload import Hit
 
-__all__ = ["Collection", "CollectionDescription", "Hit", "Point", "metadata_filter"]
+__all__ = [
+    "Collection",
+    "CollectionDescription",
+    "CopyReport",
+    "Hit",
+    "Point",
+    "copy_collection",
+    "metadata_filter",
+]

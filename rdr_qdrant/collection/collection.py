@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from rdr_qdrant.collection.description import CollectionDescription, describe
 from rdr_qdrant.collection.fit import check_identity, check_vectors
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, Hit, from_payload
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.models import PairIdentity
-from rdr_qdrant.store import reaching
+from rdr_qdrant.store import build_index, reaching
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
@@ -33,29 +34,6 @@ class Point:
     id: int | str
     vector: Any
     payload: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionDescription:
-    """What a collection says of itself.
-
-    Attributes:
-        name: its name.
-        points: number of points, exact.
-        dimension: numbers in a vector.
-        distance: always `Dot`.
-        status: Qdrant's own: `green` when everything is indexed, `yellow` while it works.
-        indexed_vectors: vectors that an index covers; the others are scanned.
-        identity: the encoders that made it, or `None` where it does not say.
-    """
-
-    name: str
-    points: int
-    dimension: int
-    distance: str
-    status: str
-    indexed_vectors: int
-    identity: Mapping[str, Any] | None
 
 
 class Collection:
@@ -108,23 +86,14 @@ class Collection:
         check_identity(self.name, _identity(info), identity, allow_unverified=allow_unverified)
 
     def describe(self) -> CollectionDescription:
-        """Its points, vectors and state.
+        """Its points, vectors and state, with a sample of vectors read.
 
         Raises:
             CollectionError: it is missing or holds no vectors of our kind.
         """
         info = self._info()
-        vectors = info.config.params.vectors
-        dimension, distance = check_vectors(self.name, vectors, vector_name=self.vector_name)
-        return CollectionDescription(
-            name=self.name,
-            points=self.count(),
-            dimension=dimension,
-            distance=distance,
-            status=str(info.status.value),
-            indexed_vectors=info.indexed_vectors_count or 0,
-            identity=_identity(info),
-        )
+        with reaching(self.client):
+            return describe(self.client, self.name, self.vector_name, info, _identity(info))
 
     def recorded_model(self) -> str | None:
         """The name of the pair that made it, where it is there and says so."""
@@ -211,6 +180,15 @@ class Collection:
             [Hit(p.score, from_payload(_plain(p.id), p.payload)) for p in response.points]
             for response in responses
         ]
+
+    def build_index(self, progress: Callable[[float], None] | None = None) -> bool:
+        """Build the index where it pays and is not the server's own task; whether it was built.
+
+        Args:
+            progress: called a few times a second with the seconds since the start.
+        """
+        with reaching(self.client):
+            return build_index(self.client, self.name, progress)
 
     def _named(self, vector: Any) -> Any:
         return {self.vector_name: vector} if self.vector_name else vector

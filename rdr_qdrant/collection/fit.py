@@ -70,17 +70,19 @@ def check_identity(
         if not allow_unverified:
             raise CollectionError(
                 f"Collection {name!r} does not say which encoders made its vectors (other software "
-                f"or a Qdrant before 1.16 made it), so {ours.label} cannot be checked against it. "
+                f"or a Qdrant before 1.16 made it), so {ours.name} cannot be checked against it. "
                 "If you know that they belong together, allow it with --allow-unverified "
                 "(allow_unverified=True)."
             )
         logger.warning(
             "Collection %r does not say which encoders made it; going on with %s, unverified",
             name,
-            ours.label,
+            ours.name,
         )
         return
     theirs = str(stored.get("model", "unknown"))
+    if stored.get("revision"):
+        theirs += f"@{stored['revision']}"
     for field, ours_value in (
         ("max_length", ours.max_length),
         ("passage_format", ours.passage_format),
@@ -88,14 +90,14 @@ def check_identity(
         if stored.get(field) != ours_value:
             raise CollectionError(
                 f"Collection {name!r} was made by {theirs} with {field} {stored.get(field)!r}, "
-                f"but {ours.label} is used with {ours_value!r}. Use the same, or another one."
+                f"but {ours.name} is used with {ours_value!r}. Use the same, or another one."
             )
     for kind, own_probe in (("probe", ours.probe), ("question_probe", ours.question_probe)):
         if own_probe and not _close(stored.get(kind), own_probe):
             what = "questions" if kind == "question_probe" else "passages"
             raise CollectionError(
                 f"Collection {name!r} was made with {theirs} ({stored.get('context_encoder')}), "
-                f"not with {ours.label} ({ours.context_encoder}): their vectors of one and the "
+                f"not with {ours.name} ({ours.context_encoder}): their vectors of one and the "
                 f"same text differ, so {what} would not match. Use the pair it was made with, or "
                 "another collection."
             )

@@ -74,8 +74,16 @@ def _tensors(model: Any) -> Mapping[str, torch.Tensor]:
     return dict(model.named_parameters())
 
 
-def load_checkpoint(side: Side, source: str) -> Checkpoint:
+def load_checkpoint(side: Side, source: str, revision: str | None = None) -> Checkpoint:
     """Load one encoder from a folder or, through the hub's own cache, from a hub id.
+
+    Private repositories are read with the hub's own token (`HF_TOKEN` or `hf auth login`);
+    `HF_HUB_OFFLINE` and `HF_HOME` are the hub's own switches.
+
+    Args:
+        side: which of the two encoders it must be.
+        source: a folder or a hub id.
+        revision: branch, tag or commit of the hub id; a folder has none.
 
     Raises:
         ModelError: it cannot be had, is not a DPR checkpoint, is the other encoder of the pair,
@@ -87,8 +95,9 @@ def load_checkpoint(side: Side, source: str) -> Checkpoint:
     location = str(folder) if folder.is_dir() else source
     if not folder.is_dir() and _looks_like_path(source):
         raise ModelError(f"No such folder: {source} (given as the {side.value}).")
+    options = {} if revision is None or folder.is_dir() else {"revision": revision}
     with _quiet_transformers():
-        config = _read(side, source, transformers.AutoConfig, location)
+        config = _read(side, source, transformers.AutoConfig, location, **options)
         if config.model_type != "dpr":
             raise ModelError(
                 f"{source} is a {config.model_type!r} checkpoint, not a DPR one: RDR needs exactly "
@@ -102,8 +111,11 @@ def load_checkpoint(side: Side, source: str) -> Checkpoint:
             output_loading_info=True,
             dtype="float32",
             weights_only=True,
+            **options,
         )
-        tokenizer = _read(side, source, transformers.AutoTokenizer, location, use_fast=True)
+        tokenizer = _read(
+            side, source, transformers.AutoTokenizer, location, use_fast=True, **options
+        )
     _check_entries(side, source, info)
     return Checkpoint(source, model.eval(), _plain_tokenizer(side, source, tokenizer, config))
 

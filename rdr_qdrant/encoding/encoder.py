@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rdr_qdrant.encoding.batching import length_sorted_batches
-from rdr_qdrant.encoding.checkpoint import Checkpoint, Side, load_checkpoint
+from rdr_qdrant.encoding.checkpoint import Side, load_checkpoint
+from rdr_qdrant.encoding.forward import make_forward
 from rdr_qdrant.encoding.tokens import EncoderInput, InputTokenizer
 from rdr_qdrant.errors import ModelError
-
-if TYPE_CHECKING:
-    import torch
 
 FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 BATCH_TOKENS = 2048
 """Tokens of one batch, padding included."""
-
-PAD_ID = 0
 
 
 @dataclass(frozen=True)
@@ -67,30 +62,43 @@ class Encoder:
         source: folder or hub id of the checkpoint.
         max_length: most tokens of an input, special tokens included.
         device: `auto`, `cpu`, `cuda`, `mps` ...
+        revision: branch, tag or commit, where `source` is a hub id.
 
     Raises:
         ModelError: see `load_checkpoint`, or a `max_length` beyond the checkpoint's positions.
     """
 
-    def __init__(self, side: Side, source: str, *, max_length: int, device: str) -> None:
+    def __init__(
+        self,
+        side: Side,
+        source: str,
+        *,
+        max_length: int,
+        device: str,
+        revision: str | None = None,
+    ) -> None:
         self.device = resolve_device(device)
-        self._checkpoint: Checkpoint = load_checkpoint(side, source)
-        self._model = self._checkpoint.model
-        positions = self._model.config.max_position_embeddings
+        checkpoint = load_checkpoint(side, source, revision)
+        self._config = checkpoint.model.config
+        positions = self._config.max_position_embeddings
         if max_length > positions:
             raise ModelError(
                 f"max_length is {max_length}, but {source} knows only {positions} positions. "
                 f"Set max_length to {positions} or less."
             )
-        self._digest = self._checkpoint.weights_digest() if side is Side.CONTEXT else ""
-        self._tokenize = InputTokenizer(self._checkpoint.tokenizer, max_length)
-        self._model.to(self.device)
+        self._digest = checkpoint.weights_digest() if side is Side.CONTEXT else ""
+        self._vocabulary = checkpoint.tokenizer
+        self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
+        self._forward = make_forward(checkpoint.model, self.device)
 
     @property
     def dimension(self) -> int:
         """Numbers in a vector: the projection where there is one, else the hidden size."""
-        config = self._model.config
-        return int(config.projection_dim or config.hidden_size)
+        return int(self._config.projection_dim or self._config.hidden_size)
+
+    def vocabulary(self) -> dict[str, int]:
+        """Tokens and their ids."""
+        return dict(self._vocabulary.get_vocab(with_added_tokens=True))
 
     @property
     def weights_digest(self) -> str:
@@ -102,31 +110,6 @@ class Encoder:
         tokens = self._tokenize(inputs)
         vectors = np.empty((len(inputs), self.dimension), dtype=np.float32)
         for batch in length_sorted_batches([len(ids) for ids in tokens.ids], BATCH_TOKENS):
-            vectors[batch] = self._forward([tokens.ids[i] for i in batch])
+            found = self._forward([tokens.ids[i] for i in batch])
+            vectors[batch] = found.float().cpu().numpy()
         return Encoded(vectors, tokens.truncated)
-
-    def _forward(self, ids: list[list[int]]) -> FloatArray:
-        import torch
-
-        longest = max(map(len, ids))
-        padded = min(map(len, ids)) < longest
-        input_ids = np.full((len(ids), longest), PAD_ID, dtype=np.int64)
-        for row, sequence in enumerate(ids):
-            input_ids[row, : len(sequence)] = sequence
-        mask = None
-        if padded:
-            lengths = np.array([len(sequence) for sequence in ids])
-            mask = self._tensor((np.arange(longest) < lengths[:, None]).astype(np.int64))
-        with torch.inference_mode():
-            output = self._model(
-                input_ids=self._tensor(input_ids),
-                attention_mask=mask,
-                token_type_ids=torch.zeros(input_ids.shape, dtype=torch.int64, device=self.device),
-            )
-            vectors: FloatArray = output.pooler_output.float().cpu().numpy()
-        return vectors
-
-    def _tensor(self, array: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> torch.Tensor:
-        import torch
-
-        return torch.from_numpy(array).to(self.device)

@@ -1,6 +1,22 @@
 """How to reach a Qdrant, a server or a folder; nothing above this room knows which."""
 
-from rdr_qdrant.store.connect import DEFAULT_PATH, connect
+from rdr_qdrant.store.connect import (
+    DEFAULT_PATH,
+    connect,
+    connect_async,
+    connect_two,
+    is_url,
+)
 from rdr_qdrant.store.reaching import reaching
+from rdr_qdrant.store.upkeep import build_index, disk_bytes
 
-__all__ = ["DEFAULT_PATH", "connect", "reaching"]
+__all__ = [
+    "DEFAULT_PATH",
+    "build_index",
+    "connect",
+    "connect_async",
+    "connect_two",
+    "disk_bytes",
+    "is_url",
+    "reaching",
+]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from rdr_qdrant.errors import StoreError
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
+    from qdrant_client import AsyncQdrantClient, QdrantClient
     from qdrant_client.http.exceptions import UnexpectedResponse
 
 
 @contextmanager
-def reaching(client: QdrantClient) -> Iterator[None]:
+def reaching(client: QdrantClient | AsyncQdrantClient) -> Iterator[None]:
     """Run calls to Qdrant.
 
     Raises:
@@ -33,11 +33,13 @@ def reaching(client: QdrantClient) -> Iterator[None]:
         ) from error
     except UnexpectedResponse as error:
         raise StoreError(_refusal(client, error)) from error
+    except ValueError as error:  # what an embedded Qdrant refuses
+        raise StoreError(f"Qdrant refused the request: {error}") from error
     except RpcError as error:
         raise StoreError(f"Qdrant at {_address(client)} failed over gRPC: {error}") from error
 
 
-def _refusal(client: QdrantClient, error: UnexpectedResponse) -> str:
+def _refusal(client: QdrantClient | AsyncQdrantClient, error: UnexpectedResponse) -> str:
     if error.status_code in (401, 403):
         return (
             f"Qdrant at {_address(client)} refused the API key ({error.status_code}). "
@@ -50,5 +52,5 @@ def _refusal(client: QdrantClient, error: UnexpectedResponse) -> str:
     return f"Qdrant at {_address(client)} refused the request ({error.status_code}): {reason}"
 
 
-def _address(client: QdrantClient) -> str:
+def _address(client: QdrantClient | AsyncQdrantClient) -> str:
     return str(getattr(getattr(client, "_client", None), "rest_uri", "") or "the given address")

@@ -133,7 +133,7 @@ def test_models_lists_every_pair_with_its_published_figures(command: Command) ->
     assert [pair["name"] for pair in command("models", "--json").json][-1] == "demo"
 
 
-@pytest.mark.parametrize("name", ["ingest", "search", "eval", "info", "models", "demo"])
+@pytest.mark.parametrize("name", ["ingest", "search", "eval", "info", "copy", "models", "demo"])
 def test_every_help_has_an_example_and_fits(
     command: Command, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
+from rdr_qdrant import connect
 from rdr_qdrant.cli import app
 from tests.cli.conftest import Command
 
@@ -18,7 +19,7 @@ def points_in(tmp_path: Path) -> dict[str, int]:
     """Collections of the default folder, by their number of points."""
     if not (tmp_path / "qdrant_data").exists():
         return {}
-    client = QdrantClient(path=str(tmp_path / "qdrant_data"))
+    client = connect(path=tmp_path / "qdrant_data")
     try:
         return {c.name: client.count(c.name).count for c in client.get_collections().collections}
     finally:
@@ -90,7 +91,7 @@ def test_a_collection_that_does_not_fit(
     distance: str,
     message: str,
 ) -> None:
-    client = QdrantClient(path=str(tmp_path / "qdrant_data"))
+    client = connect(path=tmp_path / "qdrant_data")
     params = models.VectorParams(size=size, distance=models.Distance(distance))
     client.create_collection("c", vectors_config=params)
     client.close()

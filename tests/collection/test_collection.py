@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant import Passage, RDREmbeddings
+from rdr_qdrant import EmbeddedQdrant, Passage, RDREmbeddings
 from rdr_qdrant.collection import Collection, Point, metadata_filter
 from rdr_qdrant.collection.payload import from_payload, to_payload
 from rdr_qdrant.encoding import Side
@@ -189,6 +189,25 @@ def filled(
         return {hit.passage.id for hit in hits}
 
     return found
+
+
+def test_it_describes_itself(
+    client: QdrantClient, tiny: RDREmbeddings, passages: list[Passage]
+) -> None:
+    collection = Collection(client, COLLECTION)
+    collection.create(tiny.identity())
+    assert collection.describe().norms is None
+    vectors = tiny.encode_passages(passages)
+    points = zip(range(6), vectors, passages, strict=True)
+    collection.upsert([Point(i, vector, to_payload(p, "")) for i, vector, p in points])
+    found = collection.describe()
+    norms = np.linalg.norm(vectors, axis=1)
+    assert found.points == 6
+    assert found.norms is not None
+    expected = [norms.min(), np.median(norms), norms.max()]
+    assert np.allclose([found.norms[k] for k in ("min", "median", "max")], expected, atol=1e-3)
+    assert (found.disk_bytes is not None) == isinstance(client, EmbeddedQdrant)
+    assert "probe" not in found.to_json()["identity"]
 
 
 def test_filters_on_metadata(filled: Callable[..., set[str]]) -> None:

@@ -153,6 +153,62 @@ def test_a_pair_of_two_dimensions_is_refused(tmp_path: Path, tiny_pair: tuple[st
         embeddings.warm_up()
 
 
+def test_a_pair_of_two_vocabularies_is_refused(tmp_path: Path, tiny_pair: tuple[str, str]) -> None:
+    changed = Path(shutil.copytree(tiny_pair[1], tmp_path / "changed"))
+    words = (changed / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    words[-1], words[-2] = words[-2], words[-1]
+    (changed / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    embeddings = RDREmbeddings(context_encoder=tiny_pair[0], question_encoder=str(changed))
+    with pytest.raises(ModelError, match="the vocabulary of the context encoder"):
+        embeddings.warm_up()
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
+def test_a_sharded_checkpoint_loads(folder: Path, tiny_pair: tuple[str, str], name: str) -> None:
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    stem, ending = name.split(".")
+    places = {}
+    for number, part in enumerate((sorted(state)[::2], sorted(state)[1::2]), start=1):
+        shard = f"{stem}-{number:05}-of-00002.{ending}"
+        tensors = {key: state[key] for key in part}
+        if ending == "bin":
+            torch.save(tensors, folder / shard)
+        else:
+            save_file(tensors, folder / shard, metadata={"format": "pt"})
+        places |= dict.fromkeys(part, shard)
+    index = {"metadata": {"total_size": 1}, "weight_map": places}
+    (folder / f"{name}.index.json").write_text(json.dumps(index))
+    sharded, whole = (load_checkpoint(Side.CONTEXT, str(f)) for f in (folder, tiny_pair[0]))
+    assert sharded.weights_digest() == whole.weights_digest()
+
+
+def test_a_tokenizer_json_without_a_vocabulary_file_loads(
+    folder: Path, tiny_pair: tuple[str, str]
+) -> None:
+    plain = load_checkpoint(Side.CONTEXT, tiny_pair[0]).tokenizer
+    plain.save(str(folder / "tokenizer.json"))
+    (folder / "vocab.txt").unlink()
+    found = load_checkpoint(Side.CONTEXT, str(folder)).tokenizer
+    assert found.encode("the river", "of a king").ids == plain.encode("the river", "of a king").ids
+
+
+def test_the_revision_reaches_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoConfig
+
+    asked: list[str] = []
+
+    def from_pretrained(location: str, revision: str = "main", **options: object) -> None:
+        asked.append(f"{location}@{revision}")
+        raise OSError("no network")
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", from_pretrained)
+    embeddings = RDREmbeddings(context_encoder="o/c", question_encoder="o/q", revision="v2")
+    with pytest.raises(ModelError):
+        embeddings.embed_query("x")
+    assert asked == ["o/q@v2"]
+
+
 def test_more_tokens_than_positions_are_refused(tmp_path: Path) -> None:
     context, question = write_pair(tmp_path, positions=128)
     embeddings = RDREmbeddings(context_encoder=context, question_encoder=question)

@@ -26,6 +26,7 @@ PASSAGES = [
     Passage("8", "smile \U0001f600 \U0001f469\u200d\U0001f52c", "\U0001f1eb\U0001f1ee"),
     Passage("9", "zero\u200bwidth\u200d joined\ufeff and \x07 bell \x00 null", "tab\tin title"),
     Passage("10", "a literal [SEP] inside and [CLS] too", "[SEP] title"),
+    Passage("14", "a literal [PAD] [PAD] and [MASK] inside", "[PAD] title"),
     Passage("11", "\u200b", "only a zero width space"),
     Passage("12", "combining a\u0300\u0301\u0302\u0303 marks", "   "),
     Passage("13", "a", "b"),

@@ -3,12 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from qdrant_client import QdrantClient
+from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from rdr_qdrant import connect
+from rdr_qdrant import EmbeddedQdrant, connect, connect_async
 from rdr_qdrant.errors import StoreError, UsageError
 from tests.support.faults import Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
+
+PARAMS = models.VectorParams(size=2, distance=models.Distance.DOT)
 
 
 def test_a_url_is_a_server() -> None:
@@ -31,8 +33,12 @@ def test_with_nothing_said_it_is_a_folder_here(
 ) -> None:
     monkeypatch.delenv("QDRANT_URL", raising=False)
     monkeypatch.chdir(tmp_path)
-    connect().close()
+    client = connect()
+    assert isinstance(client, EmbeddedQdrant)
+    assert not (tmp_path / "qdrant_data").exists()
+    client.create_collection("c", vectors_config=PARAMS)
     assert (tmp_path / "qdrant_data").is_dir()
+    client.close()
 
 
 def test_a_path_goes_before_the_environment(
@@ -84,6 +90,32 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 def test_a_folder_in_use_is_told(tmp_path: Path) -> None:
     client = connect(path=tmp_path / "data")
-    with pytest.raises(StoreError, match="open in another process"):
+    client.create_collection("c", vectors_config=PARAMS)
+    with pytest.raises(StoreError, match="in use by process"):
         connect(path=tmp_path / "data")
     client.close()
+
+
+def test_in_memory_is_the_clients_own(tmp_path: Path) -> None:
+    client = connect(path=":memory:")
+    assert not isinstance(client, EmbeddedQdrant)
+    client.close()
+
+
+def test_a_folder_of_the_clients_local_mode_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    QdrantClient(path=str(tmp_path)).close()
+    with pytest.raises(StoreError, match="rdr-qdrant copy --from"):
+        connect(path=tmp_path)
+
+
+async def test_async_of_a_folder_and_of_a_server(tmp_path: Path) -> None:
+    with QdrantHTTPServer() as server:
+        for place in ({"path": tmp_path / "data"}, {"url": server.url}, {"path": ":memory:"}):
+            client = await connect_async(**place)
+            assert isinstance(client, AsyncQdrantClient)
+            await client.create_collection("c", vectors_config=PARAMS)
+            await client.upsert("c", [models.PointStruct(id=1, vector=[1.0, 0.0])])
+            assert (await client.count("c")).count == 1
+            await client.close()
+    with pytest.raises(StoreError, match="does not answer"):
+        await connect_async(url="http://127.0.0.1:9")

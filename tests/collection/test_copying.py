@@ -1,0 +1,148 @@
+"""A collection copied between any two stores is the same there."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient, models
+
+from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.collection import copy_collection
+from rdr_qdrant.collection import copying as copying_module
+from rdr_qdrant.errors import CollectionError
+from tests.conftest import COLLECTION
+from tests.support.faults import Status
+from tests.support.qdrant_http_server import QdrantHTTPServer
+
+Store = Callable[[], QdrantClient]
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Iterator[Store]:
+    """More embedded stores, each in a folder of its own."""
+    opened: list[QdrantClient] = []
+    numbers = itertools.count()
+
+    def another() -> QdrantClient:
+        opened.append(connect(path=tmp_path / f"store-{next(numbers)}"))
+        return opened[-1]
+
+    yield another
+    for client in opened:
+        client.close()
+
+
+def contents(client: QdrantClient) -> dict[object, tuple[object, object]]:
+    points, _ = client.scroll(COLLECTION, limit=10_000, with_vectors=True)
+    return {p.id: (p.payload, np.round(p.vector, 5).tolist()) for p in points}
+
+
+@pytest.fixture
+def filled(client: QdrantClient, tiny: RDREmbeddings) -> QdrantClient:
+    passages = [Passage(str(i), f"the river {i}", "river", {"n": i}) for i in range(600)]
+    QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION).load(passages)
+    return client
+
+
+def test_there_and_back_again(filled: QdrantClient, another: Store) -> None:
+    there = another()
+    report = copy_collection(filled, there, COLLECTION)
+    assert (report.points, report.copied, report.unchanged, report.verified) == (600, 600, 0, 200)
+    assert contents(there) == contents(filled)
+    before, after = (c.get_collection(COLLECTION).config for c in (filled, there))
+    assert after.metadata == before.metadata
+    assert after.params.vectors.distance == models.Distance.DOT
+    expected = contents(there)
+    filled.delete_collection(COLLECTION)
+    copy_collection(there, filled, COLLECTION)
+    assert contents(filled) == expected
+
+
+def test_a_second_copy_writes_nothing(filled: QdrantClient, another: Store) -> None:
+    there = another()
+    copy_collection(filled, there, COLLECTION)
+    report = copy_collection(filled, there, COLLECTION)
+    assert (report.copied, report.unchanged) == (0, 600)
+
+
+def test_an_interrupted_copy_goes_on(filled: QdrantClient, another: Store) -> None:
+    with QdrantHTTPServer() as server:
+        there = connect(url=server.url)
+        server.inject(Status(500), match="PUT .*/points", times=1)
+        with pytest.raises(Exception, match="500"):
+            copy_collection(filled, there, COLLECTION)
+        report = copy_collection(filled, there, COLLECTION)
+        assert report.copied == 600
+        there.delete(COLLECTION, points_selector=[5, 6])
+        there.set_payload(COLLECTION, {"content_hash": "other"}, points=[7])
+        assert copy_collection(filled, there, COLLECTION).copied == 3
+        assert contents(there) == contents(filled)
+        there.close()
+
+
+def test_a_copy_that_arrives_changed_is_a_failure(
+    filled: QdrantClient, another: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = another()
+    write = copying_module._write
+
+    def lossy(target: QdrantClient, name: str, records: list[models.Record]) -> None:
+        write(target, name, records)
+        target.delete(name, points_selector=[record.id for record in records])
+
+    monkeypatch.setattr(copying_module, "_write", lossy)
+    with pytest.raises(CollectionError, match="is not the same in the target"):
+        copy_collection(filled, there, COLLECTION)
+
+
+def test_a_target_that_does_not_fit_is_left_alone(filled: QdrantClient, another: Store) -> None:
+    there = another()
+    params = models.VectorParams(size=32, distance=models.Distance.COSINE)
+    there.create_collection(COLLECTION, vectors_config=params)
+    with pytest.raises(CollectionError, match="other vectors or other metadata"):
+        copy_collection(filled, there, COLLECTION)
+    assert there.count(COLLECTION).count == 0
+
+
+def test_a_source_without_the_collection_says_what_it_has(another: Store) -> None:
+    with pytest.raises(CollectionError, match=r"no collection 'x' \(it has: none\)"):
+        copy_collection(another(), another(), "x")
+
+
+def test_named_sparse_and_several_vectors_and_settings(another: Store) -> None:
+    one, two = another(), another()
+    one.create_collection(
+        COLLECTION,
+        vectors_config={
+            "a": models.VectorParams(size=2, distance=models.Distance.COSINE),
+            "m": models.VectorParams(
+                size=2,
+                distance=models.Distance.DOT,
+                multivector_config=models.MultiVectorConfig(
+                    comparator=models.MultiVectorComparator.MAX_SIM
+                ),
+            ),
+        },
+        sparse_vectors_config={"s": models.SparseVectorParams()},
+        hnsw_config=models.HnswConfigDiff(m=24),
+        quantization_config=models.ScalarQuantization(
+            scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8)
+        ),
+    )
+    one.create_payload_index(COLLECTION, "word", models.PayloadSchemaType.KEYWORD)
+    vector = {
+        "a": [3.0, 4.0],
+        "m": [[1.0, 2.0], [3.0, 4.0]],
+        "s": models.SparseVector(indices=[7, 1], values=[0.5, 0.25]),
+    }
+    one.upsert(COLLECTION, [models.PointStruct(id=1, vector=vector, payload={"word": "x"})])
+    assert copy_collection(one, two, COLLECTION).copied == 1
+    assert copy_collection(one, two, COLLECTION).copied == 0
+    before, after = (c.get_collection(COLLECTION) for c in (one, two))
+    assert after.config.hnsw_config.m == 24
+    assert after.config.quantization_config == before.config.quantization_config
+    assert after.payload_schema.keys() == {"word"}
