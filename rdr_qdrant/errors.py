@@ -13,6 +13,10 @@ class SourceError(RDRQdrantError):
     """A file of passages or questions that cannot be read as a whole."""
 
 
+class OutputError(RDRQdrantError):
+    """A file of results that cannot be written."""
+
+
 class ModelError(RDRQdrantError):
     """An encoder that is unknown, cannot be had, or is not what its place needs."""
 

@@ -14,6 +14,9 @@ DEMO_MODEL = "demo"
 RECALL_AT = (1, 5, 20, 50, 100)
 """The depths k at which the model cards publish answer recall."""
 
+PUBLISHED_QUESTIONS = {"trivia-dev": 8837, "trivia-test": 11313, "nq-dev": 8757, "nq-test": 3610}
+"""The data sets of the published figures, with their numbers of questions (DPR, table 1)."""
+
 DEFAULT_MAX_LENGTH = 256
 """Tokens of one input, special tokens included (DPR, `encoder.sequence_length`)."""
 
@@ -32,6 +35,7 @@ class EncoderPair:
         about: one line for people.
         published: answer recall in percent as the model card gives it, by data set
             (`trivia-dev`, `trivia-test`, `nq-dev`, `nq-test`) and then by k.
+        baseline: name of the pair it is measured against in the same card, or `None`.
     """
 
     name: str | None
@@ -39,6 +43,7 @@ class EncoderPair:
     question_encoder: str
     about: str = ""
     published: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    baseline: str | None = None
 
     @property
     def label(self) -> str:
@@ -62,6 +67,7 @@ PAIRS: Mapping[str, EncoderPair] = {
                 "trivia-dev": _row(61.84, 75.93, 82.56, 85.35, 87.00),
                 "trivia-test": _row(62.56, 75.92, 82.52, 85.64, 87.26),
             },
+            baseline="dpr-single-trivia",
         ),
         EncoderPair(
             name="rdr-single-nq",
@@ -72,6 +78,7 @@ PAIRS: Mapping[str, EncoderPair] = {
                 "nq-dev": _row(54.43, 72.17, 81.33, 84.8, 86.61),
                 "nq-test": _row(54.29, 72.16, 82.8, 86.34, 88.2),
             },
+            baseline="dpr-single-nq",
         ),
         EncoderPair(
             name="dpr-single-trivia",

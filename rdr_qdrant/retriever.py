@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from rdr_qdrant.collection import Collection, Hit, metadata_filter
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import Side
+from rdr_qdrant.encoding.encoder import FloatArray
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -65,9 +66,32 @@ class PassageSearcher:
         exact: bool = False,
     ) -> list[list[Hit]]:
         """For each question its best `k` passages, best first; scores are raw inner products."""
+        return self.search_vectors(
+            self.encode(questions),
+            k=k,
+            filter=filter,
+            score_threshold=score_threshold,
+            exact=exact,
+        )
+
+    def encode(self, questions: Sequence[str]) -> FloatArray:
+        """Vectors of questions, float32 [n, dim], for `search_vectors`."""
+        self.check()
+        return self._embeddings.encode_questions(questions)
+
+    def search_vectors(
+        self,
+        vectors: FloatArray,
+        *,
+        k: int,
+        filter: Mapping[str, Any] | models.Filter | None = None,
+        score_threshold: float | None = None,
+        exact: bool = False,
+    ) -> list[list[Hit]]:
+        """`search` for questions that are encoded already."""
         self.check()
         return self._collection.query(
-            self._embeddings.encode_questions(questions),
+            vectors,
             k=k,
             filter=metadata_filter(filter) if isinstance(filter, Mapping) else filter,
             score_threshold=score_threshold,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +15,21 @@ from rdr_qdrant.cli.messages import say, saying_rejects
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_json, print_table
 from rdr_qdrant.errors import UsageError
-from rdr_qdrant.models import RECALL_AT
+from rdr_qdrant.models import PUBLISHED_QUESTIONS, RECALL_AT
 
-EXAMPLE = "rdr-qdrant eval questions.jsonl -c wiki -k 1,5,20,100"
+if TYPE_CHECKING:
+    from rdr_qdrant.evaluation import EvaluationReport, ExactComparison, Published
+
+EXAMPLE = "rdr-qdrant eval questions.jsonl -c wiki -k 1,5,20,100 --published trivia-test"
+
+_FILES = "Files"
+
+
+class Match(StrEnum):
+    """What `--match` takes."""
+
+    string = "string"
+    regex = "regex"
 
 
 def evaluate_command(
@@ -30,9 +45,48 @@ def evaluate_command(
     k: Annotated[str, typer.Option("-k", metavar="N,N,...", help="Depths.")] = ",".join(
         map(str, RECALL_AT)
     ),
+    match: Annotated[
+        Match,
+        typer.Option(help="Answers are texts, or patterns as those of CuratedTREC."),
+    ] = Match.string,
+    published: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help=f"Set the model card's row and its baseline beside it: "
+            f"{', '.join(PUBLISHED_QUESTIONS)}.",
+        ),
+    ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare with every point, not through the index.")
     ] = False,
+    compare_exact: Annotated[
+        bool, typer.Option("--compare-exact", help="Search both ways; show what the index loses.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="Write what was found, in DPR's retrieval format.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    trec: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what was found as a TREC run; white space in ids as %20.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png|.svg",
+            help="Draw recall over k; needs the extra plot.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
     path: options.PathOption = None,
@@ -50,39 +104,116 @@ def evaluate_command(
     As DPR computes it, and as the model cards give it.
     """
     depths = parse_depths(k)
-    from rdr_qdrant.evaluation import evaluate
+    if exact and compare_exact:
+        raise UsageError("--exact and --compare-exact: leave one out, there is nothing to compare.")
+    from rdr_qdrant.evaluation import (
+        check_outputs,
+        check_plot,
+        dpr_run,
+        draw_recall,
+        evaluate,
+        published_figures,
+        trec_run,
+    )
+    from rdr_qdrant.evaluation.published import check_data_set
     from rdr_qdrant.readers import RejectLog, read_questions
     from rdr_qdrant.retriever import PassageSearcher
 
+    if published is not None:
+        check_data_set(published)
+    check_outputs([file for file in (output, trec, plot) if file], [Path(questions)])
+    if plot:
+        check_plot(plot)
     log = RejectLog()
-    stream = read_questions(questions, log)
-    client = options.open_client(url, path)
-    embeddings = options.open_embeddings(
-        client,
-        collection,
-        model=model,
-        context_encoder=context_encoder,
-        question_encoder=question_encoder,
-        revision=revision,
-        max_length=max_length,
-        device=device,
-    )
-    searcher = PassageSearcher(embeddings, client, collection, allow_unverified=allow_unverified)
-    with saying_rejects(log), showing_progress("questions", lambda: None) as update:
-        report = evaluate(searcher, stream, k=depths, exact=exact, on_progress=update)
+    with saying_rejects(log):
+        asked = list(read_questions(questions, log))
+        client = options.open_client(url, path)
+        embeddings = options.open_embeddings(
+            client,
+            collection,
+            model=model,
+            context_encoder=context_encoder,
+            question_encoder=question_encoder,
+            revision=revision,
+            max_length=max_length,
+            device=device,
+        )
+        beside = published_figures(embeddings.pair, published) if published else None
+        searcher = PassageSearcher(
+            embeddings, client, collection, allow_unverified=allow_unverified
+        )
+        done = 0
+
+        def fraction() -> float:
+            return done / len(asked)
+
+        with ExitStack() as files, showing_progress("questions", fraction) as update:
+
+            def progress(number: int) -> None:
+                nonlocal done
+                done = number
+                update(number)
+
+            writers = [files.enter_context(dpr_run(output))] if output else []
+            if trec:
+                tag = embeddings.pair.name or "rdr-qdrant"
+                writers.append(files.enter_context(trec_run(trec, tag)))
+            report = evaluate(
+                searcher,
+                asked,
+                k=depths,
+                exact=exact,
+                compare_exact=compare_exact,
+                match=match.value,
+                writers=writers,
+                on_reject=log,
+                on_progress=progress,
+            )
     client.close()
-    if as_json:
-        print_json(report.to_json())
-    else:
-        print_recall(report.recall)
-        say(f"{report.questions:,} questions in {duration(report.seconds)}.")
+    _print_report(report, beside, as_json=as_json)
+    if plot:
+        draw_recall(
+            plot,
+            report.recall,
+            beside.rows if beside else (),
+            title=f"Answer recall on {published}" if published else "Answer recall",
+            subtitle=f"{embeddings.pair.label}, collection {collection}, "
+            f"{report.questions:,} questions",
+        )
     return EXIT_REJECTS if log.total else 0
+
+
+def _print_report(report: EvaluationReport, beside: Published | None, *, as_json: bool) -> None:
+    for remark in beside.remarks(report.questions) if beside else ():
+        say(f"Note: {remark}")
+    if as_json:
+        print_json(report.to_json() | ({"published": beside.to_json()} if beside else {}))
+        return
+    from rdr_qdrant.evaluation import recall_table
+
+    print_table(*recall_table(report.recall, beside.rows if beside else ()))
+    if report.exact:
+        print_comparison(report.exact)
+    say(f"{report.questions:,} questions in {duration(report.seconds)}.")
+
+
+def print_comparison(exact: ExactComparison) -> None:
+    """What the index loses, as a table."""
+    header = ["through the index", *(f"@{depth}" for depth in exact.recall)]
+    rows = [
+        ("answer recall, exact search, %", *(f"{v:.2f}" for v in exact.recall.values())),
+        ("  difference, points", *(f"{v:+.2f}" for v in exact.difference.values())),
+        ("passages of exact search found, %", *(f"{v:.2f}" for v in exact.overlap.values())),
+    ]
+    print()
+    print_table(header, rows)
 
 
 def print_recall(recall: dict[int, float]) -> None:
     """Depths and percentages as a table."""
-    rows = [("answer recall, %", *(f"{value:.2f}" for value in recall.values()))]
-    print_table(["", *(f"@{depth}" for depth in recall)], rows)
+    from rdr_qdrant.evaluation import recall_table
+
+    print_table(*recall_table(recall))
 
 
 def parse_depths(text: str) -> list[int]:

@@ -22,6 +22,7 @@ def list_models(as_json: options.JSONOption = False, debug: options.DebugOption 
                     "context_encoder": pair.context_encoder,
                     "question_encoder": pair.question_encoder,
                     "about": pair.about,
+                    "baseline": pair.baseline,
                     "published": {
                         data: {str(k): value for k, value in row.items()}
                         for data, row in pair.published.items()

@@ -6,7 +6,7 @@ import ast
 import csv
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,14 @@ class Question:
     Attributes:
         text: the question as it was written.
         answers: acceptable answers, none of them empty; `()` where there is none to look for.
+        source: the file it came from, as it was given (for messages; not compared).
+        line: 1-based line at which it ends (for messages; not compared).
     """
 
     text: str
     answers: tuple[str, ...]
+    source: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
 
 
 def read_questions(path: str | Path, reject: RejectHandler) -> Iterator[Question]:
@@ -113,7 +117,7 @@ def _question(text: Any, answers: Any, path: Path, line: int, reject: RejectHand
             reject(Reject(str(path), line, f"an answer {kind}", {"question": text}))
     if not answers:
         reject(Reject(str(path), line, "no answer, counts as not found", {"question": text}))
-    return Question(text, tuple(usable))
+    return Question(text, tuple(usable), str(path), line)
 
 
 def _check_utf8(text: str) -> None:

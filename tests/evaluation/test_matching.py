@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rdr_qdrant.evaluation.matching import has_answer, matchable, matchable_answers
+from rdr_qdrant.evaluation.matching import StringAnswers, has_answer, matchable
+from tests.evaluation.obvious import obvious_tokens, obviously_has_answer
 
 LETTERS = "aAbBiIİıjßẞſsSΣσςςÀéÉǅÅKΩﬁжЖ한中हिन्दीไทยאָبﷺ"
 MARKS = "\u0301\u0307\u0327\u0323\u093f\u20dd\ufe0f"
@@ -22,34 +22,6 @@ ALPHABET = LETTERS + MARKS + NUMBERS + SINGLES + NOTHING + SEPARATORS
 texts = st.text(st.sampled_from(ALPHABET), max_size=40)
 crowded = st.text(st.sampled_from("aAİi\u0307Σςσ1. \x00\u200b"), max_size=30)
 short = st.text(st.sampled_from("aAİi\u0307Σςσ1. \x00\u200b"), max_size=4)
-
-
-def obvious_tokens(text: str) -> list[str]:
-    """Letters, numbers and marks in runs, other visible characters alone, one after the other."""
-    tokens, run = [], ""
-    for character in unicodedata.normalize("NFD", text):
-        kind = unicodedata.category(character)[0]
-        if kind in "LNM":
-            run += character
-            continue
-        if run:
-            tokens.append(run)
-            run = ""
-        if kind not in "ZC":
-            tokens.append(character)
-    if run:
-        tokens.append(run)
-    return [token.lower() for token in tokens]
-
-
-def obviously_has_answer(text: str, answers: Iterable[str]) -> bool:
-    words = obvious_tokens(text)
-    for answer in answers:
-        wanted = obvious_tokens(answer)
-        for start in range(len(words)):
-            if wanted and words[start : start + len(wanted)] == wanted:
-                return True
-    return False
 
 
 @pytest.mark.parametrize(
@@ -65,6 +37,8 @@ def obviously_has_answer(text: str, answers: Iterable[str]) -> bool:
         ("\u1e9b\u0323", "\u017f\u0323\u0307"),
         ("İstanbul", "i\u0307stanbul"),
         ("ΟΔΟΣ", "οδος"),
+        ("ΟΔΟΣ.Α", "οδος"),
+        ("ΟΔΟΣ'Α", "ΟΔΟΣ"),
         ("한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8"),
         ("in 1,000 years", "1,000"),
         ("the U.S. Army", "U. S."),
@@ -124,12 +98,31 @@ def test_no_answers_are_never_found() -> None:
 @pytest.mark.parametrize("answer", ["", " ", "\n", "\u200b", "\x00", "\xad", "\u3000\ufeff"])
 @pytest.mark.parametrize("text", ["", "some text", "\x00", "a\x00b"])
 def test_an_answer_without_a_token_is_found_nowhere(text: str, answer: str) -> None:
-    assert matchable_answers([answer]) == []
-    assert not has_answer(text, [answer])
+    answers = StringAnswers([answer])
+    assert (answers.usable, [unusable.answer for unusable in answers.unusable]) == ([], [answer])
+    assert not answers.found_in(text)
 
 
 def test_an_answer_without_a_token_does_not_hide_the_others() -> None:
     assert has_answer("the Danube", ["", "\u200b", "danube"])
+
+
+def test_answers_that_cannot_be_looked_for_are_told_with_reasons() -> None:
+    answers = StringAnswers(["Paris", "", "\u200b", None, 7])
+    assert answers.usable == ["Paris"]
+    assert {(unusable.answer, unusable.reason) for unusable in answers.unusable} == {
+        ("", "an answer is empty"),
+        ("\u200b", "an answer has no token to look for"),
+        (None, "an answer is not a string"),
+        (7, "an answer is not a string"),
+    }
+    assert answers.found_in("in Paris")
+    assert not answers.found_in("in 7 None")
+
+
+def test_one_string_in_place_of_a_list_is_refused() -> None:
+    with pytest.raises(TypeError, match="must be a list of strings, not the string 'Paris'"):
+        StringAnswers("Paris")
 
 
 def test_matchable_forms_differ_where_the_tokens_do() -> None:

@@ -1,0 +1,56 @@
+"""A searcher whose every ranking is known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rdr_qdrant import Passage
+from rdr_qdrant.collection import Hit
+from rdr_qdrant.retriever import PassageSearcher
+
+
+class Ranked(PassageSearcher):
+    """Question n (its text is "n") finds the texts of `rankings[n]`; exact search, of `exact[n]`.
+
+    A passage's id is `id_of(its text)`; scores fall by one from 100.
+    """
+
+    def __init__(
+        self, rankings: Sequence[Sequence[str]], exact: Sequence[Sequence[str]] | None = None
+    ) -> None:
+        self.rankings = rankings
+        self.exact_rankings = rankings if exact is None else exact
+        self.asked: list[tuple[int, int, bool]] = []
+        """Questions, depth and exactness of each request."""
+
+    def check(self) -> None:
+        pass
+
+    def encode(self, questions: Sequence[str]) -> Any:
+        return np.array([[int(question)] for question in questions], dtype=np.float32)
+
+    def search_vectors(
+        self,
+        vectors: Any,
+        *,
+        k: int,
+        filter: Any = None,
+        score_threshold: float | None = None,
+        exact: bool = False,
+    ) -> list[list[Hit]]:
+        self.asked.append((len(vectors), k, exact))
+        rankings = self.exact_rankings if exact else self.rankings
+        return [
+            [hit(rank, text) for rank, text in enumerate(rankings[int(v[0])][:k])] for v in vectors
+        ]
+
+
+def hit(rank: int, text: str) -> Hit:
+    return Hit(100.0 - rank, Passage(id=id_of(text), text=text, title="T"))
+
+
+def id_of(text: str) -> str:
+    return f"p {text}"
