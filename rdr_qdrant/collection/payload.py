@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,8 @@ from rdr_qdrant.passages import Passage
 TEXT_KEY = "page_content"
 METADATA_KEY = "metadata"
 HASH_KEY = "content_hash"
+
+_LONG_NUMBER = re.compile(r"\d{19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +61,26 @@ def from_payload(point_id: int | str, payload: Mapping[str, Any] | None) -> Pass
         text=str(payload.get(TEXT_KEY, "")),
         metadata=metadata,
     )
+
+
+def canonical_json(value: Any) -> str:
+    """One text for what is one value once Qdrant has stored it, whatever the order of its keys.
+
+    Qdrant keeps integers of 64 bits; larger ones become floats.
+    """
+    text = _dumps(value)
+    return _dumps(_as_stored(value)) if _LONG_NUMBER.search(text) else text
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _as_stored(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _as_stored(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_stored(item) for item in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return float(value)
+    return value

@@ -1,20 +1,20 @@
-"""Passages into a collection: what is already there is skipped, everything is counted."""
+"""`QdrantLoader`: the settings of a load, and its two ways in."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from rdr_qdrant.collection import Collection, Point
-from rdr_qdrant.collection.payload import METADATA_KEY, to_payload
-from rdr_qdrant.encoding import Side
-from rdr_qdrant.errors import SourceError
-from rdr_qdrant.passages import Passage, content_hash, point_id
-from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
-from rdr_qdrant.splitter import split_passage
+from rdr_qdrant.errors import SourceError, UsageError
+from rdr_qdrant.loader.report import LoadReport, ProgressHandler
+from rdr_qdrant.loader.rows import Row, rows_of_passages, rows_of_sources
+from rdr_qdrant.loader.run import Pruning, Rows, Run
+from rdr_qdrant.loader.stopping import Stopping
+from rdr_qdrant.passages import Passage
+from rdr_qdrant.readers import PassageSource, RejectHandler
+from rdr_qdrant.readers.sources import STDIN
+from rdr_qdrant.store import RETRY_FOR_SECONDS
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -23,43 +23,13 @@ if TYPE_CHECKING:
     from rdr_qdrant.embeddings import RDREmbeddings
 
 
-@dataclass(frozen=True, slots=True)
-class LoadReport:
-    """What a load did; `read = uploaded + updated + unchanged + rejected`.
-
-    Attributes:
-        collection_name: where to.
-        read: passages and rows that were looked at.
-        uploaded: encoded and written, new or changed.
-        updated: only their metadata was written; text and title were the same.
-        unchanged: already there as they are.
-        rejected: set aside.
-        truncated: of the uploaded, those of which only the first `max_length` tokens were encoded.
-        points: points in the collection afterwards.
-        seconds: from start to end.
-    """
-
-    collection_name: str
-    read: int = 0
-    uploaded: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    truncated: int = 0
-    points: int = 0
-    seconds: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as a dict, seconds rounded to milliseconds."""
-        return asdict(self) | {"seconds": round(self.seconds, 3)}
-
-
-ProgressHandler = Callable[[LoadReport], None]
-
-
 @dataclass(kw_only=True)
 class QdrantLoader:
     """Loads passages into a dot-product collection, which it creates where there is none.
+
+    The collection is the only record: whatever ended a load, the same load again goes on. Two
+    loads into one collection at once are safe. At its end a load is verified: every point of it is
+    looked for, and a random sample is read back and compared.
 
     Args:
         embeddings: the pair whose context encoder makes the vectors.
@@ -68,8 +38,13 @@ class QdrantLoader:
         batch_size: passages that are looked up, encoded and written at a time.
         vector_name: a named vector; `""` is the unnamed one.
         allow_unverified: use a collection that does not say which encoders made it.
+        recreate: delete the collection first, once the encoders and the first row are there.
+        dry_run: write nothing; the report says what would be done. Where the collection exists,
+            its context encoder is loaded, for its identity is part of each content hash.
+        retry_for: seconds for which a call that fails for a passing reason is made again.
         on_reject: called with each passage or row that is set aside.
         on_progress: called with the report so far after each batch.
+        on_retry: called before a call is made again, with what happened and the seconds to wait.
         index: build an embedded collection's index after the load, where that pays.
         on_indexing: called a few times a second while it is built, with the seconds so far.
     """
@@ -80,43 +55,39 @@ class QdrantLoader:
     batch_size: int = 256
     vector_name: str = ""
     allow_unverified: bool = False
+    recreate: bool = False
+    dry_run: bool = False
+    retry_for: float = RETRY_FOR_SECONDS
     on_reject: RejectHandler | None = None
     on_progress: ProgressHandler | None = None
+    on_retry: Callable[[str, float], None] | None = None
     index: bool = True
     on_indexing: Callable[[float], None] | None = None
 
-    _report: LoadReport = field(init=False, repr=False)
+    stopping: Stopping = field(init=False, repr=False, default_factory=Stopping)
 
     def load(self, passages: Iterable[Passage | Document]) -> LoadReport:
         """Load passages or LangChain documents, lazily, in batches; memory does not grow.
 
-        Points that already hold the same title and text, encoded alike, are not encoded again.
+        Points that already hold the same title and text, encoded alike, are not encoded again. Of
+        two passages with one id and different content, the second is set aside.
 
         Raises:
-            CollectionError: the collection does not fit the pair.
+            CollectionError: the collection does not fit the pair, or is to be recreated and does
+                not say that we made it.
             ModelError: the context encoder cannot be loaded.
-            StoreError: Qdrant does not answer or refuses.
+            StoreError: Qdrant does not answer for longer than `retry_for`, or refuses.
+            VerificationError: what is there afterwards is not what was sent.
         """
-        started = time.monotonic()
-        self._report = LoadReport(self.collection_name)
-        collection = Collection(self.client, self.collection_name, self.vector_name)
-        stream = self._usable(passages)
-        ready = False
-        while batch := list(islice(stream, self.batch_size)):
-            if not ready:
-                self._make_ready(collection)
-                ready = True
-            self._load_batch(collection, batch)
-            self._add(seconds=time.monotonic() - started - self._report.seconds)
-            if self.on_progress:
-                self.on_progress(self._report)
-        if ready and self.index:
-            collection.build_index(self.on_indexing)
-        points = collection.count() if ready or collection.exists() else 0
-        return replace(self._report, points=points, seconds=time.monotonic() - started)
+        return self._load(lambda reject: rows_of_passages(passages, reject))
 
     def load_sources(
-        self, sources: Sequence[PassageSource], *, split: int | None = None, id_prefix: str = ""
+        self,
+        sources: Sequence[PassageSource],
+        *,
+        split: int | None = None,
+        id_prefix: str = "",
+        prune: bool = False,
     ) -> LoadReport:
         """Load files or streams, one after the other; rows that cannot be used are set aside.
 
@@ -124,104 +95,35 @@ class QdrantLoader:
             sources: from `open_source`.
             split: cut each passage at every that many words.
             id_prefix: put before each id, so that sources with like ids can share a collection.
+            prune: afterwards, remove points whose `metadata["source"]` is one of these sources
+                (and whose ids begin with the prefix) that the sources no longer have. Not done
+                (`removed` is `None`) after an interruption, nor where a row could not be read,
+                since its id is not known; never for a source without any row.
 
         Raises:
             SourceError: there is no row at all, or none that can be used; nothing was written.
+            UsageError: a stream is to be pruned: nothing tells one from another.
         """
-        report = self.load(self._read(sources, split, id_prefix))
-        if report.read == report.rejected:
-            names = ", ".join(source.name for source in sources)
+        names = [source.name for source in sources]
+        if prune and STDIN in names:
+            raise UsageError("Standard input cannot be pruned: two streams have the same name.")
+
+        def rows(reject: RejectHandler) -> Iterable[Row]:
+            return rows_of_sources(sources, reject, split, id_prefix)
+
+        report = self._load(rows, Pruning(sources, id_prefix) if prune else None)
+        if report.read == report.rejected and not report.interrupted:
+            where = ", ".join(names)
             if report.read == 0:
-                raise SourceError(f"{names} holds no passages: there is nothing to load.")
+                raise SourceError(f"{where} holds no passages: there is nothing to load.")
             raise SourceError(
-                f"None of the {report.read:,} rows of {names} can be used: nothing was written."
+                f"None of the {report.read:,} rows of {where} can be used: nothing was written."
             )
         return report
 
-    def _read(
-        self, sources: Sequence[PassageSource], split: int | None, id_prefix: str
-    ) -> Iterator[Passage]:
-        for source in sources:
-            for passage in source.passages(self._reject):
-                named = replace(passage, id=id_prefix + passage.id) if id_prefix else passage
-                if split is None:
-                    yield named
-                else:
-                    yield from split_passage(named, split)
+    def stop(self) -> None:
+        """Ask the load to end after the batch in hand; from another thread or a signal handler."""
+        self.stopping.asked.set()
 
-    def _usable(self, passages: Iterable[Passage | Document]) -> Iterator[Passage]:
-        for number, item in enumerate(passages, start=1):
-            try:
-                passage = item if isinstance(item, Passage) else Passage.from_document(item)
-                if not passage.text.strip():
-                    raise ValueError("text is empty")
-                f"{passage.id}{passage.title}{passage.text}".encode()
-            except ValueError as error:
-                unicode = isinstance(error, UnicodeEncodeError)
-                reason = "not valid Unicode" if unicode else str(error)
-                self._reject(Reject("passages", number, reason, repr(item)))
-            else:
-                yield passage
-
-    def _make_ready(self, collection: Collection) -> None:
-        if collection.exists():
-            ours = self.embeddings.identity(Side.CONTEXT)
-            collection.check(ours, allow_unverified=self.allow_unverified)
-        else:
-            collection.create(self.embeddings.identity())
-
-    def _load_batch(self, collection: Collection, batch: list[Passage]) -> None:
-        """Look up, skip what is there, encode the rest, write it."""
-        fingerprint = self.embeddings.fingerprint()
-        payloads: dict[int | str, tuple[Passage, dict[str, Any]]] = {}
-        for passage in batch:
-            key = point_id(passage.id)
-            payload = to_payload(passage, content_hash(passage, fingerprint))
-            known = payloads.setdefault(key, (passage, payload))[1]
-            if known is not payload:
-                self._repeated(passage, same=known == payload)
-        stored = collection.stored(list(payloads))
-        fresh = []
-        for key, (passage, payload) in payloads.items():
-            old_hash, old_metadata = stored.get(key, ("", {}))
-            if old_hash != payload["content_hash"]:
-                fresh.append((key, passage, payload))
-            elif old_metadata != payload[METADATA_KEY]:
-                collection.replace_metadata(key, payload[METADATA_KEY])
-                self._add(read=1, updated=1)
-            else:
-                self._add(read=1, unchanged=1)
-        if fresh:
-            encoded = self.embeddings.encode_passages_counted([passage for _, passage, _ in fresh])
-            points = zip(fresh, encoded.vectors, strict=True)
-            collection.upsert([Point(key, vector, payload) for (key, _, payload), vector in points])
-            self._add(read=len(fresh), uploaded=len(fresh), truncated=sum(encoded.truncated))
-
-    def _repeated(self, passage: Passage, *, same: bool) -> None:
-        if same:
-            self._add(read=1, unchanged=1)
-        else:
-            source = str(passage.metadata.get("source", "passages"))
-            reason = f"id stands twice with different content: {passage.id}"
-            self._reject(Reject(source, 0, reason, {"id": passage.id, "title": passage.title}))
-
-    def _reject(self, row: Reject) -> None:
-        self._add(read=1, rejected=1)
-        if self.on_reject:
-            self.on_reject(row)
-
-    def _add(self, **counts: float) -> None:
-        current = {name: getattr(self._report, name) + more for name, more in counts.items()}
-        self._report = replace(self._report, **current)
-
-
-def fraction_read(sources: Sequence[PassageSource]) -> float | None:
-    """How much of all sources has been read, 0 to 1, or `None` where a length is not known."""
-    done = total = 0.0
-    for source in sources:
-        fraction = source.fraction_read()
-        if fraction is None:
-            return None
-        done += fraction * source.size
-        total += source.size
-    return done / total if total else None
+    def _load(self, rows: Rows, pruning: Pruning | None = None) -> LoadReport:
+        return Run(self, rows, pruning).report()
