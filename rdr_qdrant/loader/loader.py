@@ -121,9 +121,15 @@ class QdrantLoader:
             )
         return report
 
-    def stop(self) -> None:
-        """Ask the load to end after the batch in hand; from another thread or a signal handler."""
+    def stop(self) -> bool:
+        """Ask the load to end after the batch in hand; from another thread or a signal handler.
+
+        Returns:
+            Whether it is waiting, for its input or for the encoders to load: then a signal handler
+            may break it off by raising `KeyboardInterrupt`.
+        """
         self.stopping.asked.set()
+        return self.stopping.waiting
 
     def _load(self, rows: Rows, pruning: Pruning | None = None) -> LoadReport:
         return Run(self, rows, pruning).report()
