@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rdr_qdrant.collection.payload import same_json
 from rdr_qdrant.collection.sampling import Reservoir
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.store import build_index, reaching
@@ -191,7 +192,7 @@ def _verify(source: QdrantClient, target: QdrantClient, name: str, sample: Seque
 def _same(one: models.Record, other: models.Record | None) -> bool:
     return (
         other is not None
-        and (one.payload or {}) == (other.payload or {})
+        and same_json(one.payload or {}, other.payload or {})
         and _same_vector(one.vector or {}, other.vector or {})
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,8 @@ TEXT_KEY = "page_content"
 METADATA_KEY = "metadata"
 HASH_KEY = "content_hash"
 
-_LONG_NUMBER = re.compile(r"\d{19}")
+FLOAT_TOLERANCE = 1e-14
+"""Largest relative difference of a float from the one sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +65,28 @@ def from_payload(point_id: int | str, payload: Mapping[str, Any] | None) -> Pass
 
 
 def canonical_json(value: Any) -> str:
-    """One text for what is one value once Qdrant has stored it, whatever the order of its keys.
-
-    Qdrant keeps integers of 64 bits; larger ones become floats.
-    """
-    text = _dumps(value)
-    return _dumps(_as_stored(value)) if _LONG_NUMBER.search(text) else text
-
-
-def _dumps(value: Any) -> str:
+    """One text for one value, whatever the order of its keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def _as_stored(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _as_stored(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_as_stored(item) for item in value]
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return float(value)
-    return value
+def same_json(ours: Any, stored: Any) -> bool:
+    """Whether what is stored is what we sent, up to what Qdrant does to numbers.
+
+    Integers beyond 64 bits become floats, and the last bit of a float may change (serde_json
+    reads numbers fast, not exactly).
+    """
+    if isinstance(ours, Mapping) and isinstance(stored, Mapping):
+        return ours.keys() == stored.keys() and all(same_json(ours[k], stored[k]) for k in ours)
+    if isinstance(ours, list) and isinstance(stored, list):
+        return len(ours) == len(stored) and all(map(same_json, ours, stored))
+    if isinstance(ours, bool) or isinstance(stored, bool):
+        return ours is stored
+    if isinstance(ours, int) and isinstance(stored, float) and not _fits(ours):
+        ours = float(ours)
+    if isinstance(ours, float) and isinstance(stored, float):
+        return math.isclose(ours, stored, rel_tol=FLOAT_TOLERANCE)
+    return type(ours) is type(stored) and bool(ours == stored)
+
+
+def _fits(number: int) -> bool:
+    return -(2**63) <= number < 2**64

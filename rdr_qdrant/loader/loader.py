@@ -124,6 +124,8 @@ class QdrantLoader:
     def stop(self) -> bool:
         """Ask the load to end after the batch in hand; from another thread or a signal handler.
 
+        A stopped loader stays stopped; what goes on is another with the same settings.
+
         Returns:
             Whether it is waiting, for its input or for the encoders to load: then a signal handler
             may break it off by raising `KeyboardInterrupt`.

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.collection import Collection, Point, PointId
-from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, canonical_json, to_payload
+from rdr_qdrant.collection.payload import (
+    HASH_KEY,
+    METADATA_KEY,
+    canonical_json,
+    same_json,
+    to_payload,
+)
 from rdr_qdrant.loader.rows import Row
 from rdr_qdrant.passages import content_hash, point_id
 
@@ -87,7 +93,7 @@ def look_up(collection: Collection, items: Sequence[Item]) -> Work:
             work.foreign.append(item)
         elif there.content_hash != item.content_hash:
             work.fresh.append(item)
-        elif canonical_json(there.metadata) != canonical_json(item.metadata):
+        elif not same_json(item.metadata, there.metadata):
             work.changed.append(item)
         else:
             work.unchanged.append(item)

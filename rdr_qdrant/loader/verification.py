@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rdr_qdrant.collection import Collection, PointId, Reservoir
-from rdr_qdrant.collection.payload import canonical_json
+from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, same_json
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.loader.seen import SeenPoints
 from rdr_qdrant.loader.stages import Item
@@ -30,7 +30,9 @@ class Sent:
     """One point as it was sent; its vector where this load encoded it."""
 
     id: PointId
-    payload_digest: bytes
+    text_digest: bytes
+    content_hash: str
+    metadata: Mapping[str, Any]
     vector: Any | None
 
 
@@ -43,7 +45,13 @@ class Verification:
     def sent(self, item: Item, vector: Any | None = None) -> None:
         """This is in the collection now."""
         self._sample.offer(
-            lambda: Sent(item.id, _digest(item.payload), None if vector is None else vector.copy())
+            lambda: Sent(
+                id=item.id,
+                text_digest=_digest(item.row.passage.text),
+                content_hash=item.content_hash,
+                metadata=item.metadata,
+                vector=None if vector is None else vector.copy(),
+            )
         )
 
     def count(self, collection: Collection, seen: SeenPoints, check: Callable[[], None]) -> int:
@@ -95,7 +103,12 @@ def _difference(sent: Sent, there: tuple[Any, Any] | None) -> str | None:
     if there is None:
         return "is missing, though Qdrant confirmed it"
     payload, vector = there
-    if _digest(payload) != sent.payload_digest:
+    same = (
+        payload.get(HASH_KEY) == sent.content_hash
+        and _digest(str(payload.get(TEXT_KEY))) == sent.text_digest
+        and same_json(sent.metadata, payload.get(METADATA_KEY))
+    )
+    if not same:
         return "has another payload than the one sent"
     if sent.vector is not None and not _close(sent.vector, vector):
         return "has another vector than the one sent"
@@ -109,5 +122,5 @@ def _close(sent: Any, stored: Any) -> bool:
     )
 
 
-def _digest(payload: Any) -> bytes:
-    return hashlib.sha256(canonical_json(payload).encode()).digest()
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
