@@ -13,11 +13,11 @@ from rdr_qdrant import __version__
 from rdr_qdrant.cli import copy, demo, evaluate, info, ingest, models, search
 from rdr_qdrant.cli.messages import say, unwrapped
 from rdr_qdrant.cli.options import wants_traceback
+from rdr_qdrant.cli.signals import EXIT_INTERRUPTED, treat_termination_as_interrupt
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="rdr-qdrant",
@@ -61,6 +61,7 @@ def _options(
 
 def main() -> None:
     """Run the command of this process and exit with its status."""
+    treat_termination_as_interrupt()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -89,5 +90,6 @@ def run(arguments: Sequence[str]) -> int:
         say(f"Error: unexpected {type(error).__name__}: {text}. --debug shows where it happened.")
         return EXIT_FAILED
     if status == EXIT_INTERRUPTED:  # typer turns an interrupt into this status, without a word
-        say("Interrupted. What was done is kept; the same command goes on from there.")
+        without = " without --recreate" if "--recreate" in arguments else ""
+        say(f"Interrupted. What was done is kept; the same command{without} goes on from there.")
     return status if isinstance(status, int) else 0

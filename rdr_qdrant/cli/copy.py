@@ -28,6 +28,8 @@ def copy(
         typer.Option("--index/--no-index", help="Build an embedded target's index afterwards."),
     ] = True,
     as_json: options.JSONOption = False,
+    api_key_file: options.APIKeyFileOption = None,
+    allow_key_over_http: options.AllowKeyOverHTTPOption = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Copy a collection between folders and servers, in either direction.
@@ -36,9 +38,14 @@ def copy(
     goes on where it was interrupted. A folder of the Qdrant client's local mode can be the source.
     """
     from rdr_qdrant.collection import copy_collection
-    from rdr_qdrant.store import connect_two
+    from rdr_qdrant.store import connect_two, read_key_file
 
-    reader, writer = connect_two(source, target)
+    reader, writer = connect_two(
+        source,
+        target,
+        api_key=read_key_file(api_key_file) if api_key_file else None,
+        allow_key_over_http=allow_key_over_http,
+    )
     say(f"Copying {collection!r} from {source} to {target}.")
     done = total = 0
     with showing_progress("points", lambda: done / total if total else None) as update:

@@ -90,6 +90,8 @@ def evaluate_command(
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
     path: options.PathOption = None,
+    api_key_file: options.APIKeyFileOption = None,
+    allow_key_over_http: options.AllowKeyOverHTTPOption = None,
     model: options.ModelOption = None,
     context_encoder: options.ContextEncoderOption = None,
     question_encoder: options.QuestionEncoderOption = None,
@@ -127,7 +129,7 @@ def evaluate_command(
     log = RejectLog()
     with saying_rejects(log):
         asked = list(read_questions(questions, log))
-        client = options.open_client(url, path)
+        client = options.open_client(url, path, api_key_file, allow_key_over_http)
         embeddings = options.open_embeddings(
             client,
             collection,

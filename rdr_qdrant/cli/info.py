@@ -13,12 +13,14 @@ def info(
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
     path: options.PathOption = None,
+    api_key_file: options.APIKeyFileOption = None,
+    allow_key_over_http: options.AllowKeyOverHTTPOption = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Say what a collection holds and which encoders made it."""
     from rdr_qdrant.collection import Collection
 
-    client = options.open_client(url, path)
+    client = options.open_client(url, path, api_key_file, allow_key_over_http)
     found = Collection(client, collection).describe()
     client.close()
     if as_json:

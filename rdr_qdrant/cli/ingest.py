@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rdr_qdrant.cli import options
-from rdr_qdrant.cli.messages import say, saying_rejects
+from rdr_qdrant.cli.messages import printable, say, saying_rejects
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_facts, print_json
-from rdr_qdrant.errors import UsageError
+from rdr_qdrant.cli.signals import EXIT_INTERRUPTED, finishing_first
+from rdr_qdrant.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from rdr_qdrant.loader import LoadReport
 
 EXAMPLE = "rdr-qdrant ingest passages.tsv -c wiki --url http://localhost:6333"
 EXIT_REJECTS = 3
+
+_SYNC = "What is already there"
 
 
 def ingest(
@@ -38,16 +45,54 @@ def ingest(
         Path | None,
         typer.Option(metavar="FILE", help="Write rows that were set aside here, as JSON Lines."),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first row that cannot be used.")
+    ] = False,
     batch_size: Annotated[
         int, typer.Option(min=1, metavar="N", help="Passages looked up and written at a time.")
     ] = 256,
+    retry_for: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="How long to try again what a server cannot do for now."
+        ),
+    ] = 600.0,
     index: Annotated[
         bool,
         typer.Option("--index/--no-index", help="Build an embedded collection's index afterwards."),
     ] = True,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Afterwards remove points of these sources that the sources no longer have.",
+            rich_help_panel=_SYNC,
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing; say what would be encoded, updated and removed.",
+            rich_help_panel=_SYNC,
+        ),
+    ] = False,
+    recreate: Annotated[
+        bool,
+        typer.Option(
+            "--recreate",
+            help="Delete the collection first. Asks for its name again.",
+            rich_help_panel=_SYNC,
+        ),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask at --recreate.", rich_help_panel=_SYNC)
+    ] = False,
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
     path: options.PathOption = None,
+    api_key_file: options.APIKeyFileOption = None,
+    allow_key_over_http: options.AllowKeyOverHTTPOption = None,
     model: options.ModelOption = None,
     context_encoder: options.ContextEncoderOption = None,
     question_encoder: options.QuestionEncoderOption = None,
@@ -60,15 +105,17 @@ def ingest(
     """Encode passages and load them into a collection.
 
     What is already there and unchanged is not encoded again, so that the same command goes on where
-    it was interrupted.
+    it was interrupted. At the end every point of the load is looked for, and some are read back.
     """
-    from rdr_qdrant.loader import QdrantLoader, fraction_read
+    from rdr_qdrant.loader import LoadReport, QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog, open_source, same_file
 
     opened = [open_source(source) for source in sources]
     if rejects and any(same_file(rejects, source) for source in sources):
         raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")
-    client = options.open_client(url, path)
+    if recreate and not (yes or dry_run):
+        _confirm_recreate(collection)
+    client = options.open_client(url, path, api_key_file, allow_key_over_http)
     embeddings = options.open_embeddings(
         client,
         collection,
@@ -79,25 +126,46 @@ def ingest(
         max_length=max_length,
         device=device,
     )
-    say(f"Loading {', '.join(sources)} into {collection!r} with {embeddings.pair.label}.")
+    what = "Looking what would be done to load" if dry_run else "Loading"
+    say(f"{what} {', '.join(sources)} into {collection!r} with {embeddings.pair.label}.")
+    so_far = LoadReport(collection)
     with (
-        RejectLog(rejects) as log,
+        RejectLog(rejects, strict=strict) as log,
         saying_rejects(log),
         showing_progress("passages", lambda: fraction_read(opened)) as update,
     ):
+
+        def on_progress(report: LoadReport) -> None:
+            nonlocal so_far
+            so_far = report
+            update(report.read)
+
         loader = QdrantLoader(
             embeddings=embeddings,
             client=client,
             collection_name=collection,
             batch_size=batch_size,
             allow_unverified=allow_unverified,
+            recreate=recreate,
+            dry_run=dry_run,
+            retry_for=retry_for,
             on_reject=log,
-            on_progress=lambda report: update(report.read),
+            on_progress=on_progress,
+            on_retry=lambda why, seconds: update.doing(
+                f"{so_far.read:,} passages; Qdrant: {why}, trying again in {seconds:.1f} s"
+            ),
             index=index,
             on_indexing=lambda seconds: update.doing(f"building the index, {duration(seconds)}"),
         )
-        report = loader.load_sources(opened, split=split, id_prefix=id_prefix)
+        try:
+            with finishing_first(loader):
+                report = loader.load_sources(opened, split=split, id_prefix=id_prefix, prune=prune)
+        except StoreError:
+            say(f"{so_far.read:,} passages were done and are kept; the same command goes on.")
+            raise
     client.close()
+    if prune and report.removed is None and not report.interrupted:
+        say("Nothing was pruned: rows were set aside, and which points are theirs is not known.")
     if report.truncated:
         say(
             f"Cut: {report.truncated:,} passages were longer than {max_length} tokens; only their "
@@ -106,15 +174,45 @@ def ingest(
     if as_json:
         print_json(report.to_json())
     else:
-        rate = report.read / report.seconds if report.seconds else 0.0
-        facts = {
-            "collection": f"{collection} ({report.points:,} points)",
-            "read": f"{report.read:,} in {duration(report.seconds)} ({rate:,.1f}/s)",
-            "uploaded": f"{report.uploaded:,}",
-            "updated": f"{report.updated:,} (metadata only)",
-            "unchanged": f"{report.unchanged:,}",
-            "rejected": f"{report.rejected:,}",
-            "truncated": f"{report.truncated:,}",
-        }
-        print_facts(facts)
+        print_facts(_facts(report))
+    if report.interrupted:
+        return EXIT_INTERRUPTED
     return EXIT_REJECTS if log.total else 0
+
+
+def _confirm_recreate(collection: str) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"--recreate deletes the collection {collection!r}; nobody can be asked here. "
+            "Say --yes as well if that is meant."
+        )
+    question = f"--recreate deletes the collection {printable(collection)}. Its name again"
+    if typer.prompt(question, err=True, default="", show_default=False) != collection:
+        raise UsageError("That is not its name: nothing was done.")
+
+
+def _facts(report: LoadReport) -> dict[str, str]:
+    rate = report.read / report.seconds if report.seconds else 0.0
+    points = "?" if report.points is None else f"{report.points:,}"
+    facts = {
+        "collection": f"{report.collection_name} ({points} points)",
+        "read": f"{report.read:,} in {duration(report.seconds)} ({rate:,.1f}/s)",
+        "uploaded": f"{report.uploaded:,}",
+        "updated": f"{report.updated:,} (metadata only)",
+        "unchanged": f"{report.unchanged:,}",
+        "rejected": f"{report.rejected:,}",
+        "truncated": f"{report.truncated:,}",
+    }
+    if report.removed is not None:
+        facts["removed"] = f"{report.removed:,} (their sources no longer have them)"
+    if report.retries:
+        facts["retries"] = f"{report.retries:,}"
+    if report.dry_run:
+        facts["verified"] = "nothing: a dry run, nothing was written"
+    elif report.interrupted and not report.verified:
+        facts["verified"] = "nothing: interrupted before the end"
+    else:
+        facts["verified"] = (
+            f"{report.verified:,} points are there, {report.compared:,} of them read back and equal"
+        )
+    return facts

@@ -57,6 +57,24 @@ URLOption = Annotated[
         rich_help_panel=_WHERE,
     ),
 ]
+APIKeyFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file",
+        metavar="FILE",
+        help="The server's key is in this file, instead of in QDRANT_API_KEY.",
+        rich_help_panel=_WHERE,
+    ),
+]
+AllowKeyOverHTTPOption = Annotated[
+    str | None,
+    typer.Option(
+        "--allow-key-over-http",
+        metavar="HOST",
+        help="Send the key unencrypted to this host. To others only over https.",
+        rich_help_panel=_WHERE,
+    ),
+]
 PathOption = Annotated[
     Path | None,
     typer.Option(
@@ -121,11 +139,17 @@ DeviceOption = Annotated[
 DEFAULT_TOKENS = DEFAULT_MAX_LENGTH
 
 
-def open_client(url: str | None, path: Path | None) -> QdrantClient:
+def open_client(
+    url: str | None,
+    path: Path | None,
+    api_key_file: Path | None = None,
+    allow_key_over_http: str | None = None,
+) -> QdrantClient:
     """The Qdrant that `--url` and `--path` mean."""
-    from rdr_qdrant.store import connect
+    from rdr_qdrant.store import connect, read_key_file
 
-    return connect(url=url, path=path)
+    key = read_key_file(api_key_file) if api_key_file else None
+    return connect(url=url, path=path, api_key=key, allow_key_over_http=allow_key_over_http)
 
 
 def open_embeddings(

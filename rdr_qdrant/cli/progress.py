@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rdr_qdrant.cli.messages import say
+from rdr_qdrant.cli.messages import printable, say
 
 if TYPE_CHECKING:
     import rich.progress
@@ -63,7 +63,7 @@ class _Bar(Progress):
         part = self._fraction()
         self._bar.update(
             self._task,
-            description=status,
+            description=printable(status),
             total=None if part is None else 1.0,
             completed=part or 0.0,
         )

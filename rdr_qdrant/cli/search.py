@@ -35,6 +35,8 @@ def search(
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
     path: options.PathOption = None,
+    api_key_file: options.APIKeyFileOption = None,
+    allow_key_over_http: options.AllowKeyOverHTTPOption = None,
     model: options.ModelOption = None,
     context_encoder: options.ContextEncoderOption = None,
     question_encoder: options.QuestionEncoderOption = None,
@@ -51,7 +53,7 @@ def search(
     wanted = parse_conditions(conditions or [])
     from rdr_qdrant.retriever import PassageSearcher
 
-    client = options.open_client(url, path)
+    client = options.open_client(url, path, api_key_file, allow_key_over_http)
     embeddings = options.open_embeddings(
         client,
         collection,

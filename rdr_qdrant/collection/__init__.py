@@ -1,10 +1,12 @@
 """A Qdrant collection of passages: made or checked, written, searched. Knows no tensors."""
 
-from rdr_qdrant.collection.collection import Collection, Point
+from rdr_qdrant.collection.collection import Collection
 from rdr_qdrant.collection.copying import CopyReport, copy_collection
 from rdr_qdrant.collection.description import CollectionDescription
 from rdr_qdrant.collection.filters import metadata_filter
 from rdr_qdrant.collection.payload import Hit
+from rdr_qdrant.collection.points import Point, PointId
+from rdr_qdrant.collection.sampling import Reservoir
 
 __all__ = [
     "Collection",
@@ -12,6 +14,8 @@ __all__ = [
     "CopyReport",
     "Hit",
     "Point",
+    "PointId",
+    "Reservoir",
     "copy_collection",
     "metadata_filter",
 ]

@@ -2,71 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from rdr_qdrant.collection.description import CollectionDescription, describe
 from rdr_qdrant.collection.fit import check_identity, check_vectors
-from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, Hit, from_payload
-from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.collection.payload import Hit, from_payload
+from rdr_qdrant.collection.points import Points, plain
+from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.models import PairIdentity
 from rdr_qdrant.store import build_index, reaching
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient, models
+    from qdrant_client import models
 
 IDENTITY_KEY = "rdr_qdrant"
 """Where in the collection's own metadata our part lies."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A point to be written.
-
-    Attributes:
-        id: its Qdrant id, a number below 2**64 or a UUID.
-        vector: float32 [dim].
-        payload: see `collection.payload`.
-    """
-
-    id: int | str
-    vector: Any
-    payload: Mapping[str, Any]
-
-
-class Collection:
+class Collection(Points):
     """A dot-product collection of passages.
 
     Args:
         client: a `QdrantClient`, of a server or embedded.
         name: the collection's name.
         vector_name: the named vector to use; `""` is the unnamed one.
+        retrying: makes the calls; by default each is made once.
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
 
-    def __init__(self, client: QdrantClient, name: str, vector_name: str = "") -> None:
-        self.client = client
-        self.name = name
-        self.vector_name = vector_name
-
     def exists(self) -> bool:
         """Whether it is there."""
-        with reaching(self.client):
-            return self.client.collection_exists(self.name)
+        return self._ask(lambda: self.client.collection_exists(self.name))
 
     def create(self, identity: PairIdentity) -> None:
-        """Make it: dot product, the pair's dimension, and what made it in its metadata."""
+        """Make it: dot product, the pair's dimension, and what made it in its metadata.
+
+        Where it is there by now, because another load or a call whose answer was lost made it, it
+        is checked instead.
+        """
         from qdrant_client import models
 
         params = models.VectorParams(size=identity.dimension, distance=models.Distance.DOT)
-        with reaching(self.client):
-            self.client.create_collection(
-                self.name,
-                vectors_config={self.vector_name: params} if self.vector_name else params,
-                metadata={IDENTITY_KEY: identity.to_metadata()},
+        vectors = {self.vector_name: params} if self.vector_name else params
+        metadata = {IDENTITY_KEY: identity.to_metadata()}
+        try:
+            self._ask(
+                lambda: self.client.create_collection(
+                    self.name, vectors_config=vectors, metadata=metadata
+                )
+            )
+        except StoreError:
+            if not self.exists():
+                raise
+            self.check(identity)
+
+    def delete(self) -> None:
+        """Delete it with all its points.
+
+        Raises:
+            CollectionError: we did not make it, or it does not say so.
+        """
+        self.check_ours("deleted")
+        self._ask(lambda: self.client.delete_collection(self.name))
+
+    def check_ours(self, what: str) -> None:
+        """Refuse where its metadata does not say that we made it.
+
+        Args:
+            what: what would happen to it, as a participle.
+
+        Raises:
+            CollectionError: it does not.
+        """
+        if _identity(self._info()) is None:
+            raise CollectionError(
+                f"Collection {self.name!r} does not say that rdr-qdrant made it (other software or "
+                f"a Qdrant before 1.16 did), so nothing of it is {what}. It is left as it is."
             )
 
     def check(self, identity: PairIdentity, *, allow_unverified: bool = False) -> None:
@@ -100,48 +113,6 @@ class Collection:
         identity = _identity(self._info()) if self.exists() else None
         return str(identity["model"]) if identity and "model" in identity else None
 
-    def count(self) -> int:
-        """Number of points, exact."""
-        with reaching(self.client):
-            return self.client.count(self.name, exact=True).count
-
-    def stored(self, ids: Sequence[int | str]) -> dict[int | str, tuple[str, Mapping[str, Any]]]:
-        """Content hash and metadata of those of these points that are there."""
-        with reaching(self.client):
-            records = self.client.retrieve(
-                self.name, list(ids), with_payload=[HASH_KEY, METADATA_KEY], with_vectors=False
-            )
-        found: dict[int | str, tuple[str, Mapping[str, Any]]] = {}
-        for record in records:
-            payload = record.payload or {}
-            found[_plain(record.id)] = (
-                str(payload.get(HASH_KEY, "")),
-                payload.get(METADATA_KEY) or {},
-            )
-        return found
-
-    def upsert(self, points: Sequence[Point]) -> None:
-        """Write points, replacing those of the same id; returns when they are written."""
-        from qdrant_client import models
-
-        structs = [
-            models.PointStruct(
-                id=point.id,
-                vector=self._named(point.vector.tolist()),
-                payload=dict(point.payload),
-            )
-            for point in points
-        ]
-        with reaching(self.client):
-            self.client.upsert(self.name, points=structs, wait=True)
-
-    def replace_metadata(self, point_id: int | str, metadata: Mapping[str, Any]) -> None:
-        """Write the metadata of a point anew; its text and vector stay."""
-        with reaching(self.client):
-            self.client.set_payload(
-                self.name, payload={METADATA_KEY: dict(metadata)}, points=[point_id], wait=True
-            )
-
     def query(
         self,
         vectors: Any,
@@ -174,10 +145,9 @@ class Collection:
             )
             for vector in vectors
         ]
-        with reaching(self.client):
-            responses = self.client.query_batch_points(self.name, requests=requests)
+        responses = self._ask(lambda: self.client.query_batch_points(self.name, requests=requests))
         return [
-            [Hit(p.score, from_payload(_plain(p.id), p.payload)) for p in response.points]
+            [Hit(p.score, from_payload(plain(p.id), p.payload)) for p in response.points]
             for response in responses
         ]
 
@@ -190,24 +160,16 @@ class Collection:
         with reaching(self.client):
             return build_index(self.client, self.name, progress)
 
-    def _named(self, vector: Any) -> Any:
-        return {self.vector_name: vector} if self.vector_name else vector
-
     def _info(self) -> models.CollectionInfo:
         if not self.exists():
-            with reaching(self.client):
-                names = sorted(c.name for c in self.client.get_collections().collections)
+            answer = self._ask(lambda: self.client.get_collections())
+            names = sorted(found.name for found in answer.collections)
             there = f"There are: {', '.join(names)}." if names else "There is none yet."
             raise CollectionError(
                 f"No collection {self.name!r} here. {there} "
                 f"Make one with: rdr-qdrant ingest FILE -c {self.name}"
             )
-        with reaching(self.client):
-            return self.client.get_collection(self.name)
-
-
-def _plain(point_id: int | str | UUID) -> int | str:
-    return str(point_id) if isinstance(point_id, UUID) else point_id
+        return self._ask(lambda: self.client.get_collection(self.name))
 
 
 def _identity(info: models.CollectionInfo) -> Mapping[str, Any] | None:

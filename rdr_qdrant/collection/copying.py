@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rdr_qdrant.collection.payload import same_json
+from rdr_qdrant.collection.sampling import Reservoir
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.store import build_index, reaching
 
@@ -73,7 +74,7 @@ def copy_collection(
     fresh = _prepare(target, collection_name, info)
     with reaching(source):
         total = source.count(collection_name, exact=True).count
-    sample = _Sample(SAMPLE)
+    sample: Reservoir[Any] = Reservoir(SAMPLE)
     copied = seen = 0
     offset: Any = None
     while True:
@@ -86,7 +87,8 @@ def copy_collection(
         _write(target, collection_name, missing)
         copied += len(missing)
         seen += len(records)
-        sample.add(record.id for record in records)
+        for record in records:
+            sample.offer(lambda kept=record.id: kept)  # type: ignore[misc]
         if progress:
             progress(seen, total)
         if offset is None:
@@ -103,24 +105,6 @@ def copy_collection(
         verified=len(sample.items),
         seconds=time.monotonic() - started,
     )
-
-
-class _Sample:
-    """A uniform sample of a stream of unknown length (reservoir sampling, Vitter 1985)."""
-
-    def __init__(self, size: int) -> None:
-        self.items: list[Any] = []
-        self._size = size
-        self._seen = 0
-        self._random = random.Random()
-
-    def add(self, ids: Any) -> None:
-        for one in ids:
-            self._seen += 1
-            if len(self.items) < self._size:
-                self.items.append(one)
-            elif (place := self._random.randrange(self._seen)) < self._size:
-                self.items[place] = one
 
 
 def _describe(source: QdrantClient, name: str) -> models.CollectionInfo:
@@ -208,7 +192,7 @@ def _verify(source: QdrantClient, target: QdrantClient, name: str, sample: Seque
 def _same(one: models.Record, other: models.Record | None) -> bool:
     return (
         other is not None
-        and (one.payload or {}) == (other.payload or {})
+        and same_json(one.payload or {}, other.payload or {})
         and _same_vector(one.vector or {}, other.vector or {})
     )
 

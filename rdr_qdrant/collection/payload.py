@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,9 @@ from rdr_qdrant.passages import Passage
 TEXT_KEY = "page_content"
 METADATA_KEY = "metadata"
 HASH_KEY = "content_hash"
+
+FLOAT_TOLERANCE = 1e-14
+"""Largest relative difference of a float from the one sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +62,31 @@ def from_payload(point_id: int | str, payload: Mapping[str, Any] | None) -> Pass
         text=str(payload.get(TEXT_KEY, "")),
         metadata=metadata,
     )
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value, whatever the order of its keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def same_json(ours: Any, stored: Any) -> bool:
+    """Whether what is stored is what we sent, up to what Qdrant does to numbers.
+
+    Integers beyond 64 bits become floats, and the last bit of a float may change (serde_json
+    reads numbers fast, not exactly).
+    """
+    if isinstance(ours, Mapping) and isinstance(stored, Mapping):
+        return ours.keys() == stored.keys() and all(same_json(ours[k], stored[k]) for k in ours)
+    if isinstance(ours, list) and isinstance(stored, list):
+        return len(ours) == len(stored) and all(map(same_json, ours, stored))
+    if isinstance(ours, bool) or isinstance(stored, bool):
+        return ours is stored
+    if isinstance(ours, int) and isinstance(stored, float) and not _fits(ours):
+        ours = float(ours)
+    if isinstance(ours, float) and isinstance(stored, float):
+        return math.isclose(ours, stored, rel_tol=FLOAT_TOLERANCE)
+    return type(ours) is type(stored) and bool(ours == stored)
+
+
+def _fits(number: int) -> bool:
+    return -(2**63) <= number < 2**64

@@ -110,6 +110,27 @@ class Encoder:
         tokens = self._tokenize(inputs)
         vectors = np.empty((len(inputs), self.dimension), dtype=np.float32)
         for batch in length_sorted_batches([len(ids) for ids in tokens.ids], BATCH_TOKENS):
-            found = self._forward([tokens.ids[i] for i in batch])
-            vectors[batch] = found.float().cpu().numpy()
+            vectors[batch] = self._forward_within_memory([tokens.ids[i] for i in batch])
         return Encoded(vectors, tokens.truncated)
+
+    def _forward_within_memory(self, ids: list[list[int]]) -> FloatArray:
+        """By halves where the device has no memory for all of them at once.
+
+        Raises:
+            ModelError: it has none for a single input.
+        """
+        import torch
+
+        try:
+            return self._forward(ids).float().cpu().numpy()
+        except torch.OutOfMemoryError:
+            if len(ids) == 1:
+                raise ModelError(
+                    f"{self.device} has no memory left for one input of {len(ids[0])} tokens. "
+                    "End what else runs there, or use another device."
+                ) from None
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        half = len(ids) // 2
+        parts = [self._forward_within_memory(part) for part in (ids[:half], ids[half:])]
+        return np.concatenate(parts)

@@ -15,14 +15,19 @@ from rdr_qdrant.readers.rows import Reject
 class RejectLog:
     """A `RejectHandler` that counts, and writes JSON Lines (`source line reason row`) to a file.
 
+    Args:
+        path: the file; by default none is written.
+        strict: stop at the first row.
+
     Attributes:
         counts: rows by reason; what follows a colon in a reason is left out.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, strict: bool = False) -> None:
         self.counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
         self._path = path
+        self._strict = strict
         self._file: TextIO | None = None
 
     def __enter__(self) -> RejectLog:
@@ -47,19 +52,33 @@ class RejectLog:
                     raise self._cannot_write(failure) from None
 
     def __call__(self, row: Reject) -> None:
+        """Count and write down one row.
+
+        Raises:
+            SourceError: the file cannot be written, or the log is strict.
+        """
         reason = row.reason.partition(":")[0]
+        where = f"{row.source}, line {row.line}" if row.line else row.source
         self.counts[reason] += 1
-        self._first.setdefault(reason, f"{row.source}, line {row.line}" if row.line else row.source)
-        if self._file:
-            entry = {"source": row.source, "line": row.line, "reason": row.reason, "row": row.row}
-            try:
-                line = json.dumps(entry, default=str, allow_nan=False)
-            except (ValueError, RecursionError):  # inf, or nested too deep
-                line = json.dumps(entry | {"row": _shown(row.row)})
-            try:
-                self._file.write(line + "\n")
-            except OSError as error:
-                raise self._cannot_write(error) from None
+        self._first.setdefault(reason, where)
+        self._write(row)
+        if self._strict:
+            raise SourceError(
+                f"Stopped at the first row that cannot be used (--strict): {where}: {row.reason}."
+            )
+
+    def _write(self, row: Reject) -> None:
+        if not self._file:
+            return
+        entry = {"source": row.source, "line": row.line, "reason": row.reason, "row": row.row}
+        try:
+            line = json.dumps(entry, default=str, allow_nan=False)
+        except (ValueError, RecursionError):  # inf, or nested too deep
+            line = json.dumps(entry | {"row": _shown(row.row)})
+        try:
+            self._file.write(line + "\n")
+        except OSError as error:
+            raise self._cannot_write(error) from None
 
     def _cannot_write(self, error: OSError) -> SourceError:
         return SourceError(f"Cannot write {self._path}: {error.strerror}.")

@@ -27,6 +27,10 @@ class Reject:
     row: Any
 
 
+MAX_DEPTH = 100
+"""Levels of lists and objects in one row. Qdrant's JSON parser (serde_json) refuses a request of
+more than 128, those of the request itself included."""
+
 RejectHandler = Callable[[Reject], None]
 
 
@@ -57,10 +61,7 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
         raise RowError(f"title is {_kind(title)}, not a string")
     metadata = {"source": source.encode("utf-8", "replace").decode("utf-8")}
     metadata.update((k, v) for k, v in row.items() if k not in ("id", "text", "title"))
-    try:
-        _check_unicode(row)
-    except RecursionError:
-        raise RowError("nested too deep") from None
+    check_json(row)
     return Passage(
         id=_identifier(row.get("id")) or id_from_content(title, text),
         text=text,
@@ -79,8 +80,15 @@ def _identifier(value: Any) -> str:
     raise RowError(f"id is {_kind(value)}, not a string or a whole number")
 
 
-def _check_unicode(value: Any) -> None:
-    """Refuse lone surrogates at any depth: undecodable bytes (PEP 383), half escapes of JSON."""
+def check_json(value: Any, depth: int = 0) -> None:
+    """Refuse what cannot be stored as JSON in Qdrant, at any depth.
+
+    Raises:
+        RowError: a lone surrogate (undecodable bytes, PEP 383; half an escape of JSON), a number
+            that JSON has not or beyond a double's range, or more than `MAX_DEPTH` levels.
+    """
+    if depth > MAX_DEPTH:
+        raise RowError("nested too deep")
     if isinstance(value, str):
         try:
             value.encode("utf-8")
@@ -88,13 +96,18 @@ def _check_unicode(value: Any) -> None:
             raise RowError("not valid UTF-8") from None
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            _check_unicode(key)
-            _check_unicode(item)
+            check_json(key, depth + 1)
+            check_json(item, depth + 1)
     elif isinstance(value, list):
         for item in value:
-            _check_unicode(item)
+            check_json(item, depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
         raise RowError(f"{value} is not a number that JSON has")
+    elif isinstance(value, int):
+        try:
+            float(value)
+        except OverflowError:
+            raise RowError("a number too large to be stored") from None
 
 
 def _kind(value: Any) -> str:

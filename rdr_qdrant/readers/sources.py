@@ -34,6 +34,10 @@ class PassageSource(ABC):
 
     def passages(self, reject: RejectHandler) -> Iterator[Passage]:
         """The passages in their order; each row that cannot be used goes to `reject`."""
+        return (passage for _, passage in self.numbered_passages(reject))
+
+    def numbered_passages(self, reject: RejectHandler) -> Iterator[tuple[int, Passage]]:
+        """`passages`, each with the line at which its row ends (in Parquet: the row's number)."""
 
         def count_and_reject(row: Reject) -> None:
             self.read += 1
@@ -46,7 +50,7 @@ class PassageSource(ABC):
             except RowError as error:
                 reject(Reject(self.name, line, str(error), row))
             else:
-                yield passage
+                yield line, passage
 
     @abstractmethod
     def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,5 +1,6 @@
 """How to reach a Qdrant, a server or a folder; nothing above this room knows which."""
 
+from rdr_qdrant.store.access import read_key_file
 from rdr_qdrant.store.connect import (
     DEFAULT_PATH,
     connect,
@@ -7,11 +8,15 @@ from rdr_qdrant.store.connect import (
     connect_two,
     is_url,
 )
-from rdr_qdrant.store.reaching import reaching
+from rdr_qdrant.store.reaching import RequestTooLargeError, reaching
+from rdr_qdrant.store.retrying import RETRY_FOR_SECONDS, Retrying
 from rdr_qdrant.store.upkeep import build_index, disk_bytes
 
 __all__ = [
     "DEFAULT_PATH",
+    "RETRY_FOR_SECONDS",
+    "RequestTooLargeError",
+    "Retrying",
     "build_index",
     "connect",
     "connect_async",
@@ -19,4 +24,5 @@ __all__ = [
     "disk_bytes",
     "is_url",
     "reaching",
+    "read_key_file",
 ]

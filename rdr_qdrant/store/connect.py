@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from rdr_qdrant.errors import UsageError
+from rdr_qdrant.store.access import check_no_credentials, key_for
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, QdrantClient
@@ -20,7 +26,11 @@ Place = str | os.PathLike[str]
 
 
 def connect(
-    url: str | None = None, path: Place | None = None, *, api_key: str | None = None
+    url: str | None = None,
+    path: Place | None = None,
+    *,
+    api_key: SecretStr | str | None = None,
+    allow_key_over_http: str | None = None,
 ) -> QdrantClient:
     """A client of a server (`url`) or of an embedded Qdrant in a folder (`path`).
 
@@ -33,9 +43,12 @@ def connect(
         url: `http://` or `https://`, with the port where it is not 6333.
         path: a folder.
         api_key: a server's key; by default the environment variable `QDRANT_API_KEY`.
+        allow_key_over_http: the one other host that may be sent the key unencrypted; without it
+            a key goes over https, or to this machine.
 
     Raises:
-        UsageError: both `url` and `path`, or a `url` that is none.
+        UsageError: both `url` and `path`, a `url` that is none or carries a password, or a key
+            that would travel unencrypted.
         StoreError: the server does not answer, or the folder cannot be used.
     """
     from qdrant_client import QdrantClient
@@ -46,7 +59,8 @@ def connect(
     if url is None:
         return _embedded(path or DEFAULT_PATH)
     try:
-        client = QdrantClient(**_server_options(url, api_key))
+        with _without_key_warning():
+            client = QdrantClient(**_server_options(url, api_key, allow_key_over_http))
     except ValueError as error:
         raise _no_url(url, error) from None
     with reaching(client):
@@ -55,7 +69,11 @@ def connect(
 
 
 async def connect_async(
-    url: str | None = None, path: Place | None = None, *, api_key: str | None = None
+    url: str | None = None,
+    path: Place | None = None,
+    *,
+    api_key: SecretStr | str | None = None,
+    allow_key_over_http: str | None = None,
 ) -> AsyncQdrantClient:
     """`connect` for `async` code: an `AsyncQdrantClient`, of a server or embedded.
 
@@ -77,7 +95,8 @@ async def connect_async(
             return AsyncQdrantClient(location=IN_MEMORY)
         return await asyncio.to_thread(AsyncEmbeddedQdrant, place)
     try:
-        client = AsyncQdrantClient(**_server_options(url, api_key))
+        with _without_key_warning():
+            client = AsyncQdrantClient(**_server_options(url, api_key, allow_key_over_http))
     except ValueError as error:
         raise _no_url(url, error) from None
     with reaching(client):
@@ -85,13 +104,19 @@ async def connect_async(
     return client
 
 
-def connect_two(source: str, target: str) -> tuple[QdrantClient, QdrantClient]:
+def connect_two(
+    source: str,
+    target: str,
+    *,
+    api_key: SecretStr | str | None = None,
+    allow_key_over_http: str | None = None,
+) -> tuple[QdrantClient, QdrantClient]:
     """Clients of two different places, each the URL of a server or the path of a folder.
 
-    The source may be a folder that the client's own local mode wrote.
+    The source may be a folder that the client's own local mode wrote. The key goes to both.
 
     Raises:
-        UsageError: both are the same place.
+        UsageError: both are the same place, or the key may not go there.
         StoreError: see `connect`.
     """
     from rdr_qdrant.store.embedded import is_local_mode
@@ -99,9 +124,10 @@ def connect_two(source: str, target: str) -> tuple[QdrantClient, QdrantClient]:
 
     if _place(source) == _place(target):
         raise UsageError(f"{source} and {target} are the same place: name two.")
-    writer = connect(url=target) if is_url(target) else connect(path=target)
+    key: dict[str, Any] = {"api_key": api_key, "allow_key_over_http": allow_key_over_http}
+    writer = connect(url=target, **key) if is_url(target) else connect(path=target)
     if is_url(source):
-        return connect(url=source), writer
+        return connect(url=source, **key), writer
     if is_local_mode(source):
         return open_local_mode(source), writer
     return connect(path=source), writer
@@ -118,6 +144,8 @@ def is_url(place: str) -> bool:
 
 def _url(url: str | None, path: Place | None) -> str | None:
     """The server that is meant, or `None` for a folder."""
+    if url:
+        check_no_credentials(url)
     if url and path:
         raise UsageError(
             f"Both a server ({url}) and a folder ({path}) were given: name one of them."
@@ -125,18 +153,34 @@ def _url(url: str | None, path: Place | None) -> str | None:
     if path:
         return None
     url = url or os.environ.get("QDRANT_URL") or None
-    if url and not is_url(url):
-        raise UsageError(f"{url!r} is no URL of a server. Write it like http://localhost:6333.")
+    if url:
+        check_no_credentials(url)
+        if not is_url(url):
+            raise UsageError(f"{url!r} is no URL of a server. Write it like http://localhost:6333.")
     return url
 
 
-def _server_options(url: str, api_key: str | None) -> dict[str, Any]:
+def _server_options(
+    url: str, api_key: SecretStr | str | None, allow_key_over_http: str | None
+) -> dict[str, Any]:
+    try:
+        key = key_for(url, api_key, allow_key_over_http)
+    except ValueError as error:
+        raise _no_url(url, error) from None
     return {
         "url": url,
-        "api_key": api_key or os.environ.get("QDRANT_API_KEY") or None,
+        "api_key": key.get_secret_value() if key else None,
         "timeout": TIMEOUT_SECONDS,
         "check_compatibility": False,
     }
+
+
+@contextmanager
+def _without_key_warning() -> Iterator[None]:
+    """The client warns of any key over http; ours go unencrypted only where that was allowed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+        yield
 
 
 def _no_url(url: str, error: ValueError) -> UsageError:

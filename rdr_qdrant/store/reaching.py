@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.errors import StoreError
 
@@ -14,14 +14,20 @@ if TYPE_CHECKING:
     from qdrant_client.http.exceptions import UnexpectedResponse
 
 
+class RequestTooLargeError(StoreError):
+    """A request of more bytes than the server takes; fewer points at once may pass."""
+
+
 @contextmanager
 def reaching(client: QdrantClient | AsyncQdrantClient) -> Iterator[None]:
     """Run calls to Qdrant.
 
     Raises:
+        RequestTooLargeError: it takes no request of that size.
         StoreError: it did not answer, refused the key, or refused the request.
     """
     from grpc import RpcError
+    from qdrant_client.common.client_exceptions import QdrantException
     from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
     try:
@@ -32,11 +38,24 @@ def reaching(client: QdrantClient | AsyncQdrantClient) -> Iterator[None]:
             "Is it running, and is the address right? (docker compose up -d starts one.)"
         ) from error
     except UnexpectedResponse as error:
-        raise StoreError(_refusal(client, error)) from error
+        kind = RequestTooLargeError if _is_too_large(error) else StoreError
+        raise kind(_refusal(client, error)) from error
+    except QdrantException as error:  # a 429 that names the time after which to try again
+        raise StoreError(
+            f"Qdrant at {_address(client)} takes no more requests for now (429): {error}"
+        ) from error
     except ValueError as error:  # what an embedded Qdrant refuses
         raise StoreError(f"Qdrant refused the request: {error}") from error
     except RpcError as error:
-        raise StoreError(f"Qdrant at {_address(client)} failed over gRPC: {error}") from error
+        kind = RequestTooLargeError if "larger than max" in _details(error) else StoreError
+        raise kind(f"Qdrant at {_address(client)} failed over gRPC: {_details(error)}") from error
+
+
+def _is_too_large(error: UnexpectedResponse) -> bool:
+    """413 from a proxy; 400 with these words from Qdrant itself (actix's payload error)."""
+    return error.status_code == 413 or (
+        error.status_code == 400 and b"larger than allowed" in error.content
+    )
 
 
 def _refusal(client: QdrantClient | AsyncQdrantClient, error: UnexpectedResponse) -> str:
@@ -50,6 +69,11 @@ def _refusal(client: QdrantClient | AsyncQdrantClient, error: UnexpectedResponse
     except (ValueError, KeyError, TypeError):
         reason = error.content.decode("utf-8", "replace")[:300] or error.reason_phrase
     return f"Qdrant at {_address(client)} refused the request ({error.status_code}): {reason}"
+
+
+def _details(error: Any) -> str:
+    details = getattr(error, "details", None)
+    return " ".join(str((details() if callable(details) else None) or error).split())
 
 
 def _address(client: QdrantClient | AsyncQdrantClient) -> str:

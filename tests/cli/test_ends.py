@@ -182,7 +182,7 @@ def test_an_interrupt_exits_with_130(
     def interrupt(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rdr_qdrant.loader.QdrantLoader.load", interrupt)
+    monkeypatch.setattr("rdr_qdrant.loader.QdrantLoader.load_sources", interrupt)
     outcome = command("ingest", tsv, "-c", "c", *pair)
     assert outcome.status == 130
     assert "kept" in outcome.err

@@ -157,7 +157,7 @@ def test_points_come_back_as_they_were_written(
         assert np.abs(np.array(records[i].vector) - vector).max() < 1e-6
         assert from_payload(i, records[i].payload) == passage
     assert collection.count() == 6
-    assert collection.stored([1, 99])[1][0] == "hash"
+    assert collection.stored([1, 99])[1].content_hash == "hash"
 
 
 def test_the_payload_is_what_langchain_reads() -> None:

@@ -1,0 +1,137 @@
+"""`QdrantLoader`: the settings of a load, and its two ways in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rdr_qdrant.errors import SourceError, UsageError
+from rdr_qdrant.loader.report import LoadReport, ProgressHandler
+from rdr_qdrant.loader.rows import Row, rows_of_passages, rows_of_sources
+from rdr_qdrant.loader.run import Pruning, Rows, Run
+from rdr_qdrant.loader.stopping import Stopping
+from rdr_qdrant.passages import Passage
+from rdr_qdrant.readers import PassageSource, RejectHandler
+from rdr_qdrant.readers.sources import STDIN
+from rdr_qdrant.store import RETRY_FOR_SECONDS
+
+if TYPE_CHECKING:
+    from langchain_core.documents import Document
+    from qdrant_client import QdrantClient
+
+    from rdr_qdrant.embeddings import RDREmbeddings
+
+
+@dataclass(kw_only=True)
+class QdrantLoader:
+    """Loads passages into a dot-product collection, which it creates where there is none.
+
+    The collection is the only record: whatever ended a load, the same load again goes on. Two
+    loads into one collection at once are safe. At its end a load is verified: every point of it is
+    looked for, and a random sample is read back and compared.
+
+    Args:
+        embeddings: the pair whose context encoder makes the vectors.
+        client: from `connect`, or any `QdrantClient`.
+        collection_name: where to. An existing collection must fit the pair; it is never altered.
+        batch_size: passages that are looked up, encoded and written at a time.
+        vector_name: a named vector; `""` is the unnamed one.
+        allow_unverified: use a collection that does not say which encoders made it.
+        recreate: delete the collection first, once the encoders and the first row are there.
+        dry_run: write nothing; the report says what would be done. Where the collection exists,
+            its context encoder is loaded, for its identity is part of each content hash.
+        retry_for: seconds for which a call that fails for a passing reason is made again.
+        on_reject: called with each passage or row that is set aside.
+        on_progress: called with the report so far after each batch.
+        on_retry: called before a call is made again, with what happened and the seconds to wait.
+        index: build an embedded collection's index after the load, where that pays.
+        on_indexing: called a few times a second while it is built, with the seconds so far.
+    """
+
+    embeddings: RDREmbeddings
+    client: QdrantClient
+    collection_name: str
+    batch_size: int = 256
+    vector_name: str = ""
+    allow_unverified: bool = False
+    recreate: bool = False
+    dry_run: bool = False
+    retry_for: float = RETRY_FOR_SECONDS
+    on_reject: RejectHandler | None = None
+    on_progress: ProgressHandler | None = None
+    on_retry: Callable[[str, float], None] | None = None
+    index: bool = True
+    on_indexing: Callable[[float], None] | None = None
+
+    stopping: Stopping = field(init=False, repr=False, default_factory=Stopping)
+
+    def load(self, passages: Iterable[Passage | Document]) -> LoadReport:
+        """Load passages or LangChain documents, lazily, in batches; memory does not grow.
+
+        Points that already hold the same title and text, encoded alike, are not encoded again. Of
+        two passages with one id and different content, the second is set aside.
+
+        Raises:
+            CollectionError: the collection does not fit the pair, or is to be recreated and does
+                not say that we made it.
+            ModelError: the context encoder cannot be loaded.
+            StoreError: Qdrant does not answer for longer than `retry_for`, or refuses.
+            VerificationError: what is there afterwards is not what was sent.
+        """
+        return self._load(lambda reject: rows_of_passages(passages, reject))
+
+    def load_sources(
+        self,
+        sources: Sequence[PassageSource],
+        *,
+        split: int | None = None,
+        id_prefix: str = "",
+        prune: bool = False,
+    ) -> LoadReport:
+        """Load files or streams, one after the other; rows that cannot be used are set aside.
+
+        Args:
+            sources: from `open_source`.
+            split: cut each passage at every that many words.
+            id_prefix: put before each id, so that sources with like ids can share a collection.
+            prune: afterwards, remove points whose `metadata["source"]` is one of these sources
+                (and whose ids begin with the prefix) that the sources no longer have. Not done
+                (`removed` is `None`) after an interruption, nor where a row could not be read,
+                since its id is not known; never for a source without any row.
+
+        Raises:
+            SourceError: there is no row at all, or none that can be used; nothing was written.
+            UsageError: a stream is to be pruned: nothing tells one from another.
+        """
+        names = [source.name for source in sources]
+        if prune and STDIN in names:
+            raise UsageError("Standard input cannot be pruned: two streams have the same name.")
+
+        def rows(reject: RejectHandler) -> Iterable[Row]:
+            return rows_of_sources(sources, reject, split, id_prefix)
+
+        report = self._load(rows, Pruning(sources, id_prefix) if prune else None)
+        if report.read == report.rejected and not report.interrupted:
+            where = ", ".join(names)
+            if report.read == 0:
+                raise SourceError(f"{where} holds no passages: there is nothing to load.")
+            raise SourceError(
+                f"None of the {report.read:,} rows of {where} can be used: nothing was written."
+            )
+        return report
+
+    def stop(self) -> bool:
+        """Ask the load to end after the batch in hand; from another thread or a signal handler.
+
+        A stopped loader stays stopped; what goes on is another with the same settings.
+
+        Returns:
+            Whether it is waiting, for its input or for the encoders to load: then a signal handler
+            may break it off by raising `KeyboardInterrupt`.
+        """
+        self.stopping.asked.set()
+        return self.stopping.waiting
+
+    def _load(self, rows: Rows, pruning: Pruning | None = None) -> LoadReport:
+        return Run(self, rows, pruning).report()

@@ -1,0 +1,44 @@
+"""Removing the points of sources that the sources no longer have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rdr_qdrant.collection import Collection
+from rdr_qdrant.loader.seen import SeenPoints
+
+IDS_AT_A_TIME = 1000
+
+
+def prune(
+    collection: Collection,
+    sources: Sequence[str],
+    seen: SeenPoints,
+    *,
+    id_prefix: str,
+    dry_run: bool,
+    check: Callable[[], None],
+) -> int:
+    """Remove every point whose `metadata.source` is one of these and that was not seen.
+
+    Args:
+        collection: one that we made.
+        sources: names as they stand in the points' metadata.
+        seen: every point that the sources have now.
+        id_prefix: only points whose passage id begins so.
+        dry_run: count them, and leave them.
+        check: called before each request; may raise.
+
+    Returns:
+        How many.
+    """
+    removed = 0
+    for source in dict.fromkeys(sources):
+        for page in collection.of_source(source, IDS_AT_A_TIME):
+            check()
+            ours = [one for one, passage_id in page if passage_id.startswith(id_prefix)]
+            gone = seen.without(ours)
+            if gone and not dry_run:
+                collection.remove(gone, source)
+            removed += len(gone)
+    return removed

@@ -1,0 +1,223 @@
+"""One load from its first row to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from rdr_qdrant.collection import Collection, PointId
+from rdr_qdrant.encoding import Side
+from rdr_qdrant.errors import StoreError
+from rdr_qdrant.loader import stages
+from rdr_qdrant.loader.pruning import prune
+from rdr_qdrant.loader.report import LoadReport, Tally
+from rdr_qdrant.loader.rows import Row
+from rdr_qdrant.loader.seen import SeenPoints, Sighting
+from rdr_qdrant.loader.stages import Item, Work
+from rdr_qdrant.loader.stopping import Stopped
+from rdr_qdrant.loader.verification import Verification, VerificationError
+from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
+from rdr_qdrant.store import Retrying
+
+if TYPE_CHECKING:
+    from rdr_qdrant.loader.loader import QdrantLoader
+
+Rows = Callable[[RejectHandler], Iterable[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Of which sources, and under which prefix, points that are gone are to be removed."""
+
+    sources: Sequence[PassageSource]
+    id_prefix: str
+
+
+class Run:
+    """One load with its counts; made anew for each."""
+
+    def __init__(self, loader: QdrantLoader, rows: Rows, pruning: Pruning | None) -> None:
+        self._loader = loader
+        self._stopping = loader.stopping
+        self._rows = rows
+        self._pruning = pruning
+        self._tally = Tally(loader.collection_name, dry_run=loader.dry_run)
+        self._retrying = Retrying(loader.retry_for, loader.on_retry, self._stopping.asked)
+        self._collection = Collection(
+            loader.client, loader.collection_name, loader.vector_name, self._retrying
+        )
+        self._verification = Verification()
+        self._repeated = 0
+        self._removed: int | None = None
+
+    def report(self) -> LoadReport:
+        """Load everything, or up to where the loader is asked to stop."""
+        interrupted = False
+        with closing(SeenPoints()) as self._seen:
+            try:
+                self._load()
+            except Stopped:
+                interrupted = True
+            except VerificationError:
+                raise
+            except StoreError:
+                if not self._stopping.asked.is_set():
+                    raise
+                interrupted = True
+        return self._tally.report(
+            points=self._count(unsure=interrupted),
+            interrupted=interrupted,
+            removed=self._removed,
+            retries=self._retrying.retries,
+        )
+
+    def _load(self) -> None:
+        loader = self._loader
+        fingerprint: str | None = None
+        there = False
+        for rows in self._batches():
+            if fingerprint is None:
+                there, fingerprint = self._make_ready()
+            items = self._new_items(rows, fingerprint)
+            self._do(stages.look_up(self._collection, items) if there else Work(fresh=items))
+            if loader.on_progress:
+                loader.on_progress(self._tally.report(retries=self._retrying.retries))
+        if not there:
+            return
+        if not loader.dry_run:
+            self._verify()
+        if self._pruning:
+            self._prune(self._pruning)
+        if loader.index and not loader.dry_run:
+            self._collection.build_index(self._indexing)
+
+    def _batches(self) -> Iterator[list[Row]]:
+        rows = iter(self._rows(self._reject))
+        while True:
+            with self._stopping.breakable():
+                batch = list(islice(rows, self._loader.batch_size))
+            if not batch:
+                return
+            yield batch
+
+    def _make_ready(self) -> tuple[bool, str]:
+        """Create, recreate or check the collection; whether it is there, and the fingerprint."""
+        loader, collection = self._loader, self._collection
+        with self._stopping.breakable():
+            exists = collection.exists()
+            if exists and loader.recreate:
+                collection.check_ours("deleted")
+                if loader.dry_run:
+                    return False, ""
+                identity = loader.embeddings.identity()
+                collection.delete()
+                collection.create(identity)
+            elif exists:
+                ours = loader.embeddings.identity(Side.CONTEXT)
+                collection.check(ours, allow_unverified=loader.allow_unverified)
+                if self._pruning:
+                    collection.check_ours("pruned")
+            elif loader.dry_run:
+                return False, ""
+            else:
+                collection.create(loader.embeddings.identity())
+            return True, loader.embeddings.fingerprint()
+
+    def _new_items(self, rows: Iterable[Row], fingerprint: str) -> list[Item]:
+        """The points of rows whose ids were not met before in this load."""
+        items = []
+        for row in rows:
+            item = stages.item_of(row, fingerprint)
+            sighting = Sighting(item.content_digest(), row.source, row.line)
+            first = self._seen.add(item.id, sighting)
+            if first is None:
+                items.append(item)
+            elif first.digest == sighting.digest:
+                self._tally.add(read=1, unchanged=1)
+            else:
+                self._repeated += 1
+                where = f"first: {first.source}, line {first.line}"
+                self._set_aside(item, f"id stands twice with different content: {where}")
+        return items
+
+    def _do(self, work: Work) -> None:
+        """Encode and write, or only count; every item of the batch is in the counts afterwards."""
+        if self._loader.dry_run:
+            self._tally.add(read=len(work.fresh), uploaded=len(work.fresh))
+            self._tally.add(read=len(work.changed), updated=len(work.changed))
+        else:
+            self._upload(work.fresh)
+            self._update(work.changed)
+        for item in work.unchanged:
+            self._verification.sent(item)
+        self._tally.add(read=len(work.unchanged), unchanged=len(work.unchanged))
+        for item in work.foreign:
+            self._seen.forget(item.id)
+            self._set_aside(item, "its point id is taken by a point that other software wrote")
+
+    def _upload(self, items: Sequence[Item]) -> None:
+        if not items:
+            return
+        encoded = stages.encode(self._loader.embeddings, items)
+        refused = stages.write(self._collection, encoded)
+        for item, vector, cut in zip(items, encoded.vectors, encoded.truncated, strict=True):
+            if not self._too_large(item, refused):
+                self._verification.sent(item, vector)
+                self._tally.add(read=1, uploaded=1, truncated=int(cut))
+
+    def _update(self, items: Sequence[Item]) -> None:
+        refused = stages.write_metadata(self._collection, items)
+        for item in items:
+            if not self._too_large(item, refused):
+                self._verification.sent(item)
+                self._tally.add(read=1, updated=1)
+
+    def _too_large(self, item: Item, refused: set[PointId]) -> bool:
+        if item.id not in refused:
+            return False
+        self._seen.forget(item.id)
+        self._set_aside(item, "larger than Qdrant takes in one request")
+        return True
+
+    def _verify(self) -> None:
+        check = self._stopping.check
+        self._tally.add(verified=self._verification.count(self._collection, self._seen, check))
+        self._tally.add(compared=self._verification.compare(self._collection))
+
+    def _prune(self, pruning: Pruning) -> None:
+        if self._tally["rejected"] > self._repeated:
+            return
+        self._removed = prune(
+            self._collection,
+            [source.name for source in pruning.sources if source.read],
+            self._seen,
+            id_prefix=pruning.id_prefix,
+            dry_run=self._loader.dry_run,
+            check=self._stopping.check,
+        )
+
+    def _indexing(self, seconds: float) -> None:
+        self._stopping.check()
+        if self._loader.on_indexing:
+            self._loader.on_indexing(seconds)
+
+    def _count(self, *, unsure: bool) -> int | None:
+        try:
+            return self._collection.count() if self._collection.exists() else 0
+        except StoreError:
+            if unsure:
+                return None
+            raise
+
+    def _set_aside(self, item: Item, reason: str) -> None:
+        passage, row = item.row.passage, item.row
+        shown = {"id": passage.id, "title": passage.title, "text": passage.text}
+        self._reject(Reject(row.source, row.line, reason, shown))
+
+    def _reject(self, row: Reject) -> None:
+        self._tally.add(read=1, rejected=1)
+        if self._loader.on_reject:
+            self._loader.on_reject(row)

@@ -1,0 +1,106 @@
+"""The points of one load and where each was first met, in bounded memory."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rdr_qdrant.collection import PointId
+from rdr_qdrant.errors import RDRQdrantError
+
+CACHE_KIB = 16 * 1024
+"""Memory of the table; what is more goes to a file, about 50 bytes a point."""
+
+_TABLE = """
+CREATE TABLE seen (id BLOB PRIMARY KEY, digest BLOB, source INTEGER, line INTEGER) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Where a point was first met, and a digest of its content there."""
+
+    digest: bytes
+    source: str
+    line: int
+
+
+class SeenPoints:
+    """A set of point ids with their first sightings, in a temporary file that nobody else sees.
+
+    It lies where SQLite puts such files: `SQLITE_TMPDIR`, `TMPDIR`, else /var/tmp or /tmp.
+    """
+
+    def __init__(self) -> None:
+        self._sources: list[str] = []
+        self._numbers: dict[str, int] = {}
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
+            self._database.execute(f"PRAGMA {setting}")
+        self._database.execute(_TABLE)
+
+    def add(self, point_id: PointId, sighting: Sighting) -> Sighting | None:
+        """Note a point; returns its first sighting where it is not new."""
+        values = (_key(point_id), sighting.digest, self._number(sighting.source), sighting.line)
+        with _file_errors():
+            done = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", values)
+            if done.rowcount:
+                return None
+            found = self._database.execute(
+                "SELECT digest, source, line FROM seen WHERE id = ?", values[:1]
+            )
+            digest, source, line = found.fetchone()
+        return Sighting(digest, self._sources[source], line)
+
+    def forget(self, point_id: PointId) -> None:
+        """It was not written after all."""
+        with _file_errors():
+            self._database.execute("DELETE FROM seen WHERE id = ?", (_key(point_id),))
+
+    def without(self, ids: Sequence[PointId]) -> list[PointId]:
+        """Those of these points that were not met."""
+        keys = {_key(one): one for one in ids}
+        marks = ",".join("?" * len(keys))
+        with _file_errors():
+            found = self._database.execute(f"SELECT id FROM seen WHERE id IN ({marks})", [*keys])
+            met = {key for (key,) in found}
+        return [one for key, one in keys.items() if key not in met]
+
+    def batches(self, size: int) -> Iterator[list[PointId]]:
+        """All points, so many at a time."""
+        with _file_errors():
+            found = self._database.execute("SELECT id FROM seen")
+            while rows := found.fetchmany(size):
+                yield [_point_id(key) for (key,) in rows]
+
+    def close(self) -> None:
+        """Drop the table and its file."""
+        self._database.close()
+
+    def _number(self, source: str) -> int:
+        if source not in self._numbers:
+            self._numbers[source] = len(self._sources)
+            self._sources.append(source)
+        return self._numbers[source]
+
+
+def _key(point_id: PointId) -> bytes:
+    return point_id.to_bytes(8, "big") if isinstance(point_id, int) else uuid.UUID(point_id).bytes
+
+
+def _point_id(key: bytes) -> PointId:
+    return int.from_bytes(key, "big") if len(key) == 8 else str(uuid.UUID(bytes=key))
+
+
+@contextmanager
+def _file_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise RDRQdrantError(
+            f"The temporary list of this load's ids cannot be written ({error}). Free some space, "
+            "or set SQLITE_TMPDIR to a folder on another disk; the same command goes on."
+        ) from None

@@ -1,0 +1,119 @@
+"""A batch on its way: rows, items, what is to do, encoded, written; each stage a value."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rdr_qdrant.collection import Collection, Point, PointId
+from rdr_qdrant.collection.payload import (
+    HASH_KEY,
+    METADATA_KEY,
+    canonical_json,
+    same_json,
+    to_payload,
+)
+from rdr_qdrant.loader.rows import Row
+from rdr_qdrant.passages import content_hash, point_id
+
+if TYPE_CHECKING:
+    from rdr_qdrant.embeddings import RDREmbeddings
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A row with the point that it is to become."""
+
+    row: Row
+    id: PointId
+    payload: dict[str, Any]
+
+    @property
+    def content_hash(self) -> str:
+        return str(self.payload[HASH_KEY])
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.payload[METADATA_KEY]
+        return found
+
+    def content_digest(self) -> bytes:
+        """16 bytes over all content; in which file a row stands is not content."""
+        metadata = self.metadata
+        if metadata.get("source") == self.row.source:
+            metadata = {key: value for key, value in metadata.items() if key != "source"}
+        content = f"{self.content_hash}{canonical_json(metadata)}"
+        return hashlib.sha256(content.encode()).digest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to do for a batch, as the collection stands.
+
+    Attributes:
+        fresh: new, or with another title, text or encoder: to be encoded and written.
+        changed: only the metadata is another.
+        unchanged: there as they are.
+        foreign: their point ids are taken by points that other software wrote.
+    """
+
+    fresh: list[Item] = field(default_factory=list)
+    changed: list[Item] = field(default_factory=list)
+    unchanged: list[Item] = field(default_factory=list)
+    foreign: list[Item] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Items with their vectors, float32 [n, dim], and which of them were cut."""
+
+    items: Sequence[Item]
+    vectors: Any
+    truncated: Sequence[bool]
+
+
+def item_of(row: Row, fingerprint: str) -> Item:
+    """The point that a row is to become with this encoder."""
+    passage = row.passage
+    payload = to_payload(passage, content_hash(passage, fingerprint))
+    return Item(row, point_id(passage.id), payload)
+
+
+def look_up(collection: Collection, items: Sequence[Item]) -> Work:
+    """Ask Qdrant what it has."""
+    work = Work()
+    stored = collection.stored([item.id for item in items]) if items else {}
+    for item in items:
+        there = stored.get(item.id)
+        if there is None:
+            work.fresh.append(item)
+        elif there.content_hash is None:
+            work.foreign.append(item)
+        elif there.content_hash != item.content_hash:
+            work.fresh.append(item)
+        elif not same_json(item.metadata, there.metadata):
+            work.changed.append(item)
+        else:
+            work.unchanged.append(item)
+    return work
+
+
+def encode(embeddings: RDREmbeddings, items: Sequence[Item]) -> Encoded:
+    """Vectors of the items."""
+    encoded = embeddings.encode_passages_counted([item.row.passage for item in items])
+    return Encoded(items, encoded.vectors, encoded.truncated)
+
+
+def write(collection: Collection, encoded: Encoded) -> set[PointId]:
+    """Write points; returns the ids of those that Qdrant takes in no request."""
+    pairs = zip(encoded.items, encoded.vectors, strict=True)
+    points = [Point(item.id, vector, item.payload) for item, vector in pairs]
+    return set(collection.upsert(points))
+
+
+def write_metadata(collection: Collection, items: Sequence[Item]) -> set[PointId]:
+    """Write metadata anew; returns the ids of those that Qdrant takes in no request."""
+    changes = [(item.id, item.content_hash, item.metadata) for item in items]
+    return set(collection.replace_metadata(changes))
