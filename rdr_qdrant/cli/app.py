@@ -67,8 +67,9 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command; returns its exit status: 0, 1, 2, 3 or 130."""
+    arguments = list(arguments)
     try:
-        status = app(list(arguments), standalone_mode=False)
+        status = app(arguments, standalone_mode=False)
     except typer.TyperException as error:
         show = getattr(error, "show", None)
         show() if show else say(f"Error: {error.format_message()}")
@@ -90,6 +91,9 @@ def run(arguments: Sequence[str]) -> int:
         say(f"Error: unexpected {type(error).__name__}: {text}. --debug shows where it happened.")
         return EXIT_FAILED
     if status == EXIT_INTERRUPTED:  # typer turns an interrupt into this status, without a word
-        without = " without --recreate" if "--recreate" in arguments else ""
-        say(f"Interrupted. What was done is kept; the same command{without} goes on from there.")
+        if arguments[:1] in (["ingest"], ["copy"]):
+            without = " without --recreate" if "--recreate" in arguments else ""
+            say(f"Interrupted. What was done is kept; the same command{without} goes on.")
+        else:
+            say("Interrupted.")
     return status if isinstance(status, int) else 0
