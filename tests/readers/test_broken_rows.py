@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers import Reject, jsonlines, lines, open_source
 
 
@@ -302,3 +303,13 @@ def test_a_file_name_that_is_not_utf_8_gives_no_passage_that_cannot_be_stored(
     path.write_bytes(b'{"text": "a"}\n')
     for passage in open_source(path).passages(lambda row: None):
         json.dumps(dict(passage.metadata), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("damage", [b"\xe9", b"\xff"])
+def test_a_parquet_file_whose_column_names_are_damaged_is_refused(
+    tmp_path: Path, damage: bytes
+) -> None:
+    path = parquet(tmp_path, text=["a"], column=["b"])
+    path.write_bytes(path.read_bytes().replace(b"column", damage + b"olumn"))
+    with pytest.raises(SourceError, match="is not a Parquet file or is damaged"):
+        open_source(path)
