@@ -62,7 +62,8 @@ def finishing_first(work: Stoppable) -> Iterator[None]:
 def _write(message: str) -> None:
     """Past Python's buffers: the signal may have come in the midst of a `print`."""
     try:
-        terminal = sys.stderr.isatty()
-        os.write(2, f"{_SHOW_CURSOR if terminal else ''}\n{message}\n".lstrip("\n").encode())
+        if sys.stderr.isatty():
+            message = f"{_SHOW_CURSOR}\n{message}"
+        os.write(2, f"{message}\n".encode())
     except (OSError, ValueError, AttributeError):
         pass

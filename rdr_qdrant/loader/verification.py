@@ -17,6 +17,8 @@ from rdr_qdrant.loader.stages import Item
 
 SAMPLE_SIZE = 100
 IDS_AT_A_TIME = 1000
+SHOWN = 5
+"""Missing points that are named; where so many are, no further ones are looked for."""
 VECTOR_TOLERANCE = 1e-3
 """Largest relative distance of a vector from the one sent: a collection may hold half floats."""
 
@@ -69,15 +71,14 @@ class Verification:
             check()
             present = collection.present(ids)
             found += len(present)
-            missing += [one for one in ids if one not in present][: 5 - len(missing)]
-            total_missing = len(ids) - len(present)
-            if total_missing and len(missing) >= 5:
+            missing += (one for one in ids if one not in present)
+            if len(missing) >= SHOWN:
                 break
         if missing:
             raise VerificationError(
                 f"Points of this load are not in collection {collection.name!r}, though Qdrant "
-                f"confirmed them: {', '.join(map(str, missing))}. Did somebody delete them? "
-                "The same command loads what is missing."
+                f"confirmed them: {', '.join(map(str, missing[:SHOWN]))}. Did somebody delete "
+                "them? The same command loads what is missing."
             )
         return found
 

@@ -34,9 +34,9 @@ def open_parquet(path: Path) -> Any:
             _unpacked(path) if path.suffix.lower() == ".gz" else path,
             pre_buffer=False,  # True keeps every row group that was read in memory
         )
-    except (pa.ArrowException, OSError) as error:
+        names = file.schema_arrow.names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path} is not a Parquet file or is damaged: {error}.") from None
-    names = file.schema_arrow.names
     if "text" not in names:
         raise SourceError(f"{path} has no column 'text' (found: {', '.join(names)}).")
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -68,7 +68,7 @@ def read_rows(path: Path, file: Any, reject: RejectHandler) -> Iterator[tuple[in
                     reject(Reject(str(path), number, str(fault), None))
                     continue
                 yield number, dict(zip(batch.schema.names, map(_json_value, values), strict=True))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path} is damaged after row {number}: {error}.") from None
 
 

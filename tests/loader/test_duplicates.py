@@ -10,6 +10,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.errors import RDRQdrantError
 from rdr_qdrant.loader.seen import SeenPoints, Sighting
 from rdr_qdrant.readers import Reject, open_source
 
@@ -77,4 +78,17 @@ def test_seen_points_keep_ids_of_both_kinds_and_forget() -> None:
     assert seen.without([7, 8, ids[3]]) == [8]
     seen.forget(7)
     assert seen.without([7]) == [7]
+    seen.close()
+
+
+def test_a_temporary_folder_without_room_is_told() -> None:
+    seen = SeenPoints()
+    seen._database.execute("PRAGMA max_page_count = 20")
+
+    def fill() -> None:
+        for number in range(100_000):
+            seen.add(number, Sighting(b"digest", "file", number))
+
+    with pytest.raises(RDRQdrantError, match=r"\(database or disk is full\).* SQLITE_TMPDIR"):
+        fill()
     seen.close()

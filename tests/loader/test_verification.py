@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.loader import VerificationError
+from rdr_qdrant.readers import open_source
 from tests.conftest import COLLECTION
 
 PASSAGES = [Passage(str(n), f"river {n}", metadata={"n": n}) for n in range(20)]
@@ -80,6 +82,18 @@ def test_the_last_bit_of_a_float_is_no_change(client: QdrantClient, tiny: RDREmb
     assert loader.load([Passage("1", "king", metadata={"floats": floats})]).unchanged == 1
     changed = [floats[0] * (1 + 1e-12), *floats[1:]]
     assert loader.load([Passage("1", "king", metadata={"floats": changed})]).updated == 1
+
+
+def test_the_deepest_row_that_is_read_can_be_stored_and_read_back(
+    client: QdrantClient, tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    path = tmp_path / "deep.jsonl"
+    odd = '"zero \\u0000": "\\u0000", "": {"": ""}, "a.b[]": 1'
+    deep = "[" * 99 + "]" * 99
+    path.write_text(f'{{"text": "king", {odd}, "x": {deep}}}\n')
+    loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION)
+    assert loader.load_sources([open_source(path)]).compared == 1
+    assert loader.load_sources([open_source(path)]).unchanged == 1
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers import Reject, jsonlines, lines, open_source
 
 
@@ -70,6 +71,9 @@ def parquet(tmp_path: Path, **columns: Any) -> Path:
         (b'{"text": "a", "x": [-1e999]}', "-inf is not a number that JSON has"),
         (b'{"text": "a", "x": NaN}', "not JSON: NaN is not a number that JSON has"),
         (b'{"text": "a", "x": -Infinity}', "not JSON: -Infinity is not a number that JSON has"),
+        (b'{"text": "a", "x": [1' + b"0" * 400 + b"]}", "a number too large to be stored"),
+        (b'{"text": "a", "x": ' + b"[" * 101 + b"]" * 101 + b"}", "nested too deep"),
+        (b'{"text": "a", "x": ' + b'{"a":' * 100 + b"1" + b"}" * 101, "nested too deep"),
         (b'["text"]', "not a JSON object"),
         (b'"text"', "not a JSON object"),
         (b"5", "not a JSON object"),
@@ -299,3 +303,13 @@ def test_a_file_name_that_is_not_utf_8_gives_no_passage_that_cannot_be_stored(
     path.write_bytes(b'{"text": "a"}\n')
     for passage in open_source(path).passages(lambda row: None):
         json.dumps(dict(passage.metadata), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("damage", [b"\xe9", b"\xff"])
+def test_a_parquet_file_whose_column_names_are_damaged_is_refused(
+    tmp_path: Path, damage: bytes
+) -> None:
+    path = parquet(tmp_path, text=["a"], column=["b"])
+    path.write_bytes(path.read_bytes().replace(b"column", damage + b"olumn"))
+    with pytest.raises(SourceError, match="is not a Parquet file or is damaged"):
+        open_source(path)
