@@ -1,30 +1,26 @@
-"""`QdrantLoader`: the settings of a load, and its two ways in."""
+"""`QdrantLoader`: a load and its two ways in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rdr_qdrant.errors import SourceError, UsageError
-from rdr_qdrant.loader.report import LoadReport, ProgressHandler
+from rdr_qdrant.loader.report import LoadReport
 from rdr_qdrant.loader.rows import Row, rows_of_passages, rows_of_sources
 from rdr_qdrant.loader.run import Pruning, Rows, Run
-from rdr_qdrant.loader.stopping import Stopping
+from rdr_qdrant.loader.settings import LoadSettings
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers import PassageSource, RejectHandler
 from rdr_qdrant.readers.sources import STDIN
-from rdr_qdrant.store import RETRY_FOR_SECONDS
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
-    from qdrant_client import QdrantClient
-
-    from rdr_qdrant.embeddings import RDREmbeddings
 
 
 @dataclass(kw_only=True)
-class QdrantLoader:
+class QdrantLoader(LoadSettings):
     """Loads passages into a dot-product collection, which it creates where there is none.
 
     The collection is the only record: whatever ended a load, the same load again goes on. Two
@@ -48,23 +44,6 @@ class QdrantLoader:
         index: build an embedded collection's index after the load, where that pays.
         on_indexing: called a few times a second while it is built, with the seconds so far.
     """
-
-    embeddings: RDREmbeddings
-    client: QdrantClient
-    collection_name: str
-    batch_size: int = 256
-    vector_name: str = ""
-    allow_unverified: bool = False
-    recreate: bool = False
-    dry_run: bool = False
-    retry_for: float = RETRY_FOR_SECONDS
-    on_reject: RejectHandler | None = None
-    on_progress: ProgressHandler | None = None
-    on_retry: Callable[[str, float], None] | None = None
-    index: bool = True
-    on_indexing: Callable[[float], None] | None = None
-
-    stopping: Stopping = field(init=False, repr=False, default_factory=Stopping)
 
     def load(self, passages: Iterable[Passage | Document]) -> LoadReport:
         """Load passages or LangChain documents, lazily, in batches; memory does not grow.

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.encoding import Side
@@ -16,14 +15,12 @@ from rdr_qdrant.loader.pruning import prune
 from rdr_qdrant.loader.report import LoadReport, Tally
 from rdr_qdrant.loader.rows import Row
 from rdr_qdrant.loader.seen import SeenPoints, Sighting
+from rdr_qdrant.loader.settings import LoadSettings
 from rdr_qdrant.loader.stages import Item, Work
 from rdr_qdrant.loader.stopping import Stopped
 from rdr_qdrant.loader.verification import Verification, VerificationError
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
 from rdr_qdrant.store import Retrying
-
-if TYPE_CHECKING:
-    from rdr_qdrant.loader.loader import QdrantLoader
 
 Rows = Callable[[RejectHandler], Iterable[Row]]
 
@@ -39,15 +36,15 @@ class Pruning:
 class Run:
     """One load with its counts; made anew for each."""
 
-    def __init__(self, loader: QdrantLoader, rows: Rows, pruning: Pruning | None) -> None:
-        self._loader = loader
-        self._stopping = loader.stopping
+    def __init__(self, settings: LoadSettings, rows: Rows, pruning: Pruning | None) -> None:
+        self._settings = settings
+        self._stopping = settings.stopping
         self._rows = rows
         self._pruning = pruning
-        self._tally = Tally(loader.collection_name, dry_run=loader.dry_run)
-        self._retrying = Retrying(loader.retry_for, loader.on_retry, self._stopping.asked)
+        self._tally = Tally(settings.collection_name, dry_run=settings.dry_run)
+        self._retrying = Retrying(settings.retry_for, settings.on_retry, self._stopping.asked)
         self._collection = Collection(
-            loader.client, loader.collection_name, loader.vector_name, self._retrying
+            settings.client, settings.collection_name, settings.vector_name, self._retrying
         )
         self._verification = Verification()
         self._repeated = 0
@@ -75,7 +72,7 @@ class Run:
         )
 
     def _load(self) -> None:
-        loader = self._loader
+        settings = self._settings
         fingerprint: str | None = None
         there = False
         for rows in self._batches():
@@ -83,48 +80,48 @@ class Run:
                 there, fingerprint = self._make_ready()
             items = self._new_items(rows, fingerprint)
             self._do(stages.look_up(self._collection, items) if there else Work(fresh=items))
-            if loader.on_progress:
-                loader.on_progress(self._tally.report(retries=self._retrying.retries))
+            if settings.on_progress:
+                settings.on_progress(self._tally.report(retries=self._retrying.retries))
         if not there:
             return
-        if not loader.dry_run:
+        if not settings.dry_run:
             self._verify()
         if self._pruning:
             self._prune(self._pruning)
-        if loader.index and not loader.dry_run:
+        if settings.index and not settings.dry_run:
             self._collection.build_index(self._indexing)
 
     def _batches(self) -> Iterator[list[Row]]:
         rows = iter(self._rows(self._reject))
         while True:
             with self._stopping.breakable():
-                batch = list(islice(rows, self._loader.batch_size))
+                batch = list(islice(rows, self._settings.batch_size))
             if not batch:
                 return
             yield batch
 
     def _make_ready(self) -> tuple[bool, str]:
         """Create, recreate or check the collection; whether it is there, and the fingerprint."""
-        loader, collection = self._loader, self._collection
+        settings, collection = self._settings, self._collection
         with self._stopping.breakable():
             exists = collection.exists()
-            if exists and loader.recreate:
+            if exists and settings.recreate:
                 collection.check_ours("deleted")
-                if loader.dry_run:
+                if settings.dry_run:
                     return False, ""
-                identity = loader.embeddings.identity()
+                identity = settings.embeddings.identity()
                 collection.delete()
                 collection.create(identity)
             elif exists:
-                ours = loader.embeddings.identity(Side.CONTEXT)
-                collection.check(ours, allow_unverified=loader.allow_unverified)
+                ours = settings.embeddings.identity(Side.CONTEXT)
+                collection.check(ours, allow_unverified=settings.allow_unverified)
                 if self._pruning:
                     collection.check_ours("pruned")
-            elif loader.dry_run:
+            elif settings.dry_run:
                 return False, ""
             else:
-                collection.create(loader.embeddings.identity())
-            return True, loader.embeddings.fingerprint()
+                collection.create(settings.embeddings.identity())
+            return True, settings.embeddings.fingerprint()
 
     def _new_items(self, rows: Iterable[Row], fingerprint: str) -> list[Item]:
         """The points of rows whose ids were not met before in this load."""
@@ -145,7 +142,7 @@ class Run:
 
     def _do(self, work: Work) -> None:
         """Encode and write, or only count; every item of the batch is in the counts afterwards."""
-        if self._loader.dry_run:
+        if self._settings.dry_run:
             self._tally.add(read=len(work.fresh), uploaded=len(work.fresh))
             self._tally.add(read=len(work.changed), updated=len(work.changed))
         else:
@@ -161,7 +158,7 @@ class Run:
     def _upload(self, items: Sequence[Item]) -> None:
         if not items:
             return
-        encoded = stages.encode(self._loader.embeddings, items)
+        encoded = stages.encode(self._settings.embeddings, items)
         refused = stages.write(self._collection, encoded)
         for item, vector, cut in zip(items, encoded.vectors, encoded.truncated, strict=True):
             if not self._too_large(item, refused):
@@ -195,14 +192,14 @@ class Run:
             [source.name for source in pruning.sources if source.read],
             self._seen,
             id_prefix=pruning.id_prefix,
-            dry_run=self._loader.dry_run,
+            dry_run=self._settings.dry_run,
             check=self._stopping.check,
         )
 
     def _indexing(self, seconds: float) -> None:
         self._stopping.check()
-        if self._loader.on_indexing:
-            self._loader.on_indexing(seconds)
+        if self._settings.on_indexing:
+            self._settings.on_indexing(seconds)
 
     def _count(self, *, unsure: bool) -> int | None:
         try:
@@ -219,5 +216,5 @@ class Run:
 
     def _reject(self, row: Reject) -> None:
         self._tally.add(read=1, rejected=1)
-        if self._loader.on_reject:
-            self._loader.on_reject(row)
+        if self._settings.on_reject:
+            self._settings.on_reject(row)

@@ -1,0 +1,39 @@
+"""What a load is told: where to, how, and whom to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rdr_qdrant.loader.report import ProgressHandler
+from rdr_qdrant.loader.stopping import Stopping
+from rdr_qdrant.readers import RejectHandler
+from rdr_qdrant.store import RETRY_FOR_SECONDS
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
+    from rdr_qdrant.embeddings import RDREmbeddings
+
+
+@dataclass(kw_only=True)
+class LoadSettings:
+    """The settings of a load; `QdrantLoader` tells what each means."""
+
+    embeddings: RDREmbeddings
+    client: QdrantClient
+    collection_name: str
+    batch_size: int = 256
+    vector_name: str = ""
+    allow_unverified: bool = False
+    recreate: bool = False
+    dry_run: bool = False
+    retry_for: float = RETRY_FOR_SECONDS
+    on_reject: RejectHandler | None = None
+    on_progress: ProgressHandler | None = None
+    on_retry: Callable[[str, float], None] | None = None
+    index: bool = True
+    on_indexing: Callable[[float], None] | None = None
+
+    stopping: Stopping = field(init=False, repr=False, default_factory=Stopping)
