@@ -20,6 +20,7 @@ unit: .venv/dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
 .venv/demo: pyproject.toml constraints.txt
+	@echo "Installing into .venv; this takes some minutes the first time."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo]"
 	touch $@

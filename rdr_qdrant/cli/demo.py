@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -24,7 +26,10 @@ QUESTIONS = (
 
 
 def demo(
-    path: options.PathOption = None,
+    path: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep it in this folder. Default: ./qdrant_data."),
+    ] = None,
     debug: options.DebugOption = False,
 ) -> None:
     """Load 240 passages, ask three questions, and measure answer recall.
@@ -67,7 +72,9 @@ def demo(
     print_recall(recall.recall)
     client.close()
     where = f" --path {path}" if path else ""
-    say(f'\nNow ask it yourself: rdr-qdrant search "your question" -c {COLLECTION}{where}')
+    command = sys.argv[0] if sys.argv[0].endswith("rdr-qdrant") else "rdr-qdrant"
+    say(f'\nNow ask it yourself: {command} search "your question" -c {COLLECTION}{where}')
+    say(f"Then your own passages: {command} ingest FILE -c mine --model {DEMO_MODEL}{where}")
 
 
 def example_data() -> Path:

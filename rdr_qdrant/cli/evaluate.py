@@ -42,9 +42,9 @@ def evaluate_command(
         ),
     ],
     collection: options.CollectionOption,
-    k: Annotated[str, typer.Option("-k", metavar="N,N,...", help="Depths.")] = ",".join(
-        map(str, RECALL_AT)
-    ),
+    k: Annotated[
+        str, typer.Option("-k", metavar="N,N,...", help="At which depths to measure.")
+    ] = ",".join(map(str, RECALL_AT)),
     match: Annotated[
         Match,
         typer.Option(help="Answers are texts, or patterns as those of CuratedTREC."),
@@ -201,10 +201,10 @@ def _print_report(report: EvaluationReport, beside: Published | None, *, as_json
 
 def print_comparison(exact: ExactComparison) -> None:
     """What the index loses, as a table."""
-    header = ["through the index", *(f"@{depth}" for depth in exact.recall)]
+    header = ["beside exact search", *(f"@{depth}" for depth in exact.recall)]
     rows = [
         ("answer recall, exact search, %", *(f"{v:.2f}" for v in exact.recall.values())),
-        ("  difference, points", *(f"{v:+.2f}" for v in exact.difference.values())),
+        ("  what the index changes, points", *(f"{v:+.2f}" for v in exact.difference.values())),
         ("passages of exact search found, %", *(f"{v:.2f}" for v in exact.overlap.values())),
     ]
     print()

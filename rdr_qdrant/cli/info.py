@@ -33,7 +33,8 @@ def info(
         "collection": found.name,
         "points": f"{found.points:,}",
         "vectors": f"{found.dimension} numbers, compared by {found.distance}",
-        "lengths": ", ".join(f"{k} {v:g}" for k, v in norms.items()) + " (of a random sample)"
+        "vector lengths": ", ".join(f"{k} {v:g}" for k, v in norms.items())
+        + " (of a random sample)"
         if norms
         else "no vectors",
         "index": f"{found.indexed_vectors:,} vectors indexed, status {found.status}",
@@ -47,7 +48,7 @@ def info(
         facts |= {
             "context encoder": str(identity.get("context_encoder")),
             "question encoder": str(identity.get("question_encoder")),
-            "revision": str(identity.get("revision") or "not named"),
+            "revision": str(identity.get("revision") or "-"),
             "most tokens": str(identity.get("max_length")),
             "passage format": str(identity.get("passage_format")),
         }

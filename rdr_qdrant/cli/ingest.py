@@ -39,7 +39,12 @@ def ingest(
         typer.Option(min=1, metavar="WORDS", help="Cut texts into passages of that many words."),
     ] = None,
     id_prefix: Annotated[
-        str, typer.Option(metavar="P", help="Put before each id.", show_default=False)
+        str,
+        typer.Option(
+            metavar="P",
+            help="Put before each id, so that files that number their rows alike do not collide.",
+            show_default=False,
+        ),
     ] = "",
     rejects: Annotated[
         Path | None,
@@ -161,11 +166,17 @@ def ingest(
             with finishing_first(loader):
                 report = loader.load_sources(opened, split=split, id_prefix=id_prefix, prune=prune)
         except StoreError:
-            say(f"{so_far.read:,} passages were done and are kept; the same command goes on.")
+            if so_far.read:
+                say(f"{so_far.read:,} passages were done and are kept; the same command goes on.")
             raise
     client.close()
     if prune and report.removed is None and not report.interrupted:
         say("Nothing was pruned: rows were set aside, and which points are theirs is not known.")
+    if report.taken_over:
+        say(
+            f"Taken over: {report.taken_over:,} points with these ids came from another source. "
+            "Where two files number their rows alike, --id-prefix keeps the passages of both."
+        )
     if report.truncated:
         say(
             f"Cut: {report.truncated:,} passages were longer than {max_length} tokens; only their "
@@ -197,14 +208,15 @@ def _facts(report: LoadReport) -> dict[str, str]:
     facts = {
         "collection": f"{report.collection_name} ({points} points)",
         "read": f"{report.read:,} in {duration(report.seconds)} ({rate:,.1f}/s)",
-        "uploaded": f"{report.uploaded:,}",
-        "updated": f"{report.updated:,} (metadata only)",
+        ("to encode" if report.dry_run else "uploaded"): f"{report.uploaded:,}",
+        ("to update" if report.dry_run else "updated"): f"{report.updated:,} (metadata only)",
         "unchanged": f"{report.unchanged:,}",
         "rejected": f"{report.rejected:,}",
         "truncated": f"{report.truncated:,}",
     }
     if report.removed is not None:
-        facts["removed"] = f"{report.removed:,} (their sources no longer have them)"
+        name = "to remove" if report.dry_run else "removed"
+        facts[name] = f"{report.removed:,} (their sources no longer have them)"
     if report.retries:
         facts["retries"] = f"{report.retries:,}"
     if report.dry_run:

@@ -51,6 +51,8 @@ def search(
     Scores are raw inner products: higher is better, and there is no upper bound.
     """
     wanted = parse_conditions(conditions or [])
+    if not question.strip():
+        raise UsageError("The question is empty: there is nothing to search for.")
     from rdr_qdrant.retriever import PassageSearcher
 
     client = options.open_client(url, path, api_key_file, allow_key_over_http)

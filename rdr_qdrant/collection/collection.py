@@ -11,7 +11,7 @@ from rdr_qdrant.collection.payload import Hit, from_payload
 from rdr_qdrant.collection.points import Points, plain
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.models import PairIdentity
-from rdr_qdrant.store import build_index, reaching
+from rdr_qdrant.store import build_index, place_of, reaching
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -166,7 +166,7 @@ class Collection(Points):
             names = sorted(found.name for found in answer.collections)
             there = f"There are: {', '.join(names)}." if names else "There is none yet."
             raise CollectionError(
-                f"No collection {self.name!r} here. {there} "
+                f"No collection {self.name!r} in {place_of(self.client)}. {there} "
                 f"Make one with: rdr-qdrant ingest FILE -c {self.name}"
             )
         return self._ask(lambda: self.client.get_collection(self.name))

@@ -132,13 +132,14 @@ def _read(side: Side, source: str, cls: Any, location: str, **options: Any) -> A
         if Path(location).is_dir():
             raise ModelError(
                 f"The {side.value} in {source} cannot be loaded: {_first_line(error)}"
-            ) from error
+            ) from None
         raise ModelError(
             f"The {side.value} {source} is not in the local cache and cannot be downloaded "
-            f"({_first_line(error)}) Offline: fetch it where there is a network with "
-            f"'hf download {source}', copy the folder here, and name both folders with "
-            "--context-encoder and --question-encoder; or try --model demo, which needs no hub."
-        ) from error
+            f"({_first_line(error)}) If a folder was meant, it is not there. Offline: fetch it "
+            f"where there is a network with 'hf download {source}', the other encoder of the pair "
+            "too, copy both folders here, and name them with --context-encoder and "
+            "--question-encoder; or try --model demo, which needs no hub."
+        ) from None
 
 
 def _first_line(error: BaseException) -> str:
@@ -196,6 +197,9 @@ def _quiet_transformers() -> Iterator[None]:
     from transformers.utils import logging as hf_logging
 
     transformers_logging: Any = hf_logging  # it is not typed throughout
+    hub = logging.getLogger("huggingface_hub")  # tells each of its own retries
+    hub_level = hub.level
+    hub.setLevel(logging.ERROR)
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(logging.CRITICAL)
@@ -203,6 +207,7 @@ def _quiet_transformers() -> Iterator[None]:
     try:
         yield
     finally:
+        hub.setLevel(hub_level)
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()

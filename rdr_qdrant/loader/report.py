@@ -22,6 +22,7 @@ class LoadReport:
         updated: only their metadata was written; text and title were the same.
         unchanged: already there as they are.
         rejected: set aside.
+        taken_over: of the uploaded and updated, points that another source had before.
         truncated: of the uploaded, those of which only the first `max_length` tokens were encoded.
         removed: points that their sources no longer have; `None` where nothing was pruned.
         verified: points of this load that were found in the collection at its end, by their ids.
@@ -39,6 +40,7 @@ class LoadReport:
     updated: int = 0
     unchanged: int = 0
     rejected: int = 0
+    taken_over: int = 0
     truncated: int = 0
     removed: int | None = None
     verified: int = 0

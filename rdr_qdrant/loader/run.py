@@ -148,6 +148,7 @@ class Run:
         else:
             self._upload(work.fresh)
             self._update(work.changed)
+        self._tally.add(taken_over=len(work.taken_over))
         for item in work.unchanged:
             self._verification.sent(item)
         self._tally.add(read=len(work.unchanged), unchanged=len(work.unchanged))

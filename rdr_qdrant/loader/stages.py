@@ -15,6 +15,7 @@ from rdr_qdrant.collection.payload import (
     same_json,
     to_payload,
 )
+from rdr_qdrant.collection.points import StoredPoint
 from rdr_qdrant.loader.rows import Row
 from rdr_qdrant.passages import content_hash, point_id
 
@@ -57,12 +58,14 @@ class Work:
         changed: only the metadata is another.
         unchanged: there as they are.
         foreign: their point ids are taken by points that other software wrote.
+        taken_over: those of fresh and changed whose points another source had before.
     """
 
     fresh: list[Item] = field(default_factory=list)
     changed: list[Item] = field(default_factory=list)
     unchanged: list[Item] = field(default_factory=list)
     foreign: list[Item] = field(default_factory=list)
+    taken_over: list[Item] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,16 @@ def look_up(collection: Collection, items: Sequence[Item]) -> Work:
             work.changed.append(item)
         else:
             work.unchanged.append(item)
+            continue
+        if there is not None and _is_anothers(item, there):
+            work.taken_over.append(item)
     return work
+
+
+def _is_anothers(item: Item, there: StoredPoint) -> bool:
+    if there.content_hash is None:
+        return False
+    return there.metadata.get("source") != item.metadata.get("source")
 
 
 def encode(embeddings: RDREmbeddings, items: Sequence[Item]) -> Encoded:

@@ -51,13 +51,14 @@ class Lines:
         self._row.clear()
         self._characters = 0
 
-    def give_back(self) -> None:
-        """Hand out all lines of this row but the first once more."""
+    def give_back(self) -> str:
+        """Hand out all lines of this row but the first once more; returns the first."""
         if self._given_back <= 4 * self._read + MAX_FIELD_CHARACTERS:
             again = self._row[1:]
             self._waiting.extendleft(reversed(again))
             self._given_back += sum(map(len, again))
             self.number -= len(again)
+        return self._row[0].rstrip("\r\n") if self._row else ""
 
 
 def reader_of(lines: Lines, delimiter: str, *, strict: bool = True) -> Any:

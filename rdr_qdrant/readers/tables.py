@@ -54,8 +54,8 @@ def read_rows(
             except StopIteration:
                 return
             except csv.Error as error:
-                lines.give_back()
-                reject(Reject(str(path), lines.number, f"broken quoting: {error}", None))
+                first = lines.give_back()
+                reject(Reject(str(path), lines.number, f"broken quoting: {error}", first))
                 continue
             if not fields:
                 continue

@@ -8,7 +8,7 @@ from rdr_qdrant.store.connect import (
     connect_two,
     is_url,
 )
-from rdr_qdrant.store.reaching import RequestTooLargeError, reaching
+from rdr_qdrant.store.reaching import RequestTooLargeError, place_of, reaching
 from rdr_qdrant.store.retrying import RETRY_FOR_SECONDS, Retrying
 from rdr_qdrant.store.upkeep import build_index, disk_bytes
 
@@ -23,6 +23,7 @@ __all__ = [
     "connect_two",
     "disk_bytes",
     "is_url",
+    "place_of",
     "reaching",
     "read_key_file",
 ]

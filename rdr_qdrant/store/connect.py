@@ -139,7 +139,7 @@ def _place(place: str) -> str:
 
 def is_url(place: str) -> bool:
     """Whether this is the address of a server rather than a folder."""
-    return place.startswith(("http://", "https://"))
+    return place.startswith(("http://", "https://")) and place not in ("http://", "https://")
 
 
 def _url(url: str | None, path: Place | None) -> str | None:

@@ -34,7 +34,7 @@ def reaching(client: QdrantClient | AsyncQdrantClient) -> Iterator[None]:
         yield
     except ResponseHandlingException as error:
         raise StoreError(
-            f"Qdrant at {_address(client)} does not answer ({error.source}). "
+            f"Qdrant at {place_of(client)} does not answer ({error.source}). "
             "Is it running, and is the address right? (docker compose up -d starts one.)"
         ) from error
     except UnexpectedResponse as error:
@@ -42,13 +42,13 @@ def reaching(client: QdrantClient | AsyncQdrantClient) -> Iterator[None]:
         raise kind(_refusal(client, error)) from error
     except QdrantException as error:  # a 429 that names the time after which to try again
         raise StoreError(
-            f"Qdrant at {_address(client)} takes no more requests for now (429): {error}"
+            f"Qdrant at {place_of(client)} takes no more requests for now (429): {error}"
         ) from error
     except ValueError as error:  # what an embedded Qdrant refuses
         raise StoreError(f"Qdrant refused the request: {error}") from error
     except RpcError as error:
         kind = RequestTooLargeError if "larger than max" in _details(error) else StoreError
-        raise kind(f"Qdrant at {_address(client)} failed over gRPC: {_details(error)}") from error
+        raise kind(f"Qdrant at {place_of(client)} failed over gRPC: {_details(error)}") from error
 
 
 def _is_too_large(error: UnexpectedResponse) -> bool:
@@ -61,14 +61,14 @@ def _is_too_large(error: UnexpectedResponse) -> bool:
 def _refusal(client: QdrantClient | AsyncQdrantClient, error: UnexpectedResponse) -> str:
     if error.status_code in (401, 403):
         return (
-            f"Qdrant at {_address(client)} refused the API key ({error.status_code}). "
+            f"Qdrant at {place_of(client)} refused the API key ({error.status_code}). "
             "Set QDRANT_API_KEY to a key that it knows."
         )
     try:
         reason = json.loads(error.content)["status"]["error"]
     except (ValueError, KeyError, TypeError):
         reason = error.content.decode("utf-8", "replace")[:300] or error.reason_phrase
-    return f"Qdrant at {_address(client)} refused the request ({error.status_code}): {reason}"
+    return f"Qdrant at {place_of(client)} refused the request ({error.status_code}): {reason}"
 
 
 def _details(error: Any) -> str:
@@ -76,5 +76,9 @@ def _details(error: Any) -> str:
     return " ".join(str((details() if callable(details) else None) or error).split())
 
 
-def _address(client: QdrantClient | AsyncQdrantClient) -> str:
-    return str(getattr(getattr(client, "_client", None), "rest_uri", "") or "the given address")
+def place_of(client: QdrantClient | AsyncQdrantClient) -> str:
+    """Where it is, for people: the address of a server, or the folder."""
+    folder = getattr(client, "path", None)
+    if folder is not None:
+        return f"the folder {folder}" + ("" if folder.exists() else " (which is not there)")
+    return str(getattr(getattr(client, "_client", None), "rest_uri", "") or "this Qdrant")

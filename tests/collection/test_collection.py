@@ -38,7 +38,7 @@ def test_a_new_collection_compares_by_dot_product_and_names_the_pair(
 def test_a_collection_that_is_missing_names_those_that_are_there(
     client: QdrantClient, identity: PairIdentity
 ) -> None:
-    with pytest.raises(CollectionError, match=f"No collection '{COLLECTION}' here"):
+    with pytest.raises(CollectionError, match=f"No collection '{COLLECTION}' in "):
         Collection(client, COLLECTION).describe()
     Collection(client, f"{COLLECTION}-wiki").create(identity)
     with pytest.raises(CollectionError, match=f"There are: .*{COLLECTION}-wiki"):

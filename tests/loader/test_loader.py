@@ -198,3 +198,17 @@ def test_a_passage_that_is_not_unicode_is_set_aside(load: Load) -> None:
     report = load([Passage("1", "half \ud800"), Passage("2", "whole")], on_reject=rejects.append)
     assert (report.uploaded, report.rejected) == (1, 1)
     assert rejects[0].reason == "not valid Unicode"
+
+
+def test_points_of_another_source_that_are_taken_over_are_counted(load: Load) -> None:
+    load([Passage("1", "the river", metadata={"source": "a"}), Passage("2", "the king")])
+    report = load(
+        [
+            Passage("1", "the city", metadata={"source": "b"}),
+            Passage("2", "the king"),
+            Passage("3", "the people", metadata={"source": "b"}),
+        ]
+    )
+    assert (report.uploaded, report.unchanged, report.taken_over) == (2, 1, 1)
+    moved = [Passage("1", "the city", metadata={"source": "c"})]
+    assert (load(moved).updated, load(moved).taken_over) == (1, 0)

@@ -313,3 +313,11 @@ def test_a_parquet_file_whose_column_names_are_damaged_is_refused(
     path.write_bytes(path.read_bytes().replace(b"column", damage + b"olumn"))
     with pytest.raises(SourceError, match="is not a Parquet file or is damaged"):
         open_source(path)
+
+
+def test_a_row_with_broken_quoting_is_kept_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "f.tsv"
+    path.write_text('id\ttext\ttitle\n1\t"never "closed\tt\n2\tb\tt\n')
+    rejected: list[Reject] = []
+    assert [p.id for p in open_source(path).passages(rejected.append)] == ["2"]
+    assert [row.row for row in rejected] == ['1\t"never "closed\tt']
