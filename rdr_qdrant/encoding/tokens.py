@@ -44,8 +44,14 @@ class InputTokenizer:
 
 
 def passage_input(title: str, text: str) -> EncoderInput:
-    """What the context encoder reads of a passage."""
-    return (title, text.strip()) if title.strip() else text.strip()
+    """What the context encoder reads of a passage.
+
+    Where there is no text, the title is all there is: so the model card's own code has it.
+    """
+    text = text.strip()
+    if title.strip():
+        return (title, text) if text else title
+    return text
 
 
 def question_input(question: str) -> EncoderInput:

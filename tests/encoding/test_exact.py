@@ -30,6 +30,8 @@ PASSAGES = [
     Passage("11", "\u200b", "only a zero width space"),
     Passage("12", "combining a\u0300\u0301\u0302\u0303 marks", "   "),
     Passage("13", "a", "b"),
+    Passage("15", "  \n\t ", "only a title"),
+    Passage("16", " \u00a0 ", ""),
 ]
 QUESTIONS = ["who found the river?", "  what\u2019s the king\u2019s name? ", "中 [SEP] x", LONG]
 
