@@ -1,6 +1,6 @@
 """Loads under fire: killed at random moments, and through a network that fails all the time.
 
-    python benchmarks/chaos.py [--kills 100] [--faults 1000] [--rows 20000] [--seed 1] [--json]
+    python benchmarks/chaos.py [--kills 100] [--faults 1000] [--rows 40000] [--seed 1] [--json]
 
 Kills: `rdr-qdrant ingest` into an embedded folder, in a process of its own that gets SIGKILL at a
 random moment, again and again; then once to its end. The collection must equal that of an
@@ -97,19 +97,23 @@ def killed_loads(folder: Path, kills: int, rows: int, seed: int) -> dict[str, An
     options = ["-c", COLLECTION, "--batch-size", "32", "--context-encoder", context]
     options += ["--question-encoder", question, "--json"]
 
-    def ingest(place: str) -> list[str]:
-        return ["ingest", str(corpus), "--path", str(folder / place), *options]
+    def ingest(place: str, source: Path = corpus) -> list[str]:
+        return ["ingest", str(source), "--path", str(folder / place), *options]
 
+    write_corpus(folder / "one.jsonl", 1, seed)
+    started = time.monotonic()
+    assert _wait(_start(ingest("one", folder / "one.jsonl"), folder / "log")) == 0
+    startup = time.monotonic() - started
     started = time.monotonic()
     undisturbed = _wait(_start(ingest("undisturbed"), folder / "log"))
     assert undisturbed == 0, (folder / "log").read_text()
     seconds = time.monotonic() - started
-    longest = 4 * seconds / kills  # such that nearly all kills hit an unfinished load
+    longest = 3 * startup + 2 * (seconds - startup) / kills  # on the average, about one load
     done = finished = progressed = 0
     before = 0
     while done < kills:
         child = _start(ingest("killed"), folder / "log")
-        time.sleep(0.15 + dice.uniform(0, longest))
+        time.sleep(dice.uniform(0.8 * startup, longest))
         ended, _ = os.waitpid(child, os.WNOHANG)
         if ended:
             finished += 1
@@ -281,7 +285,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--faults", type=int, default=1000)
-    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--rows", type=int, default=40_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
