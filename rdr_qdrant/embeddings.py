@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from rdr_qdrant.encoding import Encoded, Encoder, Side
 from rdr_qdrant.encoding.encoder import FloatArray
+from rdr_qdrant.encoding.known import KnownEncoder, note_of, recall, remember
 from rdr_qdrant.encoding.tokens import passage_input, question_input
 from rdr_qdrant.errors import ModelError
 from rdr_qdrant.models import (
@@ -133,14 +134,15 @@ class RDREmbeddings(BaseModel, Embeddings):
         """What a stored passage vector depends on besides the passage, for its content hash.
 
         The weights, the most tokens and the passage format; not the path or name of the encoder.
+        An encoder that was loaded here before, and whose files are unchanged, is not loaded for it.
         """
-        digest = self._encoder(Side.CONTEXT).weights_digest
+        digest = self._known(Side.CONTEXT).weights_digest
         return f"{digest}\n{self.max_length}\n{PASSAGE_FORMAT}"
 
     def identity(self, *sides: Side) -> PairIdentity:
         """What a collection remembers of this pair, with probes of these sides (default both)."""
         sides = sides or tuple(Side)
-        probes = {side: _rounded(self._probe(side)) for side in sides}
+        probes = {side: self._known(side).probe for side in sides}
         return PairIdentity(
             label=self._pair.label,
             context_encoder=self._pair.context_encoder,
@@ -157,6 +159,26 @@ class RDREmbeddings(BaseModel, Embeddings):
         """Load the encoders of the named sides (default both) and run each once."""
         for side in sides or tuple(Side):
             self._probe(side)
+
+    def _known(self, side: Side) -> KnownEncoder:
+        """The digest and the probe of one encoder, which is loaded only where they are not known.
+
+        An encoder that is loaded is asked itself.
+        """
+        location = self._location(side)
+        note = note_of(
+            side,
+            location,
+            revision=self.revision,
+            max_length=self.max_length,
+            precision="fp32",
+        )
+        known = None if side in self._encoders else recall(note)
+        if known is None:
+            probe = _rounded(self._probe(side))
+            known = KnownEncoder(self._encoder(side).weights_digest, probe)
+            remember(note, known)
+        return known
 
     def _probe(self, side: Side) -> FloatArray:
         if side is Side.CONTEXT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.collection.description import CollectionDescription, describe
+from rdr_qdrant.collection.description import IDENTITY_KEY, CollectionDescription, describe
 from rdr_qdrant.collection.fit import check_identity, check_vectors
 from rdr_qdrant.collection.payload import Hit, from_payload
 from rdr_qdrant.collection.points import Points, plain
@@ -15,9 +15,6 @@ from rdr_qdrant.store import build_index, place_of, reaching
 
 if TYPE_CHECKING:
     from qdrant_client import models
-
-IDENTITY_KEY = "rdr_qdrant"
-"""Where in the collection's own metadata our part lies."""
 
 
 class Collection(Points):

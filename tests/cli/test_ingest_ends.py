@@ -245,3 +245,30 @@ def test_the_key_shows_nowhere(
         assert b"Traceback" in failed.stderr
     everything = [listed, out, err, failed.stdout, failed.stderr, (tmp_path / "bad").read_bytes()]
     assert not any(key.encode() in text for text in everything)
+
+
+UNCHANGED = """
+import sys
+from rdr_qdrant.cli.app import run
+
+status = run(sys.argv[1:])
+print("torch" in sys.modules, "transformers" in sys.modules, file=sys.stderr)
+sys.exit(status)
+"""
+
+
+def test_what_is_unchanged_costs_no_start_of_the_encoder(
+    command: Command, pair: list[str], tsv: Path, tmp_path: Path
+) -> None:
+    ingest = ["ingest", str(tsv), "-c", "c", *pair, "--json"]
+    assert command(*ingest).json["uploaded"] == 2
+    for extra in ([], ["--dry-run"], ["--prune"]):
+        again = subprocess.run(
+            [sys.executable, "-c", UNCHANGED, *ingest, *extra],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert json.loads(again.stdout)["unchanged"] == 2
+        assert again.stderr.splitlines()[-1] == "False False"
