@@ -12,7 +12,8 @@ from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from rdr_qdrant.encoding import Encoded, Encoder, Side
-from rdr_qdrant.encoding.encoder import FloatArray
+from rdr_qdrant.encoding.forward import FloatArray
+from rdr_qdrant.encoding.hardware import Precision
 from rdr_qdrant.encoding.known import KnownEncoder, note_of, recall, remember
 from rdr_qdrant.encoding.tokens import passage_input, question_input
 from rdr_qdrant.errors import ModelError
@@ -53,6 +54,8 @@ class RDREmbeddings(BaseModel, Embeddings):
         revision: branch, tag or commit of both, where they are hub ids.
         max_length: most tokens of one input, special tokens included; a longer one is cut.
         device: `auto` (cuda, else mps, else cpu) or a device of torch.
+        precision: `auto` (fp32 on a CPU, fp16 on a GPU), `fp32`, `bf16`, `fp16`, or `int8` on a
+            CPU (`pip install 'rdr-qdrant[int8]'`). Vectors are float32 in any case.
 
     Instantiate:
         >>> from rdr_qdrant import RDREmbeddings
@@ -76,6 +79,7 @@ class RDREmbeddings(BaseModel, Embeddings):
     revision: str | None = None
     max_length: int = Field(default=DEFAULT_MAX_LENGTH, ge=8)
     device: str = "auto"
+    precision: Precision = "auto"
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -142,7 +146,8 @@ class RDREmbeddings(BaseModel, Embeddings):
     def identity(self, *sides: Side) -> PairIdentity:
         """What a collection remembers of this pair, with probes of these sides (default both)."""
         sides = sides or tuple(Side)
-        probes = {side: self._known(side).probe for side in sides}
+        known = {side: self._known(side) for side in sides}
+        probes = {side: one.probe for side, one in known.items()}
         return PairIdentity(
             label=self._pair.label,
             context_encoder=self._pair.context_encoder,
@@ -153,6 +158,7 @@ class RDREmbeddings(BaseModel, Embeddings):
             probe=probes.get(Side.CONTEXT, ()),
             question_probe=probes.get(Side.QUESTION, ()),
             revision=self.revision,
+            precision=next(iter(known.values())).precision,
         )
 
     def warm_up(self, *sides: Side) -> None:
@@ -171,12 +177,13 @@ class RDREmbeddings(BaseModel, Embeddings):
             location,
             revision=self.revision,
             max_length=self.max_length,
-            precision="fp32",
+            precision=f"{self.precision} on {self.device}",
         )
         known = None if side in self._encoders else recall(note)
         if known is None:
             probe = _rounded(self._probe(side))
-            known = KnownEncoder(self._encoder(side).weights_digest, probe)
+            encoder = self._encoder(side)
+            known = KnownEncoder(encoder.weights_digest, encoder.precision, probe)
             remember(note, known)
         return known
 
@@ -198,6 +205,7 @@ class RDREmbeddings(BaseModel, Embeddings):
                     self._location(side),
                     max_length=self.max_length,
                     device=self.device,
+                    precision=self.precision,
                     revision=self.revision,
                 )
                 if len(self._encoders) == len(Side):

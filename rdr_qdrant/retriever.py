@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from rdr_qdrant.collection import Collection, Hit, metadata_filter
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import Side
-from rdr_qdrant.encoding.encoder import FloatArray
+from rdr_qdrant.encoding.forward import FloatArray
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import CallbackManagerForRetrieverRun

@@ -20,7 +20,7 @@ from rdr_qdrant.encoding.checkpoint import Side
 
 logger = logging.getLogger(__name__)
 
-RECORD = 1
+RECORD = 2
 """Raised whenever the digest or the probe is made otherwise, so that no older note is taken."""
 
 FILES_THAT_MATTER = (".safetensors", ".bin", ".json", ".txt")
@@ -32,10 +32,12 @@ class KnownEncoder:
 
     Attributes:
         weights_digest: see `Checkpoint.weights_digest`.
+        precision: the one it ran in.
         probe: the vector of the fixed passage or question, as collections keep it.
     """
 
     weights_digest: str
+    precision: str
     probe: tuple[float, ...]
 
 
@@ -67,7 +69,9 @@ def recall(note: Path | None) -> KnownEncoder | None:
         return None
     try:
         found = json.loads(note.read_text())
-        return KnownEncoder(str(found["weights_digest"]), tuple(map(float, found["probe"])))
+        return KnownEncoder(
+            str(found["weights_digest"]), str(found["precision"]), tuple(map(float, found["probe"]))
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

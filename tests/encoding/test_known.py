@@ -14,7 +14,7 @@ from rdr_qdrant.encoding import Side
 from rdr_qdrant.encoding.known import KnownEncoder, note_of, recall, remember
 from tests.checkpoints import write_encoder
 
-KNOWN = KnownEncoder("abc", (1.5, -2.0))
+KNOWN = KnownEncoder("abc", "fp32", (1.5, -2.0))
 
 
 @pytest.fixture
