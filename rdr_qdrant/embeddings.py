@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from rdr_qdrant.encoding import Encoded, Encoder, Side
+from rdr_qdrant.encoding import Encoded, EncodedBatch, Encoder, Side
 from rdr_qdrant.encoding.forward import FloatArray
 from rdr_qdrant.encoding.hardware import Precision
 from rdr_qdrant.encoding.known import KnownEncoder, note_of, recall, remember
-from rdr_qdrant.encoding.tokens import passage_input, question_input
+from rdr_qdrant.encoding.tokens import EncoderInput, Tokens, passage_input, question_input
 from rdr_qdrant.errors import ModelError
 from rdr_qdrant.models import (
     DEFAULT_MAX_LENGTH,
@@ -120,7 +120,17 @@ class RDREmbeddings(BaseModel, Embeddings):
 
     def encode_passages_counted(self, passages: Sequence[Passage]) -> Encoded:
         """`encode_passages` that also tells which passages were cut to `max_length`."""
-        return self._encode(Side.CONTEXT, [passage_input(p.title, p.text) for p in passages])
+        return self._encode(Side.CONTEXT, _inputs(passages))
+
+    # The same in two halves, for those who do several things at once
+
+    def tokenize_passages(self, passages: Sequence[Passage]) -> Tokens:
+        """Token ids of passages, for `encode_batches`."""
+        return self._encoder(Side.CONTEXT).tokenize(_inputs(passages))
+
+    def encode_batches(self, tokens: Tokens) -> Iterator[EncodedBatch]:
+        """Vectors of passages, a batch at a time as they are ready, the longest first."""
+        return self._encoder(Side.CONTEXT).batches(tokens)
 
     # What a collection needs to know
 
@@ -194,7 +204,7 @@ class RDREmbeddings(BaseModel, Embeddings):
             vectors = self.encode_questions([PROBE_QUESTION])
         return vectors.reshape(-1)
 
-    def _encode(self, side: Side, inputs: list[Any]) -> Encoded:
+    def _encode(self, side: Side, inputs: list[EncoderInput]) -> Encoded:
         return self._encoder(side).encode(inputs)
 
     def _encoder(self, side: Side) -> Encoder:
@@ -241,6 +251,10 @@ class RDREmbeddings(BaseModel, Embeddings):
             f"The encoders of {self._pair.label} do not belong together: {difference}. "
             "Name both encoders of one pair."
         )
+
+
+def _inputs(passages: Sequence[Passage]) -> list[EncoderInput]:
+    return [passage_input(passage.title, passage.text) for passage in passages]
 
 
 def _as_lists(encoded: Encoded) -> list[list[float]]:

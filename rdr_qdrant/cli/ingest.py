@@ -145,7 +145,7 @@ def ingest(
         def on_progress(report: LoadReport) -> None:
             nonlocal so_far
             so_far = report
-            update(report.read)
+            update(report.read, waiting=report.in_hand, skipped=report.unchanged)
 
         loader = QdrantLoader(
             embeddings=embeddings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,21 @@ class Encoded:
         truncated: for each input whether it was cut to the most tokens that are read.
     """
 
+    vectors: FloatArray
+    truncated: list[bool]
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """Vectors of some of the inputs.
+
+    Attributes:
+        positions: which of the inputs.
+        vectors: float32 [len(positions), dim].
+        truncated: for each of them whether it was cut.
+    """
+
+    positions: list[int]
     vectors: FloatArray
     truncated: list[bool]
 
@@ -96,30 +111,32 @@ class Encoder:
         """The vectors of the inputs: `pooler_output`, float32, not normalised.
 
         Raises:
-            ModelError: there is no memory for a single input, or numbers beyond the precision.
+            ModelError: as `batches`.
         """
-        return self.run(self.tokenize(inputs))
+        tokens = self.tokenize(inputs)
+        vectors = np.empty((len(inputs), self.dimension), dtype=np.float32)
+        for batch in self.batches(tokens):
+            vectors[batch.positions] = batch.vectors
+        return Encoded(vectors, tokens.truncated)
 
     def tokenize(self, inputs: Sequence[EncoderInput]) -> Tokens:
-        """The first half of `encode`, which needs no device."""
+        """The first half of `encode`: it needs no device and may run beside the second."""
         return self._tokenize(inputs)
 
-    def run(self, tokens: Tokens, done: Callable[[int], None] | None = None) -> Encoded:
-        """The second half of `encode`; `done` is called with the number of inputs so far."""
-        count = len(tokens.ids)
-        vectors = np.empty((count, self.dimension), dtype=np.float32)
-        ready = 0
+    def batches(self, tokens: Tokens) -> Iterator[EncodedBatch]:
+        """The second half of `encode`: the vectors, the longest inputs first, as they are ready.
+
+        Raises:
+            ModelError: there is no memory for a single input, or numbers beyond the precision.
+        """
         for batch in length_sorted_batches([len(ids) for ids in tokens.ids], self._batch_tokens):
-            vectors[batch] = self._forward_within_memory([tokens.ids[i] for i in batch])
-            ready += len(batch)
-            if done:
-                done(ready)
-        if not np.isfinite(vectors).all():
-            raise ModelError(
-                f"The {self._side.value} {self._source} gave vectors that are not finite in "
-                f"{self.precision}: its numbers do not fit there. Use precision fp32 or bf16."
-            )
-        return Encoded(vectors, tokens.truncated)
+            vectors = self._forward_within_memory([tokens.ids[i] for i in batch])
+            if not np.isfinite(vectors).all():
+                raise ModelError(
+                    f"The {self._side.value} {self._source} gave vectors that are not finite in "
+                    f"{self.precision}: its numbers do not fit there. Use precision fp32 or bf16."
+                )
+            yield EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
 
     def _forward_within_memory(self, ids: list[list[int]]) -> FloatArray:
         """By halves where the device has no memory for all of them at once.
