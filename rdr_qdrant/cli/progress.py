@@ -40,10 +40,11 @@ class Progress(ABC):
         now = time.monotonic()
         part = self._fraction()
         self._part = part * done / (done + waiting) if part and done else part
-        worked, since = (
-            (done - skipped, self._idle_until) if done > skipped else (done, self._started)
-        )
-        rate = worked / max(now - since, 1e-6)
+        if done == skipped:
+            self._idle_until = now
+            rate = done / max(now - self._started, 1e-6)
+        else:
+            rate = (done - skipped) / max(now - self._idle_until, 1e-6)
         self.show(_status(self._noun, done, self._part, rate))
 
     def doing(self, what: str) -> None:
