@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ PROBE_PASSAGE = Passage(
 )
 PROBE_QUESTION = "Who saw the quick brown fox jump over the lazy dog?"
 """Both are fixed for ever: their vectors are kept with every collection."""
+
+RECENT_QUESTIONS = 1024
+"""Questions whose vectors are kept: 3 MB at 768 numbers."""
 
 
 class RDREmbeddings(BaseModel, Embeddings):
@@ -86,6 +90,7 @@ class RDREmbeddings(BaseModel, Embeddings):
     _pair: EncoderPair = PrivateAttr()
     _encoders: dict[Side, Encoder] = PrivateAttr(default_factory=dict)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
+    _recent: Callable[[str], FloatArray] = PrivateAttr()
 
     @model_validator(mode="after")
     def _resolve(self) -> RDREmbeddings:
@@ -96,6 +101,7 @@ class RDREmbeddings(BaseModel, Embeddings):
         )
         if self._pair.name is not None:
             object.__setattr__(self, "model", self._pair.name)
+        self._recent = lru_cache(RECENT_QUESTIONS)(self._encode_question)
         return self
 
     # LangChain's interface
@@ -105,8 +111,9 @@ class RDREmbeddings(BaseModel, Embeddings):
         return _as_lists(self._encode(Side.CONTEXT, [passage_input("", text) for text in texts]))
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of one question."""
-        return _as_lists(self._encode(Side.QUESTION, [question_input(text)]))[0]
+        """The vector of one question; those of the last 1,024 questions are kept."""
+        vector: list[float] = self._recent(question_input(text)).tolist()
+        return vector
 
     # The same with titles and without lists
 
@@ -116,7 +123,10 @@ class RDREmbeddings(BaseModel, Embeddings):
 
     def encode_questions(self, questions: Sequence[str]) -> FloatArray:
         """Vectors of questions, float32 [n, dim], in their order."""
-        return self._encode(Side.QUESTION, [question_input(text) for text in questions]).vectors
+        if len(questions) == 1:
+            return self._recent(question_input(questions[0]))[None].copy()
+        inputs: list[EncoderInput] = [question_input(text) for text in questions]
+        return self._encode(Side.QUESTION, inputs).vectors
 
     def encode_passages_counted(self, passages: Sequence[Passage]) -> Encoded:
         """`encode_passages` that also tells which passages were cut to `max_length`."""
@@ -172,9 +182,13 @@ class RDREmbeddings(BaseModel, Embeddings):
         )
 
     def warm_up(self, *sides: Side) -> None:
-        """Load the encoders of the named sides (default both) and run each once."""
+        """Load the encoders of the named sides (default both) and run each on short texts.
+
+        The first question after it takes no longer than the tenth.
+        """
         for side in sides or tuple(Side):
             self._probe(side)
+            self._encode(side, [" ".join([PROBE_QUESTION] * 2)])
 
     def _known(self, side: Side) -> KnownEncoder:
         """The digest and the probe of one encoder, which is loaded only where they are not known.
@@ -203,6 +217,9 @@ class RDREmbeddings(BaseModel, Embeddings):
         else:
             vectors = self.encode_questions([PROBE_QUESTION])
         return vectors.reshape(-1)
+
+    def _encode_question(self, question: str) -> FloatArray:
+        return _warn_of_cuts(self._encode(Side.QUESTION, [question])).reshape(-1)
 
     def _encode(self, side: Side, inputs: list[EncoderInput]) -> Encoded:
         return self._encoder(side).encode(inputs)

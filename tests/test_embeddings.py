@@ -66,7 +66,7 @@ def test_async_forms_do_not_block_the_event_loop(
         return encode(self, inputs)
 
     async def ask() -> list[float]:
-        task = asyncio.create_task(tiny.aembed_query("who?"))
+        task = asyncio.create_task(tiny.aembed_query("who asks this only here?"))
         await asyncio.sleep(0.01)
         assert not task.done()
         may_go_on.set()
@@ -151,3 +151,18 @@ def test_an_encoder_that_was_loaded_before_is_known_without_loading(
     changed = fresh()
     assert changed.fingerprint() != expected[0]
     assert changed.identity(Side.CONTEXT).probe != expected[1].probe
+
+
+def test_a_question_asked_again_is_not_encoded_again(
+    tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embeddings = RDREmbeddings(context_encoder=tiny_pair[0], question_encoder=tiny_pair[1])
+    first = embeddings.embed_query("who built the city?")
+    first_array = embeddings.encode_questions(["who built the city?"])
+    first_array += 1.0  # what is given out is the caller's own
+    monkeypatch.setattr(Encoder, "encode", lambda *_: pytest.fail("encoded again"))
+    assert embeddings.embed_query("who built the city?") == first
+    assert embeddings.embed_query("  who built the city? ") == first
+    found = embeddings.encode_questions(["who built the city?"])
+    assert found.shape == (1, 32)
+    assert np.array_equal(found[0], np.array(first, dtype=np.float32))

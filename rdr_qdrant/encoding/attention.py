@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class Attention(Protocol):
-    """Scaled dot-product attention; every tensor is [tokens, heads, head size]."""
+    """Scaled dot-product attention; every tensor is [tokens, heads, head size].
+
+    There may be more tokens than the lengths add up to; what comes out for those means nothing.
+    """
 
     def of_all(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
@@ -52,6 +55,7 @@ class ByRuns:
             )
             found = functional.scaled_dot_product_attention(q, k, v)
             attended[rows] = found.transpose(1, 2).reshape(count * length, heads * size)
+        attended[sum(lengths) :] = 0.0  # whatever lay there might be slow to reckon with
         return attended
 
     def of_first(

@@ -22,6 +22,11 @@ FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Forward = Callable[[list[list[int]]], FloatArray]
 """Token ids of some inputs to their vectors, float32 [n, dim]."""
 
+CPU_ROWS = 16
+"""On a CPU the number of tokens is rounded up to a multiple of this. oneDNN takes milliseconds to
+prepare for a number of rows that it meets the first time, and so meets few; what is added is never
+looked at."""
+
 FEED_FORWARD_ROWS = 512
 """Tokens that go through the feed-forward part at a time: its inner values then stay in cache."""
 
@@ -81,6 +86,7 @@ class CLSForward:
         encoder = getattr(model, model.base_model_prefix)
         bert, config = encoder.bert_model, model.config
         self._device = device
+        self._rows = CPU_ROWS if device == "cpu" else 1
         self._embeddings = _Embeddings(bert.embeddings)
         *layers, last = bert.encoder.layer
         heads = config.num_attention_heads
@@ -93,8 +99,9 @@ class CLSForward:
 
         lengths = [len(sequence) for sequence in ids]
         with torch.inference_mode():
-            words = torch.tensor([token for sequence in ids for token in sequence])
-            places = torch.cat([torch.arange(length) for length in lengths])
+            spare = [0] * (-sum(lengths) % self._rows)
+            words = torch.tensor([token for sequence in (*ids, spare) for token in sequence])
+            places = torch.cat([torch.arange(length) for length in (*lengths, len(spare))])
             x = self._embeddings(words.to(self._device), places.to(self._device))
             for layer in self._layers:
                 x = layer(x, lengths)

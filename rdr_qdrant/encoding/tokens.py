@@ -54,6 +54,6 @@ def passage_input(title: str, text: str) -> EncoderInput:
     return text
 
 
-def question_input(question: str) -> EncoderInput:
+def question_input(question: str) -> str:
     """What the question encoder reads: a typographic apostrophe becomes `'`, as in DPR."""
     return question.strip().replace("\u2019", "'")
