@@ -142,6 +142,10 @@ class RDREmbeddings(BaseModel, Embeddings):
         """Vectors of passages, a batch at a time as they are ready, the longest first."""
         return self._encoder(Side.CONTEXT).batches(tokens)
 
+    def encoder(self, side: Side) -> Encoder:
+        """One of the two encoders, loaded."""
+        return self._encoder(side)
+
     # What a collection needs to know
 
     @property

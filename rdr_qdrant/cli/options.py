@@ -176,6 +176,32 @@ def open_embeddings(
 ) -> RDREmbeddings:
     """The encoders that the options mean; with none named, those that made the collection."""
     from rdr_qdrant.collection import Collection
+
+    if not (model or context_encoder or question_encoder):
+        recorded = Collection(client, collection).recorded_model()
+        model = recorded if recorded in PAIRS else None
+    return make_embeddings(
+        model=model,
+        context_encoder=context_encoder,
+        question_encoder=question_encoder,
+        revision=revision,
+        max_length=max_length,
+        device=device,
+        precision=precision,
+    )
+
+
+def make_embeddings(
+    *,
+    model: str | None,
+    context_encoder: str | None,
+    question_encoder: str | None,
+    revision: str | None,
+    max_length: int,
+    device: str,
+    precision: str,
+) -> RDREmbeddings:
+    """The encoders that the options mean; with none named, the default pair."""
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.encoding.hardware import PRECISIONS
 
@@ -187,9 +213,6 @@ def open_embeddings(
             "--model and --context-encoder/--question-encoder name two different pairs: "
             "leave one of them out."
         )
-    if not (model or context_encoder or question_encoder):
-        recorded = Collection(client, collection).recorded_model()
-        model = recorded if recorded in PAIRS else None
     return RDREmbeddings(
         model=model,
         context_encoder=context_encoder,

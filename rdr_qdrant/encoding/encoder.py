@@ -59,6 +59,7 @@ class Encoder:
 
     Attributes:
         device, precision: those in use, where `auto` was asked for.
+        config: the checkpoint's own.
 
     Raises:
         ModelError: see `load_checkpoint`; a `max_length` beyond the checkpoint's positions; a
@@ -79,8 +80,8 @@ class Encoder:
         self.device = resolve_device(device)
         self.precision = resolve_precision(precision, self.device)
         checkpoint = load_checkpoint(side, source, revision)
-        self._config = checkpoint.model.config
-        positions = self._config.max_position_embeddings
+        self.config = checkpoint.model.config
+        positions = self.config.max_position_embeddings
         if max_length > positions:
             raise ModelError(
                 f"max_length is {max_length}, but {source} knows only {positions} positions. "
@@ -96,7 +97,7 @@ class Encoder:
     @property
     def dimension(self) -> int:
         """Numbers in a vector: the projection where there is one, else the hidden size."""
-        return int(self._config.projection_dim or self._config.hidden_size)
+        return int(self.config.projection_dim or self.config.hidden_size)
 
     def vocabulary(self) -> dict[str, int]:
         """Tokens and their ids."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rdr_qdrant.encoding.attention import Attention, attention_for
+from rdr_qdrant.encoding.hardware import dtype_of
 from rdr_qdrant.encoding.linear import Linear
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ FEED_FORWARD_ROWS = 512
 
 def make_forward(model: Any, device: str, precision: str) -> Forward:
     """The fastest forward pass that is right for this model, on this device, in this precision."""
-    import torch
-
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    dtype = dtype_of(precision)
     model = model.to(device=device, dtype=dtype)
     attention = attention_for(device, dtype)
     if attention is not None and CLSForward.fits(model.config):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from rdr_qdrant.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
@@ -55,3 +58,10 @@ def resolve_precision(precision: str, device: str) -> str:
             "Use fp16 there, or --device cpu."
         )
     return precision
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """Of torch's own numbers; int8 is another engine's, with float32 around it."""
+    import torch
+
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)

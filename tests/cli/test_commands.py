@@ -195,3 +195,33 @@ def test_xquad_has_the_reference_figures(command: Command, xquad: Path) -> None:
         recall = command("eval", path, "-c", collection, "--model", "demo", "--json").json
         assert recall["questions"] == 1190
         assert recall["recall"] == pytest.approx(XQUAD_RECALL, abs=0.2)
+
+
+def test_bench_says_how_fast_and_how_long(command: Command, pair: list[str], tsv: Path) -> None:
+    options = ["bench", tsv, "--seconds", "0", "--count", "1000", *pair]
+    found = command(*options, "--json").json
+    assert found["passages"] == 1000
+    assert found["seconds"] == pytest.approx(1000 / found["passages_per_second"], rel=0.01)
+    assert (found["device"], found["precision"]) == ("cpu", "fp32")
+    assert 0 < found["fraction_of_matrix_speed"] < 1
+    assert "1,000 passages" in command(*options).out
+
+
+def test_a_precision_that_is_not_known_is_wrong_usage(
+    command: Command, pair: list[str], tsv: Path
+) -> None:
+    outcome = command("ingest", tsv, "-c", "c", "--precision", "fp8", *pair)
+    assert outcome.status == 2
+    [line] = outcome.errors
+    assert "'fp8'" in line
+    assert "fp16" in line
+
+
+def test_the_precision_is_shown(
+    command: Command, pair: list[str], tsv: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    command("ingest", tsv, "-c", "c", "--precision", "bf16", *pair)
+    assert command("info", "-c", "c", "--json").json["identity"]["precision"] == "bf16"
+    assert "precision         bf16" in command("info", "-c", "c").out
+    command("ingest", tsv, "-c", "c", *pair)
+    assert "begun in precision bf16" in caplog.text
