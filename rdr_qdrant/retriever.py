@@ -140,6 +140,8 @@ class PassageSearcher:
 
     async def aencode(self, questions: Sequence[str]) -> FloatArray:
         """`encode`, awaited."""
+        if self._async is None:
+            return await asyncio.to_thread(self.encode, questions)
         await self.acheck()
         return await asyncio.to_thread(self._embeddings.encode_questions, questions)
 

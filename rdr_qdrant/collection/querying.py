@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
-from rdr_qdrant.collection.filters import metadata_filter
+from rdr_qdrant.collection.filters import as_filter
 from rdr_qdrant.collection.payload import Hit, from_payload
 from rdr_qdrant.collection.points import plain
 
@@ -38,12 +38,14 @@ class QueryOptions(TypedDict, total=False):
 def query_requests(
     vectors: Any, vector_name: str, options: QueryOptions
 ) -> list[models.QueryRequest]:
-    """One request for each vector of `vectors`, float32 [n, dim]."""
+    """One request for each vector of `vectors`, float32 [n, dim].
+
+    Raises:
+        UsageError: a filter that is none.
+    """
     from qdrant_client import models
 
-    conditions = options.get("filter")
-    if isinstance(conditions, Mapping):
-        conditions = metadata_filter(conditions)
+    conditions = as_filter(options.get("filter"))
     exact = models.SearchParams(exact=options.get("exact", False))
     with_vectors = options.get("with_vectors", False)
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from langchain_core.documents import Document
 from langchain_qdrant import RetrievalMode
@@ -113,9 +113,12 @@ class RDRVectorStore(SearchingStore):
         ['faust']
 
     `filter`, `score_threshold` (raw inner product), `offset`, `exact` and Qdrant's own
-    `search_params` may be given to every search. One instance may be used by many threads. The
-    index of an embedded collection is not built here: `client.build_index(collection_name)`,
-    from 20,000 documents.
+    `search_params` may be given to every search. Relevance scores, which
+    `search_type="similarity_score_threshold"` compares, are in [0, 1]: 0.5 where the inner product
+    is 0, 0.75 where it is the product of the lengths of the pair's vectors.
+
+    One instance may be used by many threads. The index of an embedded collection is not built
+    here: `client.build_index(collection_name)`, from 20,000 documents.
 
     Raises:
         UsageError: an option that RDR cannot have (sparse and hybrid retrieval, another
@@ -222,6 +225,11 @@ class RDRVectorStore(SearchingStore):
         store = cls(_client(client, url, path, api_key), collection_name, embedding, **options)
         store._searcher.check()
         return store
+
+    @classmethod
+    def construct_instance(cls, *_: Any, **__: Any) -> NoReturn:
+        """Refused: `QdrantVectorStore`'s way would make a collection that RDR cannot use."""
+        raise UsageError("RDRVectorStore has no construct_instance; use from_texts.")
 
     # In and out
 

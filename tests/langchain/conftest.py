@@ -30,6 +30,6 @@ def async_face(client: QdrantClient) -> AsyncFace:
     def face() -> AsyncQdrantClient:
         if isinstance(client, EmbeddedQdrant):
             return AsyncEmbeddedQdrant.sharing(client)
-        return AsyncQdrantClient(url=client._client.rest_uri)
+        return AsyncQdrantClient(url=client._client.rest_uri, check_compatibility=False)
 
     return face

@@ -182,6 +182,18 @@ def test_filters(store: RDRVectorStore) -> None:
         assert ids(store.similarity_search("king", filter=conditions)) == [own]
 
 
+@pytest.mark.parametrize("value", [None, [], {"$eq": 1}, [None]])
+def test_a_filter_that_cannot_be_is_told(store: RDRVectorStore, value: object) -> None:
+    retriever = RDRRetriever(
+        embeddings=store.embeddings, client=store.client, collection_name=COLLECTION
+    )
+    for search in (store.similarity_search, retriever.invoke):
+        with pytest.raises(UsageError, match="The filter wants 'year' to be"):
+            search(QUESTION, filter={"year": value})
+        with pytest.raises(UsageError, match="The filter is a str: it must be a dict"):
+            search(QUESTION, filter="year")
+
+
 def test_thresholds_offsets_and_exact(store: RDRVectorStore, tiny: RDREmbeddings) -> None:
     every = store.similarity_search_with_score(QUESTION, exact=True)
     assert store.similarity_search_with_score(QUESTION, 2, offset=1) == every[1:]
@@ -489,6 +501,11 @@ def test_other_modes_and_options_are_refused_by_name(
         RDRVectorStore(client, COLLECTION, DeterministicFakeEmbedding(size=32))  # type: ignore
     with pytest.raises(UsageError, match="beside url, path or api_key"):
         RDRVectorStore.from_texts([], tiny, client=client, path="x", collection_name=COLLECTION)
+
+
+def test_the_parents_constructor_is_refused(tiny: RDREmbeddings) -> None:
+    with pytest.raises(UsageError, match="use from_texts"):
+        RDRVectorStore.construct_instance(tiny, collection_name=COLLECTION)
 
 
 def test_a_named_vector(client: QdrantClient, tiny: RDREmbeddings) -> None:
