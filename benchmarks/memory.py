@@ -37,10 +37,14 @@ class FreeEncoder:
     def identity(self, *sides: Any) -> Any:
         return SimpleNamespace(dimension=DIM, to_metadata=dict)
 
-    def encode_passages_counted(self, passages: list[Any]) -> Any:
-        count = len(passages)
-        return SimpleNamespace(
-            vectors=np.zeros((count, DIM), dtype=np.float32), truncated=[False] * count
+    def tokenize_passages(self, passages: list[Any]) -> int:
+        return len(passages)
+
+    def encode_batches(self, count: int) -> Any:
+        yield SimpleNamespace(
+            positions=range(count),
+            vectors=np.zeros((count, DIM), dtype=np.float32),
+            truncated=[False] * count,
         )
 
 

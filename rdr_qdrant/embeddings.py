@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from rdr_qdrant.encoding import Encoded, Encoder, Side
-from rdr_qdrant.encoding.encoder import FloatArray
-from rdr_qdrant.encoding.tokens import passage_input, question_input
+from rdr_qdrant.encoding import Encoded, EncodedBatch, Encoder, Side
+from rdr_qdrant.encoding.forward import FloatArray
+from rdr_qdrant.encoding.hardware import Precision
+from rdr_qdrant.encoding.known import KnownEncoder, note_of, recall, remember
+from rdr_qdrant.encoding.tokens import EncoderInput, Tokens, passage_input, question_input
 from rdr_qdrant.errors import ModelError
 from rdr_qdrant.models import (
     DEFAULT_MAX_LENGTH,
@@ -52,6 +54,8 @@ class RDREmbeddings(BaseModel, Embeddings):
         revision: branch, tag or commit of both, where they are hub ids.
         max_length: most tokens of one input, special tokens included; a longer one is cut.
         device: `auto` (cuda, else mps, else cpu) or a device of torch.
+        precision: `auto` (fp32 on a CPU, fp16 on a GPU), `fp32`, `bf16`, `fp16`, or `int8` on a
+            CPU (`pip install 'rdr-qdrant[int8]'`). Vectors are float32 in any case.
 
     Instantiate:
         >>> from rdr_qdrant import RDREmbeddings
@@ -75,6 +79,7 @@ class RDREmbeddings(BaseModel, Embeddings):
     revision: str | None = None
     max_length: int = Field(default=DEFAULT_MAX_LENGTH, ge=8)
     device: str = "auto"
+    precision: Precision = "auto"
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -115,7 +120,17 @@ class RDREmbeddings(BaseModel, Embeddings):
 
     def encode_passages_counted(self, passages: Sequence[Passage]) -> Encoded:
         """`encode_passages` that also tells which passages were cut to `max_length`."""
-        return self._encode(Side.CONTEXT, [passage_input(p.title, p.text) for p in passages])
+        return self._encode(Side.CONTEXT, _inputs(passages))
+
+    # The same in two halves, for those who do several things at once
+
+    def tokenize_passages(self, passages: Sequence[Passage]) -> Tokens:
+        """Token ids of passages, for `encode_batches`."""
+        return self._encoder(Side.CONTEXT).tokenize(_inputs(passages))
+
+    def encode_batches(self, tokens: Tokens) -> Iterator[EncodedBatch]:
+        """Vectors of passages, a batch at a time as they are ready, the longest first."""
+        return self._encoder(Side.CONTEXT).batches(tokens)
 
     # What a collection needs to know
 
@@ -133,14 +148,16 @@ class RDREmbeddings(BaseModel, Embeddings):
         """What a stored passage vector depends on besides the passage, for its content hash.
 
         The weights, the most tokens and the passage format; not the path or name of the encoder.
+        An encoder that was loaded here before, and whose files are unchanged, is not loaded for it.
         """
-        digest = self._encoder(Side.CONTEXT).weights_digest
+        digest = self._known(Side.CONTEXT).weights_digest
         return f"{digest}\n{self.max_length}\n{PASSAGE_FORMAT}"
 
     def identity(self, *sides: Side) -> PairIdentity:
         """What a collection remembers of this pair, with probes of these sides (default both)."""
         sides = sides or tuple(Side)
-        probes = {side: _rounded(self._probe(side)) for side in sides}
+        known = {side: self._known(side) for side in sides}
+        probes = {side: one.probe for side, one in known.items()}
         return PairIdentity(
             label=self._pair.label,
             context_encoder=self._pair.context_encoder,
@@ -151,12 +168,34 @@ class RDREmbeddings(BaseModel, Embeddings):
             probe=probes.get(Side.CONTEXT, ()),
             question_probe=probes.get(Side.QUESTION, ()),
             revision=self.revision,
+            precision=next(iter(known.values())).precision,
         )
 
     def warm_up(self, *sides: Side) -> None:
         """Load the encoders of the named sides (default both) and run each once."""
         for side in sides or tuple(Side):
             self._probe(side)
+
+    def _known(self, side: Side) -> KnownEncoder:
+        """The digest and the probe of one encoder, which is loaded only where they are not known.
+
+        An encoder that is loaded is asked itself.
+        """
+        location = self._location(side)
+        note = note_of(
+            side,
+            location,
+            revision=self.revision,
+            max_length=self.max_length,
+            precision=f"{self.precision} on {self.device}",
+        )
+        known = None if side in self._encoders else recall(note)
+        if known is None:
+            probe = _rounded(self._probe(side))
+            encoder = self._encoder(side)
+            known = KnownEncoder(encoder.weights_digest, encoder.precision, probe)
+            remember(note, known)
+        return known
 
     def _probe(self, side: Side) -> FloatArray:
         if side is Side.CONTEXT:
@@ -165,7 +204,7 @@ class RDREmbeddings(BaseModel, Embeddings):
             vectors = self.encode_questions([PROBE_QUESTION])
         return vectors.reshape(-1)
 
-    def _encode(self, side: Side, inputs: list[Any]) -> Encoded:
+    def _encode(self, side: Side, inputs: list[EncoderInput]) -> Encoded:
         return self._encoder(side).encode(inputs)
 
     def _encoder(self, side: Side) -> Encoder:
@@ -176,6 +215,7 @@ class RDREmbeddings(BaseModel, Embeddings):
                     self._location(side),
                     max_length=self.max_length,
                     device=self.device,
+                    precision=self.precision,
                     revision=self.revision,
                 )
                 if len(self._encoders) == len(Side):
@@ -211,6 +251,10 @@ class RDREmbeddings(BaseModel, Embeddings):
             f"The encoders of {self._pair.label} do not belong together: {difference}. "
             "Name both encoders of one pair."
         )
+
+
+def _inputs(passages: Sequence[Passage]) -> list[EncoderInput]:
+    return [passage_input(passage.title, passage.text) for passage in passages]
 
 
 def _as_lists(encoded: Encoded) -> list[list[float]]:

@@ -167,6 +167,7 @@ class PairIdentity:
         probe: the vector of one fixed passage, rounded to 5 significant digits.
         question_probe: the same of one fixed question, so that a searcher need not load the
             context encoder to know that its question encoder belongs to the collection.
+        precision: what the encoders ran in (told, not compared: probes differ little by it).
     """
 
     label: str
@@ -178,6 +179,7 @@ class PairIdentity:
     probe: tuple[float, ...]
     question_probe: tuple[float, ...]
     revision: str | None = None
+    precision: str = "fp32"
 
     @property
     def name(self) -> str:
@@ -191,6 +193,7 @@ class PairIdentity:
             "context_encoder": self.context_encoder,
             "question_encoder": self.question_encoder,
             "revision": self.revision,
+            "precision": self.precision,
             "dimension": self.dimension,
             "max_length": self.max_length,
             "passage_format": self.passage_format,

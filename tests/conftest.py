@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +13,17 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rdr_qdrant import Passage, RDREmbeddings, connect
+from rdr_qdrant.encoding.known import cache_folder
 from tests.checkpoints import write_pair
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for a hub
+
+_CACHE = tempfile.TemporaryDirectory(prefix="rdr-test-cache-", ignore_cleanup_errors=True)
+for _made_before in cache_folder().glob("demo-*"):
+    (Path(_CACHE.name) / "rdr-qdrant").mkdir(exist_ok=True)
+    (Path(_CACHE.name) / "rdr-qdrant" / _made_before.name).symlink_to(_made_before)
+os.environ["XDG_CACHE_HOME"] = _CACHE.name  # notes of throw-away encoders are not a user's
 
 COLLECTION = f"rdr-test-{uuid.uuid4().hex[:8]}"
 XQUAD = Path(__file__).parents[2] / "shared" / "data" / "xquad"

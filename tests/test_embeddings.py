@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from rdr_qdrant import Passage, RDREmbeddings
 from rdr_qdrant.encoding import Encoder, Side
+from tests.checkpoints import write_encoder
 
 
 def test_it_is_langchains_embeddings_and_a_pydantic_model(tiny: RDREmbeddings) -> None:
@@ -113,8 +116,6 @@ def test_the_fingerprint_is_of_the_weights_not_of_the_path(
     tiny_pair: tuple[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    import shutil
-
     copy = tmp_path_factory.mktemp("copy") / "elsewhere"
     shutil.copytree(tiny_pair[0], copy)
     moved = RDREmbeddings(context_encoder=str(copy), question_encoder=tiny_pair[1])
@@ -131,3 +132,22 @@ def test_the_identity_holds_a_probe_of_each_side(tiny: RDREmbeddings) -> None:
     assert identity.probe != identity.question_probe
     assert tiny.identity(Side.QUESTION).probe == ()
     assert all(float(f"{x:.4e}") == x for x in identity.probe)
+
+
+def test_an_encoder_that_was_loaded_before_is_known_without_loading(
+    tiny_pair: tuple[str, str], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_pair[0], tmp_path / "context"))
+
+    def fresh() -> RDREmbeddings:
+        return RDREmbeddings(context_encoder=str(folder), question_encoder=tiny_pair[1])
+
+    first, second = fresh(), fresh()
+    expected = first.fingerprint(), first.identity(Side.CONTEXT)
+    assert (second.fingerprint(), second.identity(Side.CONTEXT)) == expected
+    assert first._encoders
+    assert not second._encoders
+    write_encoder(folder, Side.CONTEXT, seed=3)
+    changed = fresh()
+    assert changed.fingerprint() != expected[0]
+    assert changed.identity(Side.CONTEXT).probe != expected[1].probe

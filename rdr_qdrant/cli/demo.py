@@ -57,7 +57,9 @@ def demo(
             collection_name=COLLECTION,
             batch_size=32,
             on_reject=log,
-            on_progress=lambda report: update(report.read),
+            on_progress=lambda report: update(
+                report.read, waiting=report.in_hand, skipped=report.unchanged
+            ),
         ).load_sources([source])
     say(
         f"{report.uploaded:,} encoded and uploaded, {report.unchanged:,} already there, "

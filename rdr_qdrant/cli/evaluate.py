@@ -98,6 +98,7 @@ def evaluate_command(
     revision: options.RevisionOption = None,
     max_length: options.MaxLengthOption = options.DEFAULT_TOKENS,
     device: options.DeviceOption = "auto",
+    precision: options.PrecisionOption = "auto",
     allow_unverified: options.UnverifiedOption = False,
     debug: options.DebugOption = False,
 ) -> int:
@@ -139,6 +140,7 @@ def evaluate_command(
             revision=revision,
             max_length=max_length,
             device=device,
+            precision=precision,
         )
         beside = published_figures(embeddings.pair, published) if published else None
         searcher = PassageSearcher(

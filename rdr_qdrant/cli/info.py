@@ -49,6 +49,7 @@ def info(
             "context encoder": str(identity.get("context_encoder")),
             "question encoder": str(identity.get("question_encoder")),
             "revision": str(identity.get("revision") or "-"),
+            "precision": str(identity.get("precision", "fp32")),
             "most tokens": str(identity.get("max_length")),
             "passage format": str(identity.get("passage_format")),
         }

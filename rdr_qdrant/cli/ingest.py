@@ -104,6 +104,7 @@ def ingest(
     revision: options.RevisionOption = None,
     max_length: options.MaxLengthOption = options.DEFAULT_TOKENS,
     device: options.DeviceOption = "auto",
+    precision: options.PrecisionOption = "auto",
     allow_unverified: options.UnverifiedOption = False,
     debug: options.DebugOption = False,
 ) -> int:
@@ -130,6 +131,7 @@ def ingest(
         revision=revision,
         max_length=max_length,
         device=device,
+        precision=precision,
     )
     what = "Looking what would be done to load" if dry_run else "Loading"
     say(f"{what} {', '.join(sources)} into {collection!r} with {embeddings.pair.label}.")
@@ -143,7 +145,7 @@ def ingest(
         def on_progress(report: LoadReport) -> None:
             nonlocal so_far
             so_far = report
-            update(report.read)
+            update(report.read, waiting=report.in_hand, skipped=report.unchanged)
 
         loader = QdrantLoader(
             embeddings=embeddings,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
     from rdr_qdrant.embeddings import RDREmbeddings
+    from rdr_qdrant.encoding.hardware import Precision
 
 _debug = False
 
@@ -136,6 +137,15 @@ DeviceOption = Annotated[
         "--device", metavar="NAME", help="auto, cpu, cuda or mps.", rich_help_panel=_WHICH
     ),
 ]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help="auto (fp32 on a CPU, fp16 on a GPU), fp32, bf16, fp16, or int8 on a CPU.",
+        rich_help_panel=_WHICH,
+    ),
+]
 DEFAULT_TOKENS = DEFAULT_MAX_LENGTH
 
 
@@ -162,11 +172,16 @@ def open_embeddings(
     revision: str | None,
     max_length: int,
     device: str,
+    precision: str,
 ) -> RDREmbeddings:
     """The encoders that the options mean; with none named, those that made the collection."""
     from rdr_qdrant.collection import Collection
     from rdr_qdrant.embeddings import RDREmbeddings
+    from rdr_qdrant.encoding.hardware import PRECISIONS
 
+    if precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise UsageError(f"There is no precision {precision!r}. Known: {known}.")
     if model and (context_encoder or question_encoder):
         raise UsageError(
             "--model and --context-encoder/--question-encoder name two different pairs: "
@@ -182,4 +197,5 @@ def open_embeddings(
         revision=revision,
         max_length=max_length,
         device=device,
+        precision=cast("Precision", precision),
     )

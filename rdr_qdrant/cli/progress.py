@@ -25,12 +25,26 @@ class Progress(ABC):
     def __init__(self, noun: str, fraction: Fraction) -> None:
         self._noun = noun
         self._fraction = fraction
-        self._started = time.monotonic()
+        self._started = self._idle_until = time.monotonic()
+        self._part: float | None = None
 
-    def __call__(self, done: int) -> None:
-        """So many are done by now."""
-        seconds = time.monotonic() - self._started
-        self.show(_status(self._noun, done, self._fraction(), seconds))
+    def __call__(self, done: int, *, waiting: int = 0, skipped: int = 0) -> None:
+        """So many are done by now.
+
+        Args:
+            done: all that are done.
+            waiting: those that were read and are not done yet.
+            skipped: those among the done that were there already: the rate, and the time that is
+                left, are of the others.
+        """
+        now = time.monotonic()
+        part = self._fraction()
+        self._part = part * done / (done + waiting) if part and done else part
+        worked, since = (
+            (done - skipped, self._idle_until) if done > skipped else (done, self._started)
+        )
+        rate = worked / max(now - since, 1e-6)
+        self.show(_status(self._noun, done, self._part, rate))
 
     def doing(self, what: str) -> None:
         """Something that is not counted is going on."""
@@ -60,12 +74,11 @@ class _Bar(Progress):
         self._task = bar.add_task("starting", total=None)
 
     def show(self, status: str) -> None:
-        part = self._fraction()
         self._bar.update(
             self._task,
             description=printable(status),
-            total=None if part is None else 1.0,
-            completed=part or 0.0,
+            total=None if self._part is None else 1.0,
+            completed=self._part or 0.0,
         )
 
 
@@ -89,10 +102,10 @@ def showing_progress(noun: str, fraction: Fraction) -> Iterator[Progress]:
         yield _Bar(noun, fraction, bar)
 
 
-def _status(noun: str, done: int, part: float | None, seconds: float) -> str:
-    words = [f"{done:,} {noun}", f"{done / max(seconds, 1e-6):,.1f} {noun}/s"]
-    if part:
-        words.append(f"{duration(seconds * (1 - part) / part)} left")
+def _status(noun: str, done: int, part: float | None, rate: float) -> str:
+    words = [f"{done:,} {noun}", f"{rate:,.1f} {noun}/s"]
+    if part and rate:
+        words.append(f"{duration(done / part * (1 - part) / rate)} left")
     return ", ".join(words)
 
 

@@ -43,6 +43,7 @@ def search(
     revision: options.RevisionOption = None,
     max_length: options.MaxLengthOption = options.DEFAULT_TOKENS,
     device: options.DeviceOption = "auto",
+    precision: options.PrecisionOption = "auto",
     allow_unverified: options.UnverifiedOption = False,
     debug: options.DebugOption = False,
 ) -> None:
@@ -65,6 +66,7 @@ def search(
         revision=revision,
         max_length=max_length,
         device=device,
+        precision=precision,
     )
     searcher = PassageSearcher(embeddings, client, collection, allow_unverified=allow_unverified)
     [hits] = searcher.search(

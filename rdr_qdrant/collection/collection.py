@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from rdr_qdrant.collection.description import CollectionDescription, describe
+from rdr_qdrant.collection.description import IDENTITY_KEY, CollectionDescription, describe
 from rdr_qdrant.collection.fit import check_identity, check_vectors
 from rdr_qdrant.collection.payload import Hit
 from rdr_qdrant.collection.points import Points
@@ -16,9 +16,6 @@ from rdr_qdrant.store import build_index, place_of, reaching
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, QdrantClient, models
-
-IDENTITY_KEY = "rdr_qdrant"
-"""Where in the collection's own metadata our part lies."""
 
 
 class Collection(Points):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rdr_qdrant.collection.description import IDENTITY_KEY
 from rdr_qdrant.collection.payload import same_json
 from rdr_qdrant.collection.sampling import Reservoir
 from rdr_qdrant.errors import CollectionError
@@ -66,12 +67,13 @@ def copy_collection(
 
     Raises:
         CollectionError: the source has no such collection, the target has one with other
-            vectors or other metadata, or what arrived is not what was sent.
+            vectors, other metadata or, where nothing says that we made it, with points of its
+            own; or what arrived is not what was sent.
         StoreError: one of the two does not answer or refuses.
     """
     started = time.monotonic()
     info = _describe(source, collection_name)
-    fresh = _prepare(target, collection_name, info)
+    fresh = _prepare(source, target, collection_name, info)
     with reaching(source):
         total = source.count(collection_name, exact=True).count
     sample: Reservoir[Any] = Reservoir(SAMPLE)
@@ -117,7 +119,9 @@ def _describe(source: QdrantClient, name: str) -> models.CollectionInfo:
         return source.get_collection(name)
 
 
-def _prepare(target: QdrantClient, name: str, info: models.CollectionInfo) -> bool:
+def _prepare(
+    source: QdrantClient, target: QdrantClient, name: str, info: models.CollectionInfo
+) -> bool:
     """Make the collection in the target, or check the one that is there; whether it is empty."""
     with reaching(target):
         if target.collection_exists(name):
@@ -131,11 +135,38 @@ def _prepare(target: QdrantClient, name: str, info: models.CollectionInfo) -> bo
                     f"({_essentials(theirs)}, source: {_essentials(ours)}). It is left as it is; "
                     "delete it first, or copy elsewhere."
                 )
-            return target.count(name, exact=True).count == 0
+            fresh = target.count(name, exact=True).count == 0
+            if not (fresh or IDENTITY_KEY in (there.metadata or {})):
+                _check_only_copied(source, target, name)
+            return fresh
         target.create_collection(name, **_settings(info.config))
         for field, schema in (info.payload_schema or {}).items():
             target.create_payload_index(name, field, schema.params or schema.data_type, wait=True)
     return True
+
+
+def _check_only_copied(source: QdrantClient, target: QdrantClient, name: str) -> None:
+    """Nothing says who made the target: go on only if it is the beginning of this very copy.
+
+    Raises:
+        CollectionError: it holds a point that the source has not, or has otherwise.
+    """
+    offset: Any = None
+    while True:
+        with reaching(target):
+            records, offset = target.scroll(
+                name, limit=POINTS_AT_A_TIME, offset=offset, with_vectors=True
+            )
+        sent = _by_id(source, name, [record.id for record in records])
+        for record in records:
+            if not _same(record, sent.get(record.id)):
+                raise CollectionError(
+                    f"The target has a collection {name!r} that does not say that rdr-qdrant made "
+                    f"it, and its point {record.id} is not one of the source's. It is left as it "
+                    "is; delete it first, or copy elsewhere."
+                )
+        if offset is None:
+            return
 
 
 def _settings(config: models.CollectionConfig) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from rdr_qdrant.store import disk_bytes
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
+IDENTITY_KEY = "rdr_qdrant"
+"""Where in the collection's own metadata our part lies."""
+
 NORM_SAMPLE = 256
 """Vectors whose lengths are looked at."""
 

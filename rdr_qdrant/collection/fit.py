@@ -92,6 +92,15 @@ def check_identity(
                 f"Collection {name!r} was made by {theirs} with {field} {stored.get(field)!r}, "
                 f"but {ours.name} is used with {ours_value!r}. Use the same, or another one."
             )
+    precision = stored.get("precision", ours.precision)
+    if ours.probe and precision != ours.precision:
+        logger.warning(
+            "Collection %r was begun in precision %s; what is encoded now is in %s, and stays "
+            "comparable: they differ by rounding alone",
+            name,
+            precision,
+            ours.precision,
+        )
     for kind, own_probe in (("probe", ours.probe), ("question_probe", ours.question_probe)):
         if own_probe and not _close(stored.get(kind), own_probe):
             what = "questions" if kind == "question_probe" else "passages"

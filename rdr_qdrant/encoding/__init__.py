@@ -1,6 +1,7 @@
 """Text to vectors, exactly as DPR and RDR were trained and run. Knows nothing of Qdrant."""
 
 from rdr_qdrant.encoding.checkpoint import Side
-from rdr_qdrant.encoding.encoder import Encoded, Encoder, resolve_device
+from rdr_qdrant.encoding.encoder import Encoded, EncodedBatch, Encoder
+from rdr_qdrant.encoding.hardware import resolve_device
 
-__all__ = ["Encoded", "Encoder", "Side", "resolve_device"]
+__all__ = ["Encoded", "EncodedBatch", "Encoder", "Side", "resolve_device"]

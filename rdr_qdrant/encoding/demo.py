@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.encoding.checkpoint import Side
+from rdr_qdrant.encoding.known import cache_folder
 from rdr_qdrant.errors import ModelError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def demo_encoder(side: Side) -> Path:
     Raises:
         ModelError: the package with the weights is missing or not the one expected.
     """
-    pair = _cache_folder() / f"demo-{RECIPE}-{WEIGHTS_SHA256[:12]}"
+    pair = cache_folder() / f"demo-{RECIPE}-{WEIGHTS_SHA256[:12]}"
     if not pair.is_dir():
         _make_pair(pair)
     return pair / _folder_name(side)
@@ -48,11 +48,6 @@ def demo_encoder(side: Side) -> Path:
 
 def _folder_name(side: Side) -> str:
     return side.value.replace(" ", "_")
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "rdr-qdrant"
 
 
 def _make_pair(pair: Path) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rdr_qdrant.encoding.batching import length_sorted_batches
 from rdr_qdrant.encoding.checkpoint import Side, load_checkpoint
-from rdr_qdrant.encoding.forward import make_forward
-from rdr_qdrant.encoding.tokens import EncoderInput, InputTokenizer
+from rdr_qdrant.encoding.forward import FloatArray, Forward, make_forward
+from rdr_qdrant.encoding.hardware import resolve_device, resolve_precision
+from rdr_qdrant.encoding.tokens import EncoderInput, InputTokenizer, Tokens
 from rdr_qdrant.errors import ModelError
 
-FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-
-BATCH_TOKENS = 2048
-"""Tokens of one batch, padding included."""
+BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
+"""Tokens of one batch, padding included, by kind of device; on others as on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +31,19 @@ class Encoded:
     truncated: list[bool]
 
 
-def resolve_device(device: str) -> str:
-    """`auto` is cuda, else mps, else cpu; anything else is torch's own name of a device.
+@dataclass(frozen=True)
+class EncodedBatch:
+    """Vectors of some of the inputs.
 
-    Raises:
-        ModelError: a device that torch does not know or that this machine has not.
+    Attributes:
+        positions: which of the inputs.
+        vectors: float32 [len(positions), dim].
+        truncated: for each of them whether it was cut.
     """
-    import torch
 
-    if device == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(
-            f"The device {device!r} cannot be used here ({reason}). Try auto, cpu, cuda or mps."
-        ) from None
-    return device
+    positions: list[int]
+    vectors: FloatArray
+    truncated: list[bool]
 
 
 class Encoder:
@@ -62,10 +54,15 @@ class Encoder:
         source: folder or hub id of the checkpoint.
         max_length: most tokens of an input, special tokens included.
         device: `auto`, `cpu`, `cuda`, `mps` ...
+        precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`.
         revision: branch, tag or commit, where `source` is a hub id.
 
+    Attributes:
+        device, precision: those in use, where `auto` was asked for.
+
     Raises:
-        ModelError: see `load_checkpoint`, or a `max_length` beyond the checkpoint's positions.
+        ModelError: see `load_checkpoint`; a `max_length` beyond the checkpoint's positions; a
+            device or precision that cannot be had here.
     """
 
     def __init__(
@@ -75,9 +72,12 @@ class Encoder:
         *,
         max_length: int,
         device: str,
+        precision: str = "auto",
         revision: str | None = None,
     ) -> None:
+        self._side, self._source = side, source
         self.device = resolve_device(device)
+        self.precision = resolve_precision(precision, self.device)
         checkpoint = load_checkpoint(side, source, revision)
         self._config = checkpoint.model.config
         positions = self._config.max_position_embeddings
@@ -86,10 +86,12 @@ class Encoder:
                 f"max_length is {max_length}, but {source} knows only {positions} positions. "
                 f"Set max_length to {positions} or less."
             )
-        self._digest = checkpoint.weights_digest() if side is Side.CONTEXT else ""
+        needed = side is Side.CONTEXT or self.precision == "int8"
+        self._digest = checkpoint.weights_digest() if needed else ""
         self._vocabulary = checkpoint.tokenizer
         self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
-        self._forward = make_forward(checkpoint.model, self.device)
+        self._batch_tokens = BATCH_TOKENS.get(self.device.partition(":")[0], BATCH_TOKENS["cpu"])
+        self._forward: Forward = make_forward(checkpoint.model, self.device, self.precision)
 
     @property
     def dimension(self) -> int:
@@ -106,12 +108,35 @@ class Encoder:
         return self._digest
 
     def encode(self, inputs: Sequence[EncoderInput]) -> Encoded:
-        """The vectors of the inputs: `pooler_output`, float32, not normalised."""
-        tokens = self._tokenize(inputs)
+        """The vectors of the inputs: `pooler_output`, float32, not normalised.
+
+        Raises:
+            ModelError: as `batches`.
+        """
+        tokens = self.tokenize(inputs)
         vectors = np.empty((len(inputs), self.dimension), dtype=np.float32)
-        for batch in length_sorted_batches([len(ids) for ids in tokens.ids], BATCH_TOKENS):
-            vectors[batch] = self._forward_within_memory([tokens.ids[i] for i in batch])
+        for batch in self.batches(tokens):
+            vectors[batch.positions] = batch.vectors
         return Encoded(vectors, tokens.truncated)
+
+    def tokenize(self, inputs: Sequence[EncoderInput]) -> Tokens:
+        """The first half of `encode`: it needs no device and may run beside the second."""
+        return self._tokenize(inputs)
+
+    def batches(self, tokens: Tokens) -> Iterator[EncodedBatch]:
+        """The second half of `encode`: the vectors, the longest inputs first, as they are ready.
+
+        Raises:
+            ModelError: there is no memory for a single input, or numbers beyond the precision.
+        """
+        for batch in length_sorted_batches([len(ids) for ids in tokens.ids], self._batch_tokens):
+            vectors = self._forward_within_memory([tokens.ids[i] for i in batch])
+            if not np.isfinite(vectors).all():
+                raise ModelError(
+                    f"The {self._side.value} {self._source} gave vectors that are not finite in "
+                    f"{self.precision}: its numbers do not fit there. Use precision fp32 or bf16."
+                )
+            yield EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
 
     def _forward_within_memory(self, ids: list[list[int]]) -> FloatArray:
         """By halves where the device has no memory for all of them at once.
@@ -122,7 +147,7 @@ class Encoder:
         import torch
 
         try:
-            return self._forward(ids).float().cpu().numpy()
+            return self._forward(ids)
         except torch.OutOfMemoryError:
             if len(ids) == 1:
                 raise ModelError(

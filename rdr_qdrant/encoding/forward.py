@@ -7,25 +7,34 @@ and query, key and value are one matrix multiplication. The results are the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rdr_qdrant.encoding.attention import Attention, attention_for
+from rdr_qdrant.encoding.linear import Linear
 
 if TYPE_CHECKING:
     import torch
 
-Forward = Callable[[list[list[int]]], "torch.Tensor"]
-"""Token ids of some inputs to their vectors, [n, dim]."""
+FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+Forward = Callable[[list[list[int]]], FloatArray]
+"""Token ids of some inputs to their vectors, float32 [n, dim]."""
 
 FEED_FORWARD_ROWS = 512
 """Tokens that go through the feed-forward part at a time: its inner values then stay in cache."""
 
 
-def make_forward(model: Any, device: str) -> Forward:
-    """The fastest forward pass that is exact for this model on this device."""
-    if device == "cpu" and CLSForward.fits(model.config):
-        return CLSForward(model)
+def make_forward(model: Any, device: str, precision: str) -> Forward:
+    """The fastest forward pass that is right for this model, on this device, in this precision."""
+    import torch
+
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    model = model.to(device=device, dtype=dtype)
+    attention = attention_for(device, dtype)
+    if attention is not None and CLSForward.fits(model.config):
+        return CLSForward(model, device, attention)
     return PlainForward(model, device)
 
 
@@ -36,10 +45,10 @@ class PlainForward:
     """
 
     def __init__(self, model: Any, device: str) -> None:
-        self._model = model.to(device)
+        self._model = model
         self._device = device
 
-    def __call__(self, ids: list[list[int]]) -> torch.Tensor:
+    def __call__(self, ids: list[list[int]]) -> FloatArray:
         import torch
 
         lengths = torch.tensor([len(sequence) for sequence in ids])
@@ -52,90 +61,11 @@ class PlainForward:
                 attention_mask=mask,
                 token_type_ids=torch.zeros_like(input_ids),
             )
-        vectors: torch.Tensor = output.pooler_output
-        return vectors
-
-
-@dataclass(frozen=True)
-class _Norm:
-    weight: torch.Tensor
-    bias: torch.Tensor
-    epsilon: float
-
-    @classmethod
-    def of(cls, module: Any) -> _Norm:
-        return cls(module.weight.detach(), module.bias.detach(), module.eps)
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
-
-        return functional.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.epsilon)
-
-
-@dataclass(frozen=True)
-class _Linear:
-    weight: torch.Tensor
-    bias: torch.Tensor
-
-    @classmethod
-    def of(cls, *modules: Any) -> _Linear:
-        """One multiplication in place of several on the same input."""
-        import torch
-
-        weights = [module.weight.detach() for module in modules]
-        biases = [module.bias.detach() for module in modules]
-        if len(modules) == 1:
-            return cls(weights[0], biases[0])
-        return cls(torch.cat(weights), torch.cat(biases))
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
-
-        return functional.linear(x, self.weight, self.bias)
-
-    def outputs(self, start: int, stop: int | None = None) -> _Linear:
-        """The same for some of the output numbers."""
-        return _Linear(self.weight[start:stop], self.bias[start:stop])
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """One layer of BERT."""
-
-    query_key_value: _Linear
-    attention_output: _Linear
-    attention_norm: _Norm
-    inner: _Linear
-    output: _Linear
-    output_norm: _Norm
-
-    @classmethod
-    def of(cls, layer: Any) -> _Layer:
-        attention = layer.attention
-        return cls(
-            _Linear.of(attention.self.query, attention.self.key, attention.self.value),
-            _Linear.of(attention.output.dense),
-            _Norm.of(attention.output.LayerNorm),
-            _Linear.of(layer.intermediate.dense),
-            _Linear.of(layer.output.dense),
-            _Norm.of(layer.output.LayerNorm),
-        )
-
-    def after_attention(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
-        """Everything after attention, for some tokens: `x` [t, hidden] before the layer."""
-        import torch
-        from torch.nn import functional
-
-        x = self.attention_norm(self.attention_output(attended).add_(x))
-        rows = [
-            self.output(functional.gelu(self.inner(part))).add_(part)
-            for part in torch.split(x, FEED_FORWARD_ROWS)
-        ]
-        return self.output_norm(rows[0] if len(rows) == 1 else torch.cat(rows))
+            return _as_array(output.pooler_output)
 
 
 class CLSForward:
-    """BERT as DPR uses it, on sequences laid end to end, for `[CLS]` alone. In inference only."""
+    """BERT as DPR uses it, on sequences laid end to end, for `[CLS]` alone."""
 
     @staticmethod
     def fits(config: Any) -> bool:
@@ -147,79 +77,117 @@ class CLSForward:
             and config.hidden_size % config.num_attention_heads == 0
         )
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, device: str, attention: Attention) -> None:
         encoder = getattr(model, model.base_model_prefix)
         bert, config = encoder.bert_model, model.config
-        self._heads = config.num_attention_heads
-        self._head_size = config.hidden_size // config.num_attention_heads
-        embeddings = bert.embeddings
+        self._device = device
+        self._embeddings = _Embeddings(bert.embeddings)
+        *layers, last = bert.encoder.layer
+        heads = config.num_attention_heads
+        self._layers = [_Layer(layer, heads, attention) for layer in layers]
+        self._last = _LastLayer(last, heads, attention)
+        self._projection = Linear(encoder.encode_proj) if encoder.projection_dim else None
+
+    def __call__(self, ids: list[list[int]]) -> FloatArray:
+        import torch
+
+        lengths = [len(sequence) for sequence in ids]
+        with torch.inference_mode():
+            words = torch.tensor([token for sequence in ids for token in sequence])
+            places = torch.cat([torch.arange(length) for length in lengths])
+            x = self._embeddings(words.to(self._device), places.to(self._device))
+            for layer in self._layers:
+                x = layer(x, lengths)
+            x = self._last(x, lengths)
+            return _as_array(x if self._projection is None else self._projection(x))
+
+
+class _Embeddings:
+    """Token ids and places, both [t], to [t, hidden]."""
+
+    def __init__(self, embeddings: Any) -> None:
         self._words = embeddings.word_embeddings.weight.detach()
         # rule 2 of "What is exact": segment ids are zero, so the first segment is part of a place
         self._places = (
             embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
         ).detach()
-        self._norm = _Norm.of(embeddings.LayerNorm)
-        self._layers = [_Layer.of(layer) for layer in bert.encoder.layer]
-        self._projection = _Linear.of(encoder.encode_proj) if encoder.projection_dim else None
+        self._norm = _Norm(embeddings.LayerNorm)
 
-    def __call__(self, ids: list[list[int]]) -> torch.Tensor:
-        import torch
-
-        lengths = [len(sequence) for sequence in ids]
-        with torch.inference_mode():
-            x = self._embed(ids, lengths)
-            for layer in self._layers[:-1]:
-                attended = self._attend(layer.query_key_value(x), lengths)
-                x = layer.after_attention(x, attended)
-            x = self._last_layer(self._layers[-1], x, lengths)
-            return x if self._projection is None else self._projection(x)
-
-    def _embed(self, ids: list[list[int]], lengths: list[int]) -> torch.Tensor:
-        import torch
-
-        words = torch.tensor([token for sequence in ids for token in sequence])
-        places = torch.cat([torch.arange(length) for length in lengths])
+    def __call__(self, words: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
         return self._norm(self._words[words].add_(self._places[places]))
 
-    def _attend(self, qkv: torch.Tensor, lengths: list[int]) -> torch.Tensor:
-        """Attention within each sequence: [t, 3 * hidden] to [t, hidden]."""
-        from torch.nn import functional
 
-        hidden = self._heads * self._head_size
-        attended = qkv.new_empty(qkv.shape[0], hidden)
-        for rows, count, length in _alike(lengths):
-            parts = qkv[rows].view(count, length, 3, self._heads, self._head_size)
-            query, key, value = parts.permute(2, 0, 3, 1, 4)
-            found = functional.scaled_dot_product_attention(query, key, value)
-            attended[rows] = found.transpose(1, 2).reshape(count * length, hidden)
-        return attended
+class _Layer:
+    """One layer: [t, hidden] to [t, hidden]."""
 
-    def _last_layer(self, layer: _Layer, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
-        """The last layer for the first token of each sequence: [t, hidden] to [n, hidden]."""
+    def __init__(self, layer: Any, heads: int, attention: Attention) -> None:
+        own = layer.attention.self
+        self._query_key_value = Linear(own.query, own.key, own.value)
+        self._heads = heads
+        self._attention = attention
+        self._after = _AfterAttention(layer)
+
+    def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+        query, key, value = self._query_key_value(x).view(len(x), 3, self._heads, -1).unbind(1)
+        return self._after(x, self._attention.of_all(query, key, value, lengths))
+
+
+class _LastLayer:
+    """The last layer for the first token of each sequence: [t, hidden] to [n, hidden]."""
+
+    def __init__(self, layer: Any, heads: int, attention: Attention) -> None:
+        own = layer.attention.self
+        self._query = Linear(own.query)
+        self._key_value = Linear(own.key, own.value)
+        self._heads = heads
+        self._attention = attention
+        self._after = _AfterAttention(layer)
+
+    def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
         import torch
+
+        starts = torch.tensor([0, *lengths[:-1]]).cumsum(0).to(x.device)
+        first = x[starts]
+        query = self._query(first).view(len(first), self._heads, -1)
+        key, value = self._key_value(x).view(len(x), 2, self._heads, -1).unbind(1)
+        return self._after(first, self._attention.of_first(query, key, value, lengths))
+
+
+class _AfterAttention:
+    """What a layer does with each token by itself, [t, hidden], after attention."""
+
+    def __init__(self, layer: Any) -> None:
+        self._attention_output = Linear(layer.attention.output.dense)
+        self._attention_norm = _Norm(layer.attention.output.LayerNorm)
+        self._inner = Linear(layer.intermediate.dense)
+        self._output = Linear(layer.output.dense)
+        self._output_norm = _Norm(layer.output.LayerNorm)
+
+    def __call__(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        x = self._attention_norm(self._attention_output.plus(attended, x))
+        rows = [
+            self._output.plus(self._inner(part, "gelu"), part)
+            for part in torch.split(x, FEED_FORWARD_ROWS)
+        ]
+        return self._output_norm(rows[0] if len(rows) == 1 else torch.cat(rows))
+
+
+class _Norm:
+    """Layer normalisation."""
+
+    def __init__(self, module: Any) -> None:
+        self._weight = module.weight.detach()
+        self._bias = module.bias.detach()
+        self._epsilon = module.eps
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
 
-        hidden = self._heads * self._head_size
-        starts = torch.tensor([0, *lengths[:-1]]).cumsum(0)
-        first = x[starts]
-        queries = layer.query_key_value.outputs(0, hidden)(first)
-        keys_values = layer.query_key_value.outputs(hidden)(x)
-        attended = torch.empty_like(first)
-        done = 0
-        for rows, count, length in _alike(lengths):
-            parts = keys_values[rows].view(count, length, 2, self._heads, self._head_size)
-            key, value = parts.permute(2, 0, 3, 1, 4)
-            query = queries[done : done + count].view(count, self._heads, 1, self._head_size)
-            found = functional.scaled_dot_product_attention(query, key, value)
-            attended[done : done + count] = found.reshape(count, hidden)
-            done += count
-        return layer.after_attention(first, attended)
+        return functional.layer_norm(x, x.shape[-1:], self._weight, self._bias, self._epsilon)
 
 
-def _alike(lengths: list[int]) -> Iterator[tuple[slice, int, int]]:
-    """Runs of neighbours of one length: their rows, how many sequences, and the length."""
-    start = 0
-    for length, run in groupby(lengths):
-        count = sum(1 for _ in run)
-        yield slice(start, start + count * length), count, length
-        start += count * length
+def _as_array(vectors: torch.Tensor) -> FloatArray:
+    array: FloatArray = vectors.float().cpu().numpy()
+    return array

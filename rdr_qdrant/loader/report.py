@@ -28,6 +28,7 @@ class LoadReport:
         verified: points of this load that were found in the collection at its end, by their ids.
         compared: of them, points of a random sample that were read back and equal what was sent.
         retries: calls to Qdrant that were made again.
+        in_hand: while it runs, what was read and is not in the other numbers yet.
         points: points in the collection afterwards; `None` where Qdrant did not say.
         seconds: from start to end.
         interrupted: it was stopped before its end; what was done is kept.
@@ -46,6 +47,7 @@ class LoadReport:
     verified: int = 0
     compared: int = 0
     retries: int = 0
+    in_hand: int = 0
     points: int | None = 0
     seconds: float = 0.0
     interrupted: bool = False

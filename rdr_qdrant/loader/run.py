@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,16 +12,17 @@ from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.loader import stages
+from rdr_qdrant.loader.pipeline import Pipeline
 from rdr_qdrant.loader.pruning import prune
 from rdr_qdrant.loader.report import LoadReport, Tally
 from rdr_qdrant.loader.rows import Row
 from rdr_qdrant.loader.seen import SeenPoints, Sighting
 from rdr_qdrant.loader.settings import LoadSettings
-from rdr_qdrant.loader.stages import Item, Work
+from rdr_qdrant.loader.stages import Changed, Encoded, Item, Retry, Window, Work, Written
 from rdr_qdrant.loader.stopping import Stopped
 from rdr_qdrant.loader.verification import Verification, VerificationError
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
-from rdr_qdrant.store import Retrying
+from rdr_qdrant.store import Retrying, write_streams
 
 Rows = Callable[[RejectHandler], Iterable[Row]]
 
@@ -43,11 +45,12 @@ class Run:
         self._pruning = pruning
         self._tally = Tally(settings.collection_name, dry_run=settings.dry_run)
         self._retrying = Retrying(settings.retry_for, settings.on_retry, self._stopping.asked)
-        self._collection = Collection(
-            settings.client, settings.collection_name, settings.vector_name, self._retrying
-        )
+        self._collection = self._collection_by(self._retrying)
+        self._given_up = threading.Event()
+        self._retrying_writes = Retrying(settings.retry_for, self._tell_retry, self._given_up)
         self._verification = Verification()
         self._repeated = 0
+        self._taken = self._told = 0
         self._removed: int | None = None
 
     def report(self) -> LoadReport:
@@ -68,21 +71,20 @@ class Run:
             points=self._count(unsure=interrupted),
             interrupted=interrupted,
             removed=self._removed,
-            retries=self._retrying.retries,
+            retries=self._retries,
         )
+
+    @property
+    def _retries(self) -> int:
+        return self._retrying.retries + self._retrying_writes.retries
+
+    def _collection_by(self, retrying: Retrying) -> Collection:
+        settings = self._settings
+        return Collection(settings.client, settings.collection_name, settings.vector_name, retrying)
 
     def _load(self) -> None:
         settings = self._settings
-        fingerprint: str | None = None
-        there = False
-        for rows in self._batches():
-            if fingerprint is None:
-                there, fingerprint = self._make_ready()
-            items = self._new_items(rows, fingerprint)
-            self._do(stages.look_up(self._collection, items) if there else Work(fresh=items))
-            if settings.on_progress:
-                settings.on_progress(self._tally.report(retries=self._retrying.retries))
-        if not there:
+        if not self._load_rows():
             return
         if not settings.dry_run:
             self._verify()
@@ -91,13 +93,45 @@ class Run:
         if settings.index and not settings.dry_run:
             self._collection.build_index(self._indexing)
 
+    def _load_rows(self) -> bool:
+        """Look at every row and do what is to do; whether the collection is there."""
+        fingerprint: str | None = None
+        there = False
+        with self._made_pipeline() as self._pipeline:
+            try:
+                for rows in self._batches():
+                    if fingerprint is None:
+                        there, fingerprint = self._make_ready()
+                    items = self._new_items(rows, fingerprint)
+                    work = stages.look_up(self._collection, items) if there else Work(fresh=items)
+                    self._note(work)
+                    self._take(self._do(work))
+                    self._tell_progress()
+                self._take(self._pipeline.rest())
+            except BaseException:
+                self._given_up.set()
+                self._take(self._pipeline.stop())
+                raise
+        return there
+
+    def _made_pipeline(self) -> Pipeline[Window, Encoded | Changed, Written | Retry]:
+        settings = self._settings
+        collection = self._collection_by(self._retrying_writes)
+        return Pipeline(
+            lambda window: stages.encode(settings.embeddings, window),
+            lambda batch: stages.write(collection, batch),
+            writers=write_streams(settings.client),
+            check=self._stopping.check,
+        )
+
     def _batches(self) -> Iterator[list[Row]]:
-        rows = iter(self._rows(self._reject))
+        rows = iter(self._rows(self._reject_row))
         while True:
             with self._stopping.breakable():
                 batch = list(islice(rows, self._settings.batch_size))
             if not batch:
                 return
+            self._taken += len(batch)
             yield batch
 
     def _make_ready(self) -> tuple[bool, str]:
@@ -140,14 +174,8 @@ class Run:
                 self._set_aside(item, f"id stands twice with different content: {where}")
         return items
 
-    def _do(self, work: Work) -> None:
-        """Encode and write, or only count; every item of the batch is in the counts afterwards."""
-        if self._settings.dry_run:
-            self._tally.add(read=len(work.fresh), uploaded=len(work.fresh))
-            self._tally.add(read=len(work.changed), updated=len(work.changed))
-        else:
-            self._upload(work.fresh)
-            self._update(work.changed)
+    def _note(self, work: Work) -> None:
+        """What needs no doing."""
         self._tally.add(taken_over=len(work.taken_over))
         for item in work.unchanged:
             self._verification.sent(item)
@@ -156,22 +184,52 @@ class Run:
             self._seen.forget(item.id)
             self._set_aside(item, "its point id is taken by a point that other software wrote")
 
-    def _upload(self, items: Sequence[Item]) -> None:
-        if not items:
+    def _do(self, work: Work) -> Iterator[Written | Retry]:
+        """Put what is to do into the pipeline, or only count it; results of what was there."""
+        if self._settings.dry_run:
+            self._tally.add(read=len(work.fresh), uploaded=len(work.fresh))
+            self._tally.add(read=len(work.changed), updated=len(work.changed))
             return
-        encoded = stages.encode(self._settings.embeddings, items)
-        refused = stages.write(self._collection, encoded)
-        for item, vector, cut in zip(items, encoded.vectors, encoded.truncated, strict=True):
-            if not self._too_large(item, refused):
-                self._verification.sent(item, vector)
-                self._tally.add(read=1, uploaded=1, truncated=int(cut))
+        if work.changed:
+            yield from self._pipeline.feed_encoded(Changed(work.changed))
+        if work.fresh:
+            with self._stopping.breakable():  # the encoder may have to be loaded
+                window = stages.window_of(self._settings.embeddings, work.fresh)
+            yield from self._pipeline.feed(window)
 
-    def _update(self, items: Sequence[Item]) -> None:
-        refused = stages.write_metadata(self._collection, items)
-        for item in items:
-            if not self._too_large(item, refused):
-                self._verification.sent(item)
-                self._tally.add(read=1, updated=1)
+    def _take(self, results: Iterator[Written | Retry]) -> None:
+        """Count what was written, and pass on what the writers tell."""
+        for result in results:
+            if isinstance(result, Written):
+                self._count_written(result)
+                self._tell_progress()
+            elif self._settings.on_retry:
+                self._settings.on_retry(result.why, result.seconds)
+
+    def _count_written(self, result: Written) -> None:
+        """Every item of it is in the counts afterwards."""
+        batch = result.batch
+        if isinstance(batch, Encoded):
+            for item, vector, cut in zip(batch.items, batch.vectors, batch.truncated, strict=True):
+                if not self._too_large(item, result.refused):
+                    self._verification.sent(item, vector)
+                    self._tally.add(read=1, uploaded=1, truncated=int(cut))
+        else:
+            for item in batch.items:
+                if not self._too_large(item, result.refused):
+                    self._verification.sent(item)
+                    self._tally.add(read=1, updated=1)
+
+    def _tell_progress(self) -> None:
+        read = self._tally["read"]
+        if self._settings.on_progress and read > self._told:
+            self._told = read
+            in_hand = self._taken - read
+            report = self._tally.report(retries=self._retries, in_hand=in_hand)
+            self._settings.on_progress(report)
+
+    def _tell_retry(self, why: str, seconds: float) -> None:
+        self._pipeline.tell(Retry(why, seconds))
 
     def _too_large(self, item: Item, refused: set[PointId]) -> bool:
         if item.id not in refused:
@@ -214,6 +272,10 @@ class Run:
         passage, row = item.row.passage, item.row
         shown = {"id": passage.id, "title": passage.title, "text": passage.text}
         self._reject(Reject(row.source, row.line, reason, shown))
+
+    def _reject_row(self, row: Reject) -> None:
+        self._taken += 1
+        self._reject(row)
 
     def _reject(self, row: Reject) -> None:
         self._tally.add(read=1, rejected=1)

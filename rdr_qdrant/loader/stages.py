@@ -1,9 +1,9 @@
-"""A batch on its way: rows, items, what is to do, encoded, written; each stage a value."""
+"""Rows on their way: items, what is to do, windows, encoded, written; each stage a value."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from rdr_qdrant.passages import content_hash, point_id
 
 if TYPE_CHECKING:
     from rdr_qdrant.embeddings import RDREmbeddings
+    from rdr_qdrant.encoding.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,43 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Items with their token ids."""
+
+    items: Sequence[Item]
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """Items with their vectors, float32 [n, dim], and which of them were cut."""
 
     items: Sequence[Item]
     vectors: Any
     truncated: Sequence[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Items of which only the metadata is to be written."""
+
+    items: Sequence[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A batch that was written, but for the points that Qdrant takes in no request."""
+
+    batch: Encoded | Changed
+    refused: set[PointId]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """News from a writer: what happened, and the seconds until it tries again."""
+
+    why: str
+    seconds: float
 
 
 def item_of(row: Row, fingerprint: str) -> Item:
@@ -112,20 +144,23 @@ def _is_anothers(item: Item, there: StoredPoint) -> bool:
     return there.metadata.get("source") != item.metadata.get("source")
 
 
-def encode(embeddings: RDREmbeddings, items: Sequence[Item]) -> Encoded:
-    """Vectors of the items."""
-    encoded = embeddings.encode_passages_counted([item.row.passage for item in items])
-    return Encoded(items, encoded.vectors, encoded.truncated)
+def window_of(embeddings: RDREmbeddings, items: Sequence[Item]) -> Window:
+    """Items ready for the encoder."""
+    return Window(items, embeddings.tokenize_passages([item.row.passage for item in items]))
 
 
-def write(collection: Collection, encoded: Encoded) -> set[PointId]:
-    """Write points; returns the ids of those that Qdrant takes in no request."""
-    pairs = zip(encoded.items, encoded.vectors, strict=True)
+def encode(embeddings: RDREmbeddings, window: Window) -> Iterator[Encoded]:
+    """The items of a window with their vectors, a batch at a time as they are ready."""
+    for batch in embeddings.encode_batches(window.tokens):
+        items = [window.items[position] for position in batch.positions]
+        yield Encoded(items, batch.vectors, batch.truncated)
+
+
+def write(collection: Collection, batch: Encoded | Changed) -> Written:
+    """Write points, or only their metadata."""
+    if isinstance(batch, Changed):
+        changes = [(item.id, item.content_hash, item.metadata) for item in batch.items]
+        return Written(batch, set(collection.replace_metadata(changes)))
+    pairs = zip(batch.items, batch.vectors, strict=True)
     points = [Point(item.id, vector, item.payload) for item, vector in pairs]
-    return set(collection.upsert(points))
-
-
-def write_metadata(collection: Collection, items: Sequence[Item]) -> set[PointId]:
-    """Write metadata anew; returns the ids of those that Qdrant takes in no request."""
-    changes = [(item.id, item.content_hash, item.metadata) for item in items]
-    return set(collection.replace_metadata(changes))
+    return Written(batch, set(collection.upsert(points)))

@@ -10,6 +10,7 @@ from rdr_qdrant.store.connect import (
 )
 from rdr_qdrant.store.reaching import RequestTooLargeError, place_of, reaching
 from rdr_qdrant.store.retrying import RETRY_FOR_SECONDS, Retrying
+from rdr_qdrant.store.streams import write_streams
 from rdr_qdrant.store.upkeep import build_index, disk_bytes
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "place_of",
     "reaching",
     "read_key_file",
+    "write_streams",
 ]

@@ -31,6 +31,7 @@ class Retrying:
     is not trusted. Waits grow exponentially with full jitter; a Retry-After is honoured.
 
     Every call of ours is idempotent, so that one whose answer was lost may simply be made again.
+    Threads may share one.
 
     Args:
         retry_for: seconds from a call's start after which it is not made again; 0: never again.
@@ -45,6 +46,7 @@ class Retrying:
         stop: threading.Event | None = None,
     ) -> None:
         self.retries = 0
+        self._lock = threading.Lock()
         self._retry_for = retry_for
         self._on_retry = on_retry
         self._stop = stop or threading.Event()
@@ -70,7 +72,8 @@ class Retrying:
             return again(call)
 
     def _tell(self, state: RetryCallState) -> None:
-        self.retries += 1
+        with self._lock:
+            self.retries += 1
         if self._on_retry and state.outcome and state.next_action:
             self._on_retry(_in_short(state.outcome.exception()), state.next_action.sleep)
 

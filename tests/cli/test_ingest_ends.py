@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from rdr_qdrant import LoadReport, QdrantLoader
+from rdr_qdrant.encoding import EncodedBatch
+from rdr_qdrant.encoding.tokens import Tokens
 from tests.cli.conftest import Command
 from tests.support.faults import ResetAfter, Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
@@ -29,19 +31,19 @@ def rows(tmp_path: Path) -> Path:
 
 
 def on_first_batch(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
-    """Do something once, while the first batch is on its way."""
-    encode = "rdr_qdrant.embeddings.RDREmbeddings.encode_passages_counted"
+    """Do something once, after the first batch was encoded."""
     from rdr_qdrant import RDREmbeddings
 
-    original, done = RDREmbeddings.encode_passages_counted, []
+    original, done = RDREmbeddings.encode_batches, []
 
-    def encode_and_act(self: RDREmbeddings, passages: list[object]) -> object:
-        if len(passages) > 1 and not done:
-            done.append(True)
-            act()
-        return original(self, passages)  # type: ignore[arg-type]
+    def encode_and_act(self: RDREmbeddings, tokens: Tokens) -> Iterator[EncodedBatch]:
+        for batch in original(self, tokens):
+            if not done:
+                done.append(True)
+                act()
+            yield batch
 
-    monkeypatch.setattr(encode, encode_and_act)
+    monkeypatch.setattr(RDREmbeddings, "encode_batches", encode_and_act)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -52,17 +54,19 @@ def test_a_signal_finishes_the_batch_reports_and_exits_with_130(
     monkeypatch: pytest.MonkeyPatch,
     number: signal.Signals,
 ) -> None:
+    rows.write_text("".join(f'{{"id": "{n}", "text": "river {n}"}}\n' for n in range(200)))
     before = signal.getsignal(number)
     on_first_batch(monkeypatch, lambda: signal.raise_signal(number))
     arguments = ("ingest", rows, "-c", "c", "--batch-size", "3", "--json", *pair)
     outcome = command(*arguments)
     assert outcome.status == 130
     assert outcome.json["interrupted"]
-    assert (outcome.json["uploaded"], outcome.json["points"]) == (3, 3)
+    done = outcome.json["uploaded"]
+    assert 0 < done == outcome.json["points"] < 200
     assert "the same command goes on" in outcome.err
     assert signal.getsignal(number) == before
     again = command(*arguments)
-    assert (again.status, again.json["unchanged"], again.json["uploaded"]) == (0, 3, 5)
+    assert (again.status, again.json["unchanged"], again.json["uploaded"]) == (0, done, 200 - done)
 
 
 SCRIPT = """
@@ -245,3 +249,30 @@ def test_the_key_shows_nowhere(
         assert b"Traceback" in failed.stderr
     everything = [listed, out, err, failed.stdout, failed.stderr, (tmp_path / "bad").read_bytes()]
     assert not any(key.encode() in text for text in everything)
+
+
+UNCHANGED = """
+import sys
+from rdr_qdrant.cli.app import run
+
+status = run(sys.argv[1:])
+print("torch" in sys.modules, "transformers" in sys.modules, file=sys.stderr)
+sys.exit(status)
+"""
+
+
+def test_what_is_unchanged_costs_no_start_of_the_encoder(
+    command: Command, pair: list[str], tsv: Path, tmp_path: Path
+) -> None:
+    ingest = ["ingest", str(tsv), "-c", "c", *pair, "--json"]
+    assert command(*ingest).json["uploaded"] == 2
+    for extra in ([], ["--dry-run"], ["--prune"]):
+        again = subprocess.run(
+            [sys.executable, "-c", UNCHANGED, *ingest, *extra],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert json.loads(again.stdout)["unchanged"] == 2
+        assert again.stderr.splitlines()[-1] == "False False"

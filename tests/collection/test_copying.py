@@ -146,3 +146,22 @@ def test_named_sparse_and_several_vectors_and_settings(another: Store) -> None:
     assert after.config.hnsw_config.m == 24
     assert after.config.quantization_config == before.config.quantization_config
     assert after.payload_schema.keys() == {"word"}
+
+
+def test_a_collection_of_others_is_not_written_into(another: Store) -> None:
+    """Neither side says who made it: an interrupted copy goes on, anything else is left alone."""
+    ours, theirs = another(), another()
+    for client in (ours, theirs):
+        client.create_collection(
+            COLLECTION, models.VectorParams(size=2, distance=models.Distance.DOT)
+        )
+    points = [models.PointStruct(id=n, vector=[float(n), 1.0], payload={"n": n}) for n in range(5)]
+    ours.upsert(COLLECTION, points)
+    theirs.upsert(COLLECTION, points[:2])
+    assert copy_collection(ours, theirs, COLLECTION).copied == 3
+    theirs.upsert(COLLECTION, [models.PointStruct(id=9, vector=[1.0, 1.0], payload={"mine": 1})])
+    ours.upsert(COLLECTION, [models.PointStruct(id=7, vector=[1.0, 1.0])])
+    before = contents(theirs)
+    with pytest.raises(CollectionError, match="its point 9 is not one of the source's"):
+        copy_collection(ours, theirs, COLLECTION)
+    assert contents(theirs) == before

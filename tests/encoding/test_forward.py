@@ -2,34 +2,114 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import DPRConfig
 
-from rdr_qdrant.encoding import Side
+from rdr_qdrant.encoding import Side, linear
+from rdr_qdrant.encoding.attention import Attention, ByRuns, VariableLength
 from rdr_qdrant.encoding.checkpoint import load_checkpoint
-from rdr_qdrant.encoding.forward import CLSForward, PlainForward, make_forward
+from rdr_qdrant.encoding.forward import CLSForward, Forward, PlainForward, make_forward
 from tests.checkpoints import CLASSES, VOCABULARY
 
 TOKENS = st.integers(0, len(VOCABULARY) - 1)
 BATCHES = st.lists(st.lists(TOKENS, min_size=1, max_size=60), min_size=1, max_size=12)
 
 
-@given(BATCHES)
-@settings(max_examples=40, deadline=None)
-def test_any_batch_gives_the_same_vectors(tiny_pair: tuple[str, str], ids: list[list[int]]) -> None:
-    model = load_checkpoint(Side.CONTEXT, tiny_pair[0]).model
-    fast, plain = CLSForward(model)(ids), PlainForward(model, "cpu")(ids)
+@pytest.fixture(params=["packed weights", "public operators"])
+def linears(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to do a linear layer."""
+    if request.param == "packed weights":
+        assert linear._packing(), "this torch has the operators"
+    else:
+        monkeypatch.setattr(linear, "_packing", lambda: False)
+
+
+def cls_forward(folder: str, attention: Attention | None = None) -> Forward:
+    model = load_checkpoint(Side.CONTEXT, folder).model
+    return CLSForward(model, "cpu", attention or ByRuns())
+
+
+def plain_forward(folder: str) -> Forward:
+    return PlainForward(load_checkpoint(Side.CONTEXT, folder).model, "cpu")
+
+
+def reference_varlen(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    query_ends: torch.Tensor,
+    key_ends: torch.Tensor,
+    longest_query: int,
+    longest_key: int,
+) -> torch.Tensor:
+    """What the GPU's kernel computes, one sequence after the other."""
+    assert query_ends.dtype == key_ends.dtype == torch.int32
+    assert int(query_ends.diff().max()) == longest_query
+    assert int(key_ends.diff().max()) == longest_key
+    found = []
+    for i in range(len(query_ends) - 1):
+        q = query[query_ends[i] : query_ends[i + 1]]
+        k, v = (one[key_ends[i] : key_ends[i + 1]] for one in (key, value))
+        weights = torch.einsum("qhd,khd->hqk", q, k) / q.shape[-1] ** 0.5
+        found.append(torch.einsum("hqk,khd->qhd", weights.softmax(-1), v))
+    return torch.cat(found)
+
+
+@given(ids=BATCHES)
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_batch_gives_the_same_vectors(
+    linears: None, tiny_pair: tuple[str, str], ids: list[list[int]]
+) -> None:
+    fast, plain = cls_forward(tiny_pair[0])(ids), plain_forward(tiny_pair[0])(ids)
     assert fast.shape == (len(ids), 32)
-    assert (fast - plain).abs().max() < 1e-5
+    assert np.abs(fast - plain).max() < 1e-5
 
 
-def test_many_rows_go_through_in_parts(tiny_pair: tuple[str, str]) -> None:
-    model = load_checkpoint(Side.CONTEXT, tiny_pair[0]).model
+def test_many_rows_go_through_in_parts(linears: None, tiny_pair: tuple[str, str]) -> None:
     ids = [[2, *range(5, 100), 3]] * 20
-    assert (CLSForward(model)(ids) - PlainForward(model, "cpu")(ids)).abs().max() < 1e-5
+    fast, plain = cls_forward(tiny_pair[0])(ids), plain_forward(tiny_pair[0])(ids)
+    assert np.abs(fast - plain).max() < 1e-5
+
+
+def test_the_gpus_kernel_is_told_the_right_sequences(
+    tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel itself needs a GPU; here another function computes what it is asked for."""
+    varlen = pytest.importorskip("torch.nn.attention.varlen")
+    monkeypatch.setattr(varlen, "varlen_attn", reference_varlen)
+    ids = [[2, *range(5, 40), 3], [2, *range(9, 30), 3], [2, *range(9, 30), 3], [2]]
+    packed = cls_forward(tiny_pair[0], VariableLength())(ids)
+    assert np.abs(packed - plain_forward(tiny_pair[0])(ids)).max() < 1e-5
+
+
+@pytest.mark.parametrize(("precision", "least"), [("bf16", 0.999), ("fp16", 0.99999)])
+def test_half_precision_is_near_and_comes_out_as_float32(
+    tiny_pair: tuple[str, str], precision: str, least: float
+) -> None:
+    ids = [[2, *range(5, 60), 3], [2, *range(9, 30), 3]]
+    model = load_checkpoint(Side.CONTEXT, tiny_pair[0]).model
+    half, plain = make_forward(model, "cpu", precision)(ids), plain_forward(tiny_pair[0])(ids)
+    assert half.dtype == np.float32
+    cosines = (half * plain).sum(1) / np.linalg.norm(half, axis=1) / np.linalg.norm(plain, axis=1)
+    assert cosines.min() > least
+    assert np.abs(half - plain).max() > 1e-6
+
+
+def test_operators_that_compute_something_else_are_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    linear._packing.cache_clear()
+    monkeypatch.setattr(torch.nn.functional, "gelu", torch.nn.functional.relu)
+    assert not linear._packing()
+    linear._packing.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -43,5 +123,5 @@ def test_what_is_not_known_takes_the_plain_pass(unknown: dict[str, object]) -> N
     if "is_decoder" not in unknown:
         torch.manual_seed(0)
         model = CLASSES[Side.CONTEXT](config).eval()
-        assert isinstance(make_forward(model, "cpu"), PlainForward)
-        assert make_forward(model, "cpu")([[1, 2, 3], [4]]).shape == (2, 16)
+        assert isinstance(make_forward(model, "cpu", "fp32"), PlainForward)
+        assert make_forward(model, "cpu", "fp32")([[1, 2, 3], [4]]).shape == (2, 16)

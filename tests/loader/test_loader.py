@@ -11,8 +11,10 @@ from qdrant_client import QdrantClient
 
 from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.errors import CollectionError, SourceError
+from rdr_qdrant.loader.pipeline import BATCHES_PER_WRITER, WINDOWS_WAITING
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import Reject, open_source
+from rdr_qdrant.store.streams import SERVER_STREAMS
 from tests.conftest import COLLECTION
 
 Load = Callable[..., LoadReport]
@@ -51,18 +53,10 @@ def test_loading_twice_leaves_the_same_points_and_encodes_nothing(
 ) -> None:
     load(passages)
     before = everything(client)
-    monkeypatch.setattr(RDREmbeddings, "encode_passages_counted", _only_the_probe)
+    monkeypatch.delattr(RDREmbeddings, "encode_batches")
     report = load(passages)
     assert (report.read, report.uploaded, report.unchanged, report.points) == (6, 0, 6, 6)
     assert everything(client) == before
-
-
-_encode = RDREmbeddings.encode_passages_counted
-
-
-def _only_the_probe(self: RDREmbeddings, passages: list[Passage]) -> object:
-    assert [passage.id for passage in passages] == ["probe"]
-    return _encode(self, passages)
 
 
 def test_changed_text_is_encoded_anew_and_replaces(load: Load, client: QdrantClient) -> None:
@@ -81,7 +75,7 @@ def test_changed_metadata_is_written_without_encoding(
 ) -> None:
     load([Passage("1", "the river", metadata={"year": 1999, "gone": True})])
     old = everything(client)
-    monkeypatch.setattr(RDREmbeddings, "encode_passages_counted", _only_the_probe)
+    monkeypatch.delattr(RDREmbeddings, "encode_batches")
     report = load([Passage("1", "the river", metadata={"year": 2000})])
     assert (report.uploaded, report.updated, report.unchanged) == (0, 1, 0)
     payload, vector = everything(client)[1]
@@ -115,22 +109,26 @@ def test_an_id_that_stands_twice_with_different_content_is_set_aside(load: Load)
 
 
 def test_the_iterable_is_read_lazily_in_batches(load: Load, client: QdrantClient) -> None:
-    loaded_before_reading: list[int] = []
+    read_ahead: list[int] = []
 
     def stream() -> Iterator[Passage]:
-        for number in range(10):
+        for number in range(200):
             there = client.count(COLLECTION).count if client.collection_exists(COLLECTION) else 0
-            loaded_before_reading.append(there)
+            read_ahead.append(number - there)
             yield Passage(str(number), f"the river {number}")
 
-    load(stream(), batch_size=2)
-    assert loaded_before_reading == [0, 0, 2, 2, 4, 4, 6, 6, 8, 8]
+    assert load(stream(), batch_size=2).points == 200
+    batches = WINDOWS_WAITING + BATCHES_PER_WRITER * SERVER_STREAMS + 2  # and one at each end
+    assert max(read_ahead) <= 2 * batches
 
 
 def test_progress_is_told_after_each_batch(load: Load, passages: list[Passage]) -> None:
     seen: list[LoadReport] = []
     load(passages, batch_size=4, on_progress=seen.append)
-    assert [report.read for report in seen] == [4, 6]
+    assert [report.read for report in seen] == sorted({report.read for report in seen})
+    assert seen[-1].read == 6
+    assert [report.read + report.in_hand for report in seen] <= [6] * len(seen)
+    assert seen[-1].in_hand == 0
 
 
 def test_cut_passages_are_counted(load: Load) -> None:

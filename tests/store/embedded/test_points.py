@@ -3,12 +3,14 @@
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
+from rdr_qdrant import EmbeddedQdrant
 from tests.store.embedded.corpus import DIM, id_of, points_of, vectors_of
 
 Refused = Callable[..., Any]
@@ -252,3 +254,27 @@ def test_wrong_limits_are_refused(filled: QdrantClient, name: str, refused: Refu
         filled.scroll(name, limit=0)
     with refused():
         filled.query_points(name, [1.0] * DIM, limit=0)
+
+
+def test_a_payload_too_deep_to_be_read_back_is_refused(tmp_path: Path) -> None:
+    def nested(depth: int) -> dict[str, Any]:
+        value: Any = 1
+        for level in range(depth):
+            value = {"a": value} if level % 2 else [value]
+        return {"x": value}
+
+    with EmbeddedQdrant(tmp_path / "store") as client:
+        client.create_collection("c", models.VectorParams(size=2, distance=models.Distance.DOT))
+        deepest = nested(100)
+        client.upsert("c", [models.PointStruct(id=1, vector=[1.0, 2.0], payload=deepest)])
+        assert client.retrieve("c", [1])[0].payload == deepest
+        for write in (
+            lambda payload: client.upsert(
+                "c", [models.PointStruct(id=2, vector=[1.0, 2.0], payload=payload)]
+            ),
+            lambda payload: client.set_payload("c", payload, [1]),
+            lambda payload: client.overwrite_payload("c", payload, [1]),
+        ):
+            with pytest.raises(ValueError, match="nested more than 100 deep"):
+                write(nested(101))
+        assert client.retrieve("c", [1])[0].payload == deepest

@@ -22,6 +22,9 @@ from qdrant_client import models
 from rdr_qdrant.store.embedded.refusals import not_supported
 from rdr_qdrant.store.embedded.translate.vector_checks import Declared, check_vectors
 
+MAX_PAYLOAD_DEPTH = 100
+"""Objects and lists within each other. The engine takes more, but reads no more than 127 back."""
+
 
 def to_engine_id(point_id: Any) -> int | str:
     """The engine's id: an unsigned 64-bit integer, or a UUID in its canonical spelling.
@@ -81,8 +84,13 @@ def to_engine_vectors(vector: Any, declared: Declared) -> edge.Vector:
 def to_engine_point(
     point_id: Any, vector: Any, payload: Mapping[str, Any] | None, declared: Declared
 ) -> edge.Point:
-    """A point of the engine. Payload values are made JSON: dates and UUIDs become strings."""
+    """A point of the engine. Payload values are made JSON: dates and UUIDs become strings.
+
+    Raises:
+        ValueError: the id, the vector or the payload cannot be stored.
+    """
     engine_id, engine_vector = to_engine_id(point_id), to_engine_vectors(vector, declared)
+    _check_depth(payload)
     try:
         return edge.Point(engine_id, engine_vector, cast(dict[str, Any], payload or {}))
     except (TypeError, ValueError):
@@ -91,11 +99,25 @@ def to_engine_point(
 
 def to_engine_payload(payload: Mapping[str, Any] | None) -> dict[str, Any]:
     """The payload as JSON values. Raises ValueError for what JSON cannot hold, NaN included."""
+    _check_depth(payload)
     try:
         jsonable = to_jsonable_python(dict(payload or {}), fallback=_from_array)
         return cast(dict[str, Any], json.loads(json.dumps(jsonable, allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise ValueError(f"Wrong input: the payload is not JSON: {error}") from error
+
+
+def _check_depth(value: Any, depth: int = 0) -> None:
+    if depth > MAX_PAYLOAD_DEPTH:
+        raise ValueError(
+            f"Wrong input: the payload is nested more than {MAX_PAYLOAD_DEPTH} deep, "
+            "which could not be read back."
+        )
+    inner = value.values() if isinstance(value, Mapping) else value
+    if isinstance(inner, list | tuple) or inner is not value:
+        for one in inner:
+            if isinstance(one, Mapping | list | tuple):
+                _check_depth(one, depth + 1)
 
 
 def to_engine_points(points: Any, declared: Declared) -> Iterator[edge.Point]:
