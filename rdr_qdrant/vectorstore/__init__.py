@@ -3,6 +3,7 @@
 store      RDRVectorStore: made, filled, emptied
 searching  its searches, sync and async
 documents  a LangChain document <-> a passage and its payload
+refusals   what QdrantVectorStore can be asked for and RDR cannot have
 ranking    relevance in [0, 1] and maximal marginal relevance, for unbounded inner products
 """
 

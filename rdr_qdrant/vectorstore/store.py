@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from langchain_core.documents import Document
-from langchain_qdrant import RetrievalMode
-from qdrant_client import models
 
 from rdr_qdrant.collection import Collection, PointId
-from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
 from rdr_qdrant.collection.points import plain
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.errors import RDRQdrantError, UsageError
@@ -19,21 +16,15 @@ from rdr_qdrant.loader import QdrantLoader
 from rdr_qdrant.retriever import PassageSearcher
 from rdr_qdrant.store import RETRY_FOR_SECONDS, Retrying, connect
 from rdr_qdrant.vectorstore.documents import point_ids, to_document, to_passages
+from rdr_qdrant.vectorstore.refusals import refuse_others
 from rdr_qdrant.vectorstore.searching import SearchingStore
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
-    from qdrant_client import AsyncQdrantClient, QdrantClient
+    from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
+    from rdr_qdrant.passages import Passage
     from rdr_qdrant.readers import Reject
-
-FIXED = {
-    "retrieval_mode": RetrievalMode.DENSE,
-    "distance": models.Distance.DOT,
-    "content_payload_key": TEXT_KEY,
-    "metadata_payload_key": METADATA_KEY,
-}
-"""Arguments of `QdrantVectorStore` that can have one value here."""
 
 SHOWN = 5
 """Documents that an error names."""
@@ -141,7 +132,7 @@ class RDRVectorStore(SearchingStore):
         retry_for: float = RETRY_FOR_SECONDS,
         **fixed: Any,
     ) -> None:
-        _refuse_others(fixed)
+        refuse_others(fixed)
         if not isinstance(embedding, RDREmbeddings):
             raise UsageError(
                 f"The embedding is {type(embedding).__name__}, but RDRVectorStore needs "
@@ -264,15 +255,7 @@ class RDRVectorStore(SearchingStore):
         )
         loader.load(passages)
         if rejects:
-            shown = "; ".join(
-                f"number {one.line} (id {passages[one.line - 1].id!r}): {one.reason}"
-                for one in rejects[:SHOWN]
-            )
-            more = f"; and {len(rejects) - SHOWN} more" if len(rejects) > SHOWN else ""
-            raise DocumentsError(
-                f"{len(rejects)} of {len(passages)} documents were not added to "
-                f"{self.collection_name!r}, the others were: {shown}{more}."
-            )
+            raise _not_added(self.collection_name, passages, rejects)
         return [passage.id for passage in passages]
 
     def delete(self, ids: Sequence[str | int] | None = None, **_: Any) -> bool:
@@ -317,21 +300,6 @@ class RDRVectorStore(SearchingStore):
         return _in_order(wanted, await collection.records(_points(ids)))
 
 
-def _refuse_others(given: Mapping[str, Any]) -> None:
-    """Accept of `QdrantVectorStore`'s own arguments only what holds here anyway."""
-    why = (
-        "RDR has one dense vector for each passage, compared by dot product; sparse and hybrid "
-        "retrieval are for langchain_qdrant.QdrantVectorStore"
-    )
-    for name, value in given.items():
-        if name in FIXED and value != FIXED[name]:
-            raise UsageError(f"RDRVectorStore has {name}={FIXED[name]!r}, not {value!r}: {why}.")
-        if "sparse" in name:
-            raise UsageError(f"RDRVectorStore has no option {name!r}: {why}.")
-        if name not in FIXED:
-            raise UsageError(f"RDRVectorStore has no option {name!r}; its docstring lists them.")
-
-
 def _client(
     client: QdrantClient | None,
     url: str | None,
@@ -360,3 +328,17 @@ def _in_order(wanted: Sequence[list[PointId]], records: Sequence[models.Record])
     found = {plain(record.id): record for record in records}
     there = (next((found[one] for one in ids if one in found), None) for ids in wanted)
     return [to_document(record) for record in there if record is not None]
+
+
+def _not_added(
+    collection_name: str, passages: Sequence[Passage], rejects: Sequence[Reject]
+) -> DocumentsError:
+    shown = "; ".join(
+        f"number {one.line} (id {passages[one.line - 1].id!r}): {one.reason}"
+        for one in rejects[:SHOWN]
+    )
+    more = f"; and {len(rejects) - SHOWN} more" if len(rejects) > SHOWN else ""
+    return DocumentsError(
+        f"{len(rejects)} of {len(passages)} documents were not added to {collection_name!r}, "
+        f"the others were: {shown}{more}."
+    )
