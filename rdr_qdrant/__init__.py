@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rdr_qdrant.retriever import RDRRetriever
     from rdr_qdrant.store import connect, connect_async
     from rdr_qdrant.store.embedded import EmbeddedQdrant
+    from rdr_qdrant.vectorstore import RDRVectorStore as RDRVectorStore
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ _HOMES = {
     "RDREmbeddings": "embeddings",
     "RDRQdrantError": "errors",
     "RDRRetriever": "retriever",
+    "RDRVectorStore": "vectorstore",
     "answer_recall": "evaluation",
     "connect": "store",
     "connect_async": "store",
@@ -46,6 +48,7 @@ __all__ = [
     "connect",
     "connect_async",
 ]
+# Not RDRVectorStore: it needs an extra, and `import *` shall work without.
 
 
 def __getattr__(name: str) -> Any:
@@ -55,4 +58,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOMES})

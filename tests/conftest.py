@@ -74,16 +74,23 @@ def demo() -> RDREmbeddings:
     params=["server"] if os.environ.get("QDRANT_URL") else ["memory", "embedded", "http"]
 )
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QdrantClient]:
-    """A Qdrant: in memory, in a folder, our test server over HTTP, or the one of QDRANT_URL.
+    """A Qdrant: in memory, in a folder, our test server over HTTP, or the one of QDRANT_URL."""
+    with client_of(request.param, tmp_path) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def client_of(kind: str, folder: Path) -> Iterator[QdrantClient]:
+    """A client of a Qdrant of this kind.
 
     Tests keep to collections whose names begin with `COLLECTION`; they are removed afterwards.
     """
     with contextlib.ExitStack() as stack:
-        if request.param == "memory":
+        if kind == "memory":
             client = connect(path=":memory:")
-        elif request.param == "embedded":
-            client = connect(path=tmp_path / "embedded")
-        elif request.param == "http":
+        elif kind == "embedded":
+            client = connect(path=folder / "embedded")
+        elif kind == "http":
             client = connect(url=stack.enter_context(QdrantHTTPServer()).url)
         else:
             client = connect()

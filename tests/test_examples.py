@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,66 @@ def test_quickstart(capsys: pytest.CaptureFixture[str]) -> None:
     assert second.endswith("  Faust")
 
 
+@pytest.mark.parametrize(
+    ("section", "printed"),
+    [
+        ("## In Python", "Faust A play in two parts by Goethe."),
+        ("## In LangChain", "Hamlet A tragedy set in Denmark."),
+    ],
+)
 def test_the_readmes_python(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    section: str,
+    printed: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    code = readme.split("```python\n")[1].split("```")[0]
+    code = readme.split(section)[1].split("```python\n")[1].split("```")[0]
     monkeypatch.chdir(tmp_path)
     exec(code.replace("RDREmbeddings()", 'RDREmbeddings(model="demo")'), {})
-    assert "Faust A play in two parts by Goethe." in capsys.readouterr().out
+    assert printed in capsys.readouterr().out
+
+
+@pytest.fixture
+def chain_example(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """Run one of examples/chains; returns what it prints."""
+    folder = ROOT / "examples" / "chains"
+    monkeypatch.syspath_prepend(str(folder))
+
+    def run(name: str) -> str:
+        runpy.run_path(str(folder / f"{name}.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_a_retrieval_chain_gives_its_sources(chain_example: Callable[[str], str]) -> None:
+    first, second = chain_example("retrieval_chain").strip("? ").split("\n? ")
+    assert "it passes through Lake Constance" in first.splitlines()[1]
+    assert first.splitlines()[1].endswith("[2]")
+    assert re.match(r" +\[2\] 0\.\d{3}  Rhine", first.splitlines()[2])
+    assert "Lake Baikal" in second.splitlines()[1]
+
+
+def test_an_agent_calls_the_retriever(chain_example: Callable[[str], str]) -> None:
+    _, called, answer = chain_example("agent_tool").splitlines()
+    assert called.startswith("search_passages: Nile, ")
+    assert "leaves Lake Tana" in answer
+
+
+def test_several_questions_find_what_one_does_not(chain_example: Callable[[str], str]) -> None:
+    _, one, several = chain_example("multi_query").splitlines()
+    assert "Mercury (element)" not in one
+    assert several.startswith("several, re-ranked: Mercury (element), ")
+
+
+def test_re_ranking_finds_more(chain_example: Callable[[str], str]) -> None:
+    before, after = (
+        [float(value) for value in line.split()[-3:]]
+        for line in chain_example("rerank").splitlines()[2:]
+    )
+    assert after[0] > before[0] + 5
+    assert all(later >= earlier for earlier, later in zip(before, after, strict=True))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rdr_qdrant.collection.description import IDENTITY_KEY, CollectionDescription, describe
 from rdr_qdrant.collection.fit import check_identity, check_vectors
-from rdr_qdrant.collection.payload import Hit, from_payload
-from rdr_qdrant.collection.points import Points, plain
+from rdr_qdrant.collection.payload import Hit
+from rdr_qdrant.collection.points import Points
+from rdr_qdrant.collection.querying import QueryOptions, query_requests, to_hits
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.models import PairIdentity
 from rdr_qdrant.store import build_index, place_of, reaching
 
 if TYPE_CHECKING:
-    from qdrant_client import models
+    from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 
 class Collection(Points):
@@ -87,13 +88,7 @@ class Collection(Points):
                 most tokens or passage format are others.
         """
         info = self._info()
-        check_vectors(
-            self.name,
-            info.config.params.vectors,
-            dimension=identity.dimension,
-            vector_name=self.vector_name,
-        )
-        check_identity(self.name, _identity(info), identity, allow_unverified=allow_unverified)
+        check_info(self.name, self.vector_name, info, identity, allow_unverified=allow_unverified)
 
     def describe(self) -> CollectionDescription:
         """Its points, vectors and state, with a sample of vectors read.
@@ -110,43 +105,22 @@ class Collection(Points):
         identity = _identity(self._info()) if self.exists() else None
         return str(identity["model"]) if identity and "model" in identity else None
 
-    def query(
-        self,
-        vectors: Any,
-        *,
-        k: int,
-        filter: models.Filter | None = None,
-        score_threshold: float | None = None,
-        exact: bool = False,
-    ) -> list[list[Hit]]:
+    def query(self, vectors: Any, **options: Unpack[QueryOptions]) -> list[list[Hit]]:
         """For each question vector the `k` passages with the highest inner product, best first.
 
         Args:
             vectors: float32 [n, dim].
-            k: most passages for each.
-            filter: only points that fulfil it.
-            score_threshold: only points with at least this raw inner product.
-            exact: compare with every point instead of going through the index.
+            options: see `QueryOptions`.
         """
-        from qdrant_client import models
+        return [to_hits(points) for points in self.query_points(vectors, **options)]
 
-        requests = [
-            models.QueryRequest(
-                query=vector.tolist(),
-                using=self.vector_name or None,
-                limit=k,
-                filter=filter,
-                score_threshold=score_threshold,
-                params=models.SearchParams(exact=exact),
-                with_payload=True,
-            )
-            for vector in vectors
-        ]
+    def query_points(
+        self, vectors: Any, **options: Unpack[QueryOptions]
+    ) -> list[list[models.ScoredPoint]]:
+        """`query` with Qdrant's own points as answers."""
+        requests = query_requests(vectors, self.vector_name, options)
         responses = self._ask(lambda: self.client.query_batch_points(self.name, requests=requests))
-        return [
-            [Hit(p.score, from_payload(plain(p.id), p.payload)) for p in response.points]
-            for response in responses
-        ]
+        return [response.points for response in responses]
 
     def build_index(self, progress: Callable[[float], None] | None = None) -> bool:
         """Build the index where it pays and is not the server's own task; whether it was built.
@@ -159,14 +133,41 @@ class Collection(Points):
 
     def _info(self) -> models.CollectionInfo:
         if not self.exists():
-            answer = self._ask(lambda: self.client.get_collections())
-            names = sorted(found.name for found in answer.collections)
-            there = f"There are: {', '.join(names)}." if names else "There is none yet."
-            raise CollectionError(
-                f"No collection {self.name!r} in {place_of(self.client)}. {there} "
-                f"Make one with: rdr-qdrant ingest FILE -c {self.name}"
-            )
+            there = self._ask(lambda: self.client.get_collections()).collections
+            raise missing(self.client, self.name, there)
         return self._ask(lambda: self.client.get_collection(self.name))
+
+
+def check_info(
+    name: str,
+    vector_name: str,
+    info: models.CollectionInfo,
+    identity: PairIdentity,
+    *,
+    allow_unverified: bool,
+) -> None:
+    """Refuse to go on where a collection that says this of itself does not fit the pair.
+
+    Raises:
+        CollectionError: it does not.
+    """
+    vectors = info.config.params.vectors
+    check_vectors(name, vectors, dimension=identity.dimension, vector_name=vector_name)
+    check_identity(name, _identity(info), identity, allow_unverified=allow_unverified)
+
+
+def missing(
+    client: QdrantClient | AsyncQdrantClient,
+    name: str,
+    there: Sequence[models.CollectionDescription],
+) -> CollectionError:
+    """The error that tells of a missing collection, and which there are."""
+    names = sorted(found.name for found in there)
+    others = f"There are: {', '.join(names)}." if names else "There is none yet."
+    return CollectionError(
+        f"No collection {name!r} in {place_of(client)}. {others} "
+        f"Make one with: rdr-qdrant ingest FILE -c {name}"
+    )
 
 
 def _identity(info: models.CollectionInfo) -> Mapping[str, Any] | None:

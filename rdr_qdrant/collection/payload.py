@@ -13,6 +13,9 @@ from rdr_qdrant.passages import Passage
 TEXT_KEY = "page_content"
 METADATA_KEY = "metadata"
 HASH_KEY = "content_hash"
+GIVEN_KEY = "_given"
+"""Within the metadata: what a LangChain document itself had as `id` or `title`, where it is not
+what we store; its owner gets it back. No part of the passage."""
 
 FLOAT_TOLERANCE = 1e-14
 """Largest relative difference of a float from the one sent."""
@@ -56,6 +59,7 @@ def from_payload(point_id: int | str, payload: Mapping[str, Any] | None) -> Pass
     payload = payload or {}
     found = payload.get(METADATA_KEY)
     metadata = dict(found) if isinstance(found, Mapping) else {}
+    metadata.pop(GIVEN_KEY, None)
     return Passage(
         id=str(metadata.pop("id", point_id)),
         title=str(metadata.pop("title", "") or ""),

@@ -106,6 +106,10 @@ class Points:
         records = self._retrieve(ids, with_payload=True, with_vectors=True)
         return {plain(r.id): (r.payload or {}, self._unnamed(r.vector)) for r in records}
 
+    def records(self, ids: Sequence[PointId]) -> list[models.Record]:
+        """Those of these points that are there, with payload."""
+        return self._retrieve(ids, with_payload=True)
+
     def upsert(self, points: Sequence[Point]) -> list[PointId]:
         """Write points, replacing those of the same id; returns when they are written.
 
@@ -190,6 +194,10 @@ class Points:
 
         chosen = models.FilterSelector(filter=_these(ids, f"{METADATA_KEY}.source", source))
         self._ask(lambda: self.client.delete(self.name, chosen, wait=True))
+
+    def discard(self, ids: Sequence[PointId]) -> None:
+        """Delete those of these points that are there."""
+        self._ask(lambda: self.client.delete(self.name, list(ids), wait=True))
 
     def _retrieve(
         self, ids: Sequence[PointId], *, with_payload: Any, with_vectors: bool = False

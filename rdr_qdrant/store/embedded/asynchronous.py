@@ -45,6 +45,11 @@ class AsyncEmbeddedQdrant(AsyncQdrantClient):
         self._client: Any = _InThread(backend)
 
     @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._backend.folder.path
+
+    @property
     def init_options(self) -> NoReturn:
         """Refused: an `AsyncQdrantClient` made from it would be another store."""
         raise not_supported("init_options", "make an AsyncEmbeddedQdrant from its path")
@@ -66,7 +71,7 @@ class AsyncEmbeddedQdrant(AsyncQdrantClient):
         await self.close()
 
     def __repr__(self) -> str:
-        return f"AsyncEmbeddedQdrant({str(self._backend.folder.path)!r})"
+        return f"AsyncEmbeddedQdrant({str(self.path)!r})"
 
 
 class _InThread:

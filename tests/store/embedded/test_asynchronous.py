@@ -15,6 +15,7 @@ PARAMS = models.VectorParams(size=DIM, distance=models.Distance.DOT)
 async def test_a_round_trip(tmp_path: Path) -> None:
     async with AsyncEmbeddedQdrant(tmp_path) as client:
         assert isinstance(client, AsyncQdrantClient)
+        assert client.path == tmp_path
         await client.create_collection("a", PARAMS, metadata={"x": 1})
         await client.upsert("a", points_of(20))
         client.upload_points("a", points_of(30))

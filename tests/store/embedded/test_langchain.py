@@ -1,17 +1,9 @@
-"""`QdrantVectorStore` of langchain-qdrant works on the embedded store, by LangChain's own tests."""
-
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+"""`QdrantVectorStore` of langchain-qdrant works on the embedded store as on a server."""
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
 from langchain_core.embeddings.fake import DeterministicFakeEmbedding
-from langchain_core.vectorstores import VectorStore
 from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings, SparseVector
-from langchain_tests.integration_tests import VectorStoreIntegrationTests
 from qdrant_client import models
 
 from rdr_qdrant.store.embedded import EmbeddedQdrant
@@ -22,58 +14,6 @@ DOCUMENTS = [
     Document(id=str(i).rjust(32, "0"), page_content=f"text {i}", metadata={"i": i, "odd": i % 2})
     for i in range(8)
 ]
-
-
-class AnyIdStore(QdrantVectorStore):
-    """`QdrantVectorStore`, able to take LangChain's standard tests.
-
-    Those use ids such as "1", which Qdrant has not, want them back in `Document.id`, and want the
-    metadata as it was; langchain-qdrant 1.1.0 fails 16 of the 25 over any Qdrant for that reason.
-    """
-
-    def add_texts(  # type: ignore[override]
-        self, texts: Any, metadatas: Any = None, ids: Any = None, **kwargs: Any
-    ) -> list[str]:
-        texts = list(texts)
-        given = [one or str(uuid.uuid4()) for one in ids or [None] * len(texts)]
-        kept = [
-            {**metadata, "given": one}
-            for metadata, one in zip(metadatas or [{}] * len(texts), given, strict=True)
-        ]
-        super().add_texts(texts, kept, [_point_id(one) for one in given], **kwargs)
-        return given
-
-    def delete(self, ids: Any = None, **kwargs: Any) -> bool | None:
-        return super().delete([_point_id(one) for one in ids], **kwargs)
-
-    def get_by_ids(self, ids: Any, /) -> list[Document]:
-        return super().get_by_ids([_point_id(one) for one in ids])
-
-    @classmethod
-    def _document_from_point(cls, *args: Any) -> Document:
-        document = super()._document_from_point(*args)
-        metadata = {k: v for k, v in document.metadata.items() if not k.startswith("_")}
-        return Document(
-            id=metadata.pop("given"), page_content=document.page_content, metadata=metadata
-        )
-
-
-def _point_id(given: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, given))
-
-
-class TestStandard(VectorStoreIntegrationTests):
-    """LangChain's standard tests of a vector store, sync and async."""
-
-    @pytest.fixture
-    def vectorstore(self, tmp_path: Path) -> Iterator[VectorStore]:  # type: ignore[override]
-        with EmbeddedQdrant(tmp_path / "store") as client:
-            client.create_collection("docs", PARAMS)
-            yield AnyIdStore(client, "docs", self.get_embeddings())
-
-    @staticmethod
-    def get_embeddings() -> Embeddings:
-        return EMBEDDING
 
 
 class FakeSparse(SparseEmbeddings):

@@ -1,0 +1,35 @@
+"""An async client of the same Qdrant as a sync one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from qdrant_client import AsyncQdrantClient, QdrantClient
+
+from rdr_qdrant import EmbeddedQdrant
+from rdr_qdrant.store.embedded import AsyncEmbeddedQdrant
+from tests.conftest import client_of
+
+AsyncFace = Callable[[], AsyncQdrantClient]
+
+
+@pytest.fixture(params=["server"] if os.environ.get("QDRANT_URL") else ["embedded", "http"])
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QdrantClient]:
+    """Not local mode in memory: a sync and an async client of it are two stores."""
+    with client_of(request.param, tmp_path) as client:
+        yield client
+
+
+@pytest.fixture
+def async_face(client: QdrantClient) -> AsyncFace:
+    """Makes one; it is to be called where the event loop is."""
+
+    def face() -> AsyncQdrantClient:
+        if isinstance(client, EmbeddedQdrant):
+            return AsyncEmbeddedQdrant.sharing(client)
+        return AsyncQdrantClient(url=client._client.rest_uri, check_compatibility=False)
+
+    return face
