@@ -1,18 +1,19 @@
-"""Encoding on the CPU in float32 beside its peers: same weights and texts, in turns, in one run.
+"""Encoding on the CPU beside its peers: same weights and texts, in turns, in one run.
 
-    python benchmarks/encoding.py [--passages 48] [--rounds 3] [--layers 12] [--json]
+    python benchmarks/encoding.py [--passages 48] [--rounds 3] [--layers 12] [--draw FILE] [--json]
 
 A BERT-base pair of random weights (arithmetic does not care which) with the demo pair's vocabulary
 reads passages of about 172 tokens, made of the examples' own. Peers:
 
 - the model card's loop: one text at a time, eager attention;
 - transformers: padded batches in order of length, scaled-dot-product attention, its best batch;
-- sentence-transformers: CLS pooling on the same BERT, at its default batch of 32 and its best.
+- sentence-transformers: CLS pooling on the same BERT, at its default batch of 32 and its best;
+- ONNX Runtime: the exported model, fused by its own optimizer for BERT, its best batch.
 
-Each figure is the median over the rounds. The last column is the share of this machine's own speed
-at BERT's matrix multiplications, measured in the same rounds; only the arithmetic that the full
-model needs is counted, so that leaving some out shows as a gain. sentence-transformers is an extra
-of nobody's: pip install sentence-transformers.
+Each figure is the median over the rounds. The share is of this machine's own speed at BERT's matrix
+multiplications in float32, the fastest way that torch has, measured in the same rounds; what the
+last layer does for other tokens than [CLS] is not counted for anybody, for nothing reads it.
+The peers are extras of nobody's: pip install sentence-transformers onnx onnxruntime onnxscript.
 """
 
 from __future__ import annotations
@@ -22,22 +23,31 @@ import json
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
-from transformers import AutoTokenizer, BertConfig, BertModel, DPRConfig, DPRContextEncoder
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    DPRConfig,
+    DPRContextEncoder,
+)
 
 from rdr_qdrant.cli.demo import example_data
 from rdr_qdrant.encoding import Encoder, Side
 from rdr_qdrant.encoding.demo import demo_encoder
+from rdr_qdrant.encoding.speed import matrix_speed, operations
 from rdr_qdrant.readers import open_source
 
 WORDS = 125  # of running text: about 172 tokens
-HIDDEN, INNER = 768, 3072
+HIDDEN = 768
+OURS = "rdr-qdrant"
 BEST_BATCHES = (4, 8, 16)
 
 Encode = Callable[[list[str]], np.ndarray]
@@ -81,9 +91,10 @@ def card_loop(folder: Path) -> Encode:
     return encode
 
 
-def transformers_batches(folder: Path, size: int) -> Encode:
-    model = DPRContextEncoder.from_pretrained(folder).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+def in_order_of_length(
+    tokenizer: Any, size: int, tensors: str, run: Callable[[Any], np.ndarray]
+) -> Encode:
+    """Padded batches of texts of like length."""
 
     def encode(texts: list[str]) -> np.ndarray:
         ids = tokenizer(texts, truncation=True, max_length=256)["input_ids"]
@@ -91,12 +102,21 @@ def transformers_batches(folder: Path, size: int) -> Encode:
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         for start in range(0, len(order), size):
             batch = order[start : start + size]
-            data = tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
-            with torch.inference_mode():
-                vectors[batch] = model(**data).pooler_output.numpy()
+            data = tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors=tensors)
+            vectors[batch] = run(data)
         return vectors
 
     return encode
+
+
+def transformers_batches(folder: Path, size: int) -> Encode:
+    model = DPRContextEncoder.from_pretrained(folder).eval()
+
+    def run(data: Any) -> np.ndarray:
+        with torch.inference_mode():
+            return model(**data).pooler_output.numpy()
+
+    return in_order_of_length(AutoTokenizer.from_pretrained(folder), size, "pt", run)
 
 
 def sentence_transformers(folder: Path, size: int | None) -> Encode:
@@ -109,36 +129,97 @@ def sentence_transformers(folder: Path, size: int | None) -> Encode:
     return lambda texts: model.encode(texts, show_progress_bar=False, **options)
 
 
-def ours(folder: Path) -> Encode:
-    encoder = Encoder(Side.CONTEXT, str(folder), max_length=256, device="cpu")
+class _Vectors(torch.nn.Module):
+    """What is exported: padded ids and their mask to vectors."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=torch.zeros_like(input_ids),
+        ).pooler_output
+
+
+def onnx_model(folder: Path) -> Path:
+    """The model exported and fused, as ONNX Runtime's own guide for BERT has it."""
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    model = DPRContextEncoder.from_pretrained(folder, attn_implementation="eager").eval()
+    exported, fused = folder / "plain.onnx", folder / "fused.onnx"
+    ids = torch.ones(2, 16, dtype=torch.long)
+    shape = {0: "batch", 1: "length"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Vectors(model),
+            (ids, torch.ones_like(ids)),
+            str(exported),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["vectors"],
+            dynamic_axes={"input_ids": shape, "attention_mask": shape, "vectors": {0: "batch"}},
+            dynamo=False,
+        )
+    heads = model.config.num_attention_heads
+    optimize_model(
+        str(exported), model_type="bert", num_heads=heads, hidden_size=HIDDEN
+    ).save_model_to_file(str(fused))
+    return fused
+
+
+def onnx_runtime(folder: Path, model: Path, size: int) -> Encode:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(model), options, ["CPUExecutionProvider"])
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def run(data: dict[str, np.ndarray]) -> np.ndarray:
+        names = ("input_ids", "attention_mask")
+        return session.run(None, {name: data[name] for name in names})[0]
+
+    return in_order_of_length(tokenizer, size, "np", run)
+
+
+def ours(folder: Path, precision: str) -> Encode:
+    encoder = Encoder(Side.CONTEXT, str(folder), max_length=256, device="cpu", precision=precision)
     return lambda texts: encoder.encode(texts).vectors
 
 
-def matrix_speed(seconds: float = 1.0) -> float:
-    """Floating-point operations a second in the shapes of BERT-base, for 2,048 tokens."""
-    x, up, down = torch.randn(2048, HIDDEN), torch.randn(INNER, HIDDEN), torch.randn(HIDDEN, INNER)
-    started, done = time.perf_counter(), 0
-    with torch.inference_mode():
-        while time.perf_counter() - started < seconds:
-            functional.linear(functional.linear(x, up), down)
-            done += 1
-    return done * 4 * 2048 * HIDDEN * INNER / (time.perf_counter() - started)
-
-
-def operations(lengths: list[int], layers: int) -> float:
-    """What the whole model needs for sequences of these lengths: multiply and add are two."""
-    weights = 4 * HIDDEN * HIDDEN + 2 * HIDDEN * INNER
-    return sum(layers * (2 * n * weights + 4 * n * n * HIDDEN) for n in lengths)
-
-
 def routes(dpr: Path, bert: Path) -> Iterator[tuple[str, Encode]]:
-    yield "rdr-qdrant", ours(dpr)
+    yield OURS, ours(dpr, "fp32")
+    yield f"{OURS}, int8", ours(dpr, "int8")
     yield "model card's loop", card_loop(dpr)
     for size in BEST_BATCHES:
         yield f"transformers, batch {size}", transformers_batches(dpr, size)
     yield "sentence-transformers, as installed", sentence_transformers(bert, None)
     for size in BEST_BATCHES:
         yield f"sentence-transformers, batch {size}", sentence_transformers(bert, size)
+    exported = onnx_model(dpr)
+    for size in BEST_BATCHES:
+        yield f"ONNX Runtime, batch {size}", onnx_runtime(dpr, exported, size)
+
+
+def draw(rows: list[dict[str, Any]], file: Path) -> None:
+    """Bars of passages a second."""
+    import matplotlib as mpl
+
+    mpl.use("svg" if file.suffix == ".svg" else "agg")
+    from matplotlib import pyplot
+
+    rows = sorted(rows, key=lambda row: row["passages_per_second"])
+    colours = ["#c2410c" if row["route"].startswith(OURS) else "#94a3b8" for row in rows]
+    figure, axes = pyplot.subplots(figsize=(8, 0.36 * len(rows) + 1.2), layout="constrained")
+    speeds = [row["passages_per_second"] for row in rows]
+    bars = axes.barh([row["route"] for row in rows], speeds, color=colours)
+    axes.bar_label(bars, fmt="%.1f", padding=3)
+    axes.set_xlabel("passages of 172 tokens a second, BERT-base, two shared cores")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, dpi=150)
 
 
 def main() -> None:
@@ -146,6 +227,7 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--draw", type=Path, metavar="FILE", help="draw it: .svg or .png")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     texts = texts_of(options.passages)
@@ -153,15 +235,16 @@ def main() -> None:
         dpr, bert = write_checkpoints(Path(folder), options.layers)
         tokenizer = AutoTokenizer.from_pretrained(dpr)
         lengths = [len(ids) for ids in tokenizer(texts, truncation=True, max_length=256).input_ids]
+        config = AutoConfig.from_pretrained(dpr)
         every = list(routes(dpr, bert))
         reference = card_loop(dpr)(texts)
         errors = {name: float(np.abs(encode(texts) - reference).max()) for name, encode in every}
         speeds: dict[str, list[float]] = {name: [] for name, _ in every}
         shares: dict[str, list[float]] = {name: [] for name, _ in every}
-        work = operations(lengths, options.layers)
+        work = operations(config, lengths)
         for _ in range(options.rounds):
             for name, encode in every:
-                machine = matrix_speed()
+                machine = matrix_speed(config, "cpu", "fp32")
                 started = time.perf_counter()
                 encode(texts)
                 seconds = time.perf_counter() - started
@@ -173,7 +256,7 @@ def main() -> None:
             "passages_per_second": round(statistics.median(speeds[name]), 2),
             "rdr_qdrant_is_times": round(
                 statistics.median(
-                    mine / its for mine, its in zip(speeds["rdr-qdrant"], speeds[name], strict=True)
+                    mine / its for mine, its in zip(speeds[OURS], speeds[name], strict=True)
                 ),
                 2,
             ),
@@ -182,6 +265,8 @@ def main() -> None:
         }
         for name, _ in every
     ]
+    if options.draw:
+        draw(rows, options.draw)
     if options.json:
         print(json.dumps(rows, indent=1))
         return

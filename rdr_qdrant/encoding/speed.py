@@ -64,7 +64,7 @@ def measure(encoder: Encoder, inputs: Sequence[EncoderInput], seconds: float) ->
         inputs: one round; no fewer than what a load has in a window, else batches are too small.
     """
     lengths = [len(ids) for ids in encoder.tokenize(inputs).ids]
-    speed = matrix_speed(encoder)
+    speed = matrix_speed(encoder.config, encoder.device, encoder.precision)
     list(encoder.batches(encoder.tokenize(inputs[: len(inputs) // 4 + 1])))
     rounds, started = 0, time.perf_counter()
     while rounds == 0 or time.perf_counter() - started < seconds:
@@ -95,20 +95,20 @@ def operations(config: Any, lengths: Sequence[int]) -> float:
     return total
 
 
-def matrix_speed(encoder: Encoder) -> float:
-    """Operations a second in the shapes of the encoder's feed-forward part, by the fastest way."""
+def matrix_speed(config: Any, device: str, precision: str) -> float:
+    """Operations a second in the shapes of a model's feed-forward part, by the fastest way here."""
     import torch
     from torch import nn
 
-    rows = 2048 if encoder.device == "cpu" else 32768
-    hidden, inner = int(encoder.config.hidden_size), int(encoder.config.intermediate_size)
-    options: dict[str, Any] = {"device": encoder.device, "dtype": dtype_of(encoder.precision)}
+    rows = 2048 if device == "cpu" else 32768
+    hidden, inner = int(config.hidden_size), int(config.intermediate_size)
+    options: dict[str, Any] = {"device": device, "dtype": dtype_of(precision)}
     with torch.inference_mode():
         up, down = nn.Linear(hidden, inner, **options), nn.Linear(inner, hidden, **options)
         packed_up, packed_down = Linear(up), Linear(down)
         x = torch.randn(rows, hidden, **options)
         ways: list[Callable[[], Any]] = [lambda: down(up(x)), lambda: packed_down(packed_up(x))]
-        fastest = max(_times_a_second(way, encoder.device) for way in ways)
+        fastest = max(_times_a_second(way, device) for way in ways)
     return fastest * 4.0 * rows * hidden * inner
 
 
