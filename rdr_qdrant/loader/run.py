@@ -10,7 +10,7 @@ from itertools import islice
 from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import StoreError
-from rdr_qdrant.loader import stages
+from rdr_qdrant.loader import documents, stages
 from rdr_qdrant.loader.pruning import prune
 from rdr_qdrant.loader.report import LoadReport, Tally
 from rdr_qdrant.loader.rows import Row
@@ -22,7 +22,7 @@ from rdr_qdrant.loader.verification import Verification, VerificationError
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
 from rdr_qdrant.store import Retrying
 
-Rows = Callable[[RejectHandler], Iterable[Row]]
+Rows = Callable[[RejectHandler, Collection], Iterable[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Run:
             self._collection.build_index(self._indexing)
 
     def _batches(self) -> Iterator[list[Row]]:
-        rows = iter(self._rows(self._reject))
+        rows = iter(self._rows(self._reject, self._collection))
         while True:
             with self._stopping.breakable():
                 batch = list(islice(rows, self._settings.batch_size))
@@ -186,13 +186,15 @@ class Run:
         self._tally.add(compared=self._verification.compare(self._collection))
 
     def _prune(self, pruning: Pruning) -> None:
-        if self._tally["rejected"] > self._repeated:
+        sources, id_prefix = pruning.sources, pruning.id_prefix
+        if self._tally["rejected"] - documents.set_aside(sources) > self._repeated:
             return
         self._removed = prune(
             self._collection,
-            [source.name for source in pruning.sources if source.read],
+            [source.name for source in sources if source.read],
             self._seen,
-            id_prefix=pruning.id_prefix,
+            id_prefix=id_prefix,
+            keeps=documents.keeper(sources, id_prefix),
             dry_run=self._settings.dry_run,
             check=self._stopping.check,
         )
