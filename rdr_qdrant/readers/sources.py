@@ -12,7 +12,14 @@ from rdr_qdrant.errors import SourceError
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers import jsonlines, parquet, tables
 from rdr_qdrant.readers.documents import KNOWN_KINDS, kind_of, open_documents
-from rdr_qdrant.readers.files import Position, check_readable, open_bytes, same_file, suffix_of
+from rdr_qdrant.readers.files import (
+    Position,
+    check_readable,
+    is_folder,
+    open_bytes,
+    same_file,
+    suffix_of,
+)
 from rdr_qdrant.readers.passage_source import PassageSource
 from rdr_qdrant.readers.rows import Reject, RejectHandler, RowError, passage_from_row
 
@@ -123,7 +130,7 @@ def open_source(source: str | Path) -> PassageSource:
             raise SourceError("There is no standard input to read: it is closed.")
         return _Stream(sys.stdin.buffer)
     path = Path(source)
-    if path.is_dir():
+    if is_folder(path) and str(source):  # an empty name is no wish to read where one is
         return open_documents(path)
     size = check_readable(path)
     if kind_of(path.name):

@@ -98,7 +98,7 @@ class Converter:
         status, last_words = process.wait(), self._last_words()
         self.close()
         if too_late.is_set():
-            raise DocumentError(f"takes longer than {self._time_limit:,.0f} s to convert")
+            raise DocumentError(f"takes longer than {self._time_limit:g} s to convert")
         if not self._has_answered and status > 0:
             raise SourceError(
                 f"The process that converts documents does not start (status {status}): "

@@ -131,7 +131,7 @@ class _Page(HTMLParser):
     def _space(self, tag: str, *, starts: bool) -> None:
         """What stands between two blocks or cells."""
         if tag in CELLS:
-            if starts and not self._after_space:
+            if starts:
                 self._end_with("\t")
             self._in_cell = starts
         elif tag in ROWS or (tag in BLOCKS and not self._in_cell):

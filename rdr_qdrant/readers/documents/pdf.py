@@ -29,7 +29,7 @@ def read(stream: BinaryIO) -> Document:
         title = reader.metadata.title if reader.metadata else None
         for number, page in enumerate(reader.pages, start=1):
             where = f"page {number:,}: "
-            pages.append(page.extract_text())
+            pages.append(page.extract_text().strip())
             characters += len(pages[-1])
             if characters > MAX_CHARACTERS:
                 raise DocumentError(f"more text than {MAX_CHARACTERS:,} characters")
