@@ -182,15 +182,19 @@ def ingest(
     client.close()
     if prune and report.removed is None and not report.interrupted:
         say("Nothing was pruned: rows were set aside, and which points are theirs is not known.")
+    if report.removed is not None and report.documents and report.documents.rejected:
+        say("Of documents that were set aside, what the collection has of them is kept.")
     if report.taken_over:
         say(
             f"Taken over: {report.taken_over:,} points with these ids came from another source. "
             "Where two files number their rows alike, --id-prefix keeps the passages of both."
         )
     if report.truncated:
+        whole = split is None and not report.documents
         say(
             f"Cut: {report.truncated:,} passages were longer than {max_length} tokens; only their "
-            "beginning is searchable. --split 100 keeps all of it."
+            f"beginning is searchable. {'--split 100' if whole else 'A smaller --split'} keeps "
+            "all of it."
         )
     if as_json:
         print_json(report.to_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,24 @@ def test_a_document_that_broke_keeps_its_passages_and_others_are_pruned(
     assert (report.rejected, report.removed, report.points) == (1, 1, 8)
     assert "p/sub/b.pdf#1" in stored(client)
     assert "p/c.md#1" not in stored(client)
+
+
+def test_what_stands_in_a_folder_that_cannot_be_listed_is_kept(
+    loader: QdrantLoader, client: QdrantClient, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(loader, folder)
+    (folder / "c.md").unlink()
+    scandir = os.scandir
+
+    def refuse(path: Path) -> Any:
+        if path.name == "sub":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = load(loader, folder, prune=True)
+    assert (report.rejected, report.removed) == (1, 1)
+    assert "sub/b.pdf#1" in stored(client)
 
 
 @pytest.mark.parametrize(

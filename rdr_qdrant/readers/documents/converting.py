@@ -15,7 +15,7 @@ from typing import IO, Any
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.documents.document import Document, DocumentError
 
-TIME_LIMIT_SECONDS = 600.0
+TIME_LIMIT_SECONDS = 300.0
 """Longest that the conversion of one file may take."""
 _WORKER = "rdr_qdrant.readers.documents.worker"
 

@@ -10,9 +10,9 @@ from zipfile import BadZipFile, ZipFile
 from rdr_qdrant.readers.documents import html
 from rdr_qdrant.readers.documents.document import Document, DocumentError
 
-MAX_XML_BYTES = 64 * 2**20
-"""Most bytes of all XML in one file, unpacked. `zipfile` unpacks no more of a part than the
-archive says it has, so what the archive says can be relied on."""
+MAX_XML_BYTES = 32 * 2**20
+"""Most bytes of all XML in one file, unpacked: a thousand pages and more. `zipfile` unpacks no
+more of a part than the archive says it has, so what the archive says can be relied on."""
 PROPERTIES = "docProps/core.xml"
 TITLE = "{http://purl.org/dc/elements/1.1/}title"
 STYLES = "p[style-name='Title'] => h1:fresh"
@@ -24,6 +24,8 @@ def read(stream: BinaryIO) -> Document:
     Raises:
         DocumentError: it is no DOCX, is damaged, encrypted, or unpacks to too much.
     """
+    from xml.parsers.expat import ExpatError
+
     import mammoth
 
     if stream.read(4) == b"\xd0\xcf\x11\xe0":
@@ -43,6 +45,8 @@ def read(stream: BinaryIO) -> Document:
         )
     except (BadZipFile, NotImplementedError, zlib.error, EOFError) as error:
         raise DocumentError(f"not a DOCX, or damaged: {error}") from None
+    except ExpatError as error:
+        raise DocumentError(f"damaged DOCX: its XML: {error}") from None
     page = html.parse(found.value)
     return Document(title or page.title, page.pages)
 

@@ -20,7 +20,7 @@ from rdr_qdrant.readers.documents.document import DocumentError
 from rdr_qdrant.readers.documents.kinds import KINDS
 from rdr_qdrant.readers.documents.opening import digest_of, open_document
 
-MAX_MEMORY_BYTES = 4 * 2**30
+MAX_MEMORY_BYTES = 2 * 2**30
 """Address space; what needs more is set aside."""
 FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork")
 """Audit events (PEP 578), by their beginnings, that nothing here may cause."""
@@ -37,12 +37,13 @@ def main() -> None:
     _refuse_entities()
     sys.addaudithook(_refuse)
     for line in sys.stdin:
-        json.dump(_answer(json.loads(line)), answers)
+        json.dump(answer(json.loads(line)), answers)
         answers.write("\n")
         answers.flush()
 
 
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """What became of a document; whatever its converter raises is the reason in words."""
     try:
         with open_document(Path(request["path"]), follow=request["follow"]) as stream:
             digest = digest_of(stream)

@@ -102,7 +102,7 @@ def worker(script: str, *lines: dict[str, object]) -> list[dict[str, str]]:
         ("__import__('subprocess').run(['true'])", "subprocess.Popen is refused"),
         ("__import__('os').system('true')", "os.system is refused"),
         ("open('written.txt', 'w')", "open is refused"),
-        ("bytearray(2**33)", "needs more than 4,294,967,296 bytes of memory"),
+        ("bytearray(2**33)", "needs more than 2,147,483,648 bytes of memory"),
         ("1 / 0", "cannot be converted: ZeroDivisionError"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,16 +153,26 @@ def test_the_user_may_name_links(folder: Path, tmp_path: Path) -> None:
     assert len(read(opened(tmp_path / "to-file.txt"))[0]) == 3
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
-def test_a_folder_that_cannot_be_listed_is_set_aside(folder: Path) -> None:
-    (folder / "a").chmod(0)
-    try:
-        source = opened(folder)
-        _, rejects = read(source)
-    finally:
-        (folder / "a").chmod(0o755)
+def test_a_folder_that_cannot_be_listed_is_set_aside(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refuse(path: Path) -> Any:
+        if path == folder / "a":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    source = opened(folder)
+    passages, rejects = read(source)
+    assert rejects[0].source == str(folder / "a")
     assert rejects[0].reason == "folder cannot be listed: Permission denied"
-    assert "a/" in source.unread
+    assert source.unread == {"a/", "broken.pdf"}
+    assert len(passages) == 5
+    monkeypatch.setattr(os, "scandir", lambda path: refuse(folder / "a"))
+    with pytest.raises(SourceError, match="Cannot list .*: Permission denied"):
+        open_source(folder)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode there")
