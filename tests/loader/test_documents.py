@@ -138,7 +138,7 @@ def test_what_stands_in_a_folder_that_cannot_be_listed_is_kept(
     scandir = os.scandir
 
     def refuse(path: Path) -> Any:
-        if path.name == "sub":
+        if Path(path).name == "sub":
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
