@@ -142,8 +142,10 @@ def test_what_stands_in_a_folder_that_cannot_be_listed_is_kept(
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)
-    report = load(loader, folder, prune=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        source = open_source(folder)
+    report = loader.load_sources([source], prune=True)
     assert (report.rejected, report.removed) == (1, 1)
     assert "sub/b.pdf#1" in stored(client)
 
