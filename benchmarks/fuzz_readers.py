@@ -7,6 +7,7 @@ Inputs are spread over the formats. Of each is held:
 - every passage can be stored: text and id not empty, its payload JSON of at most 128 levels with
   finite numbers, UTF-8;
 - every reject has a reason and can be written to the `--rejects` file;
+- a document is passages or one reject;
 - in JSON Lines, two good rows around the input are read, whatever stands between them.
 """
 
@@ -16,6 +17,7 @@ import argparse
 import gzip
 import io
 import json
+import logging
 import math
 import os
 import sys
@@ -35,7 +37,10 @@ from hypothesis import strategies as st
 from rdr_qdrant.collection.payload import to_payload
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.passages import content_hash, point_id
-from rdr_qdrant.readers import Reject, RejectLog, open_source, read_questions
+from rdr_qdrant.readers import DocumentSource, Reject, RejectLog, open_source, read_questions
+from rdr_qdrant.readers.documents import source as document_source
+from rdr_qdrant.readers.documents import worker
+from rdr_qdrant.readers.documents.document import Document, DocumentError
 from rdr_qdrant.readers.sources import _Stream
 from rdr_qdrant.splitter import split_passage
 
@@ -56,6 +61,12 @@ BYTES = st.lists(
     ),
     max_size=14,
 ).map(b"".join)
+MARKUP = [
+    *(b"<p>", b"</p", b"<td>", b"</tr>", b"<pre>", b"<script>", b"</script>", b"<![if x]>"),
+    *(b"<title>", b"<!--", b"<svg>", b"&#0;", b"&#xd800;", b"&", b"```", b"# ", b"|", b"<br/>"),
+    *(b"<<", b">>", b"obj", b"endobj", b"stream", b"/Length 9999", b"(", b"BT", b"PK", b"xref"),
+    *(b"<w:p>", b"</w:p>", b"<w:tbl>", b"<w:tc>", b"<w:tab/>", b"<w:sdt>", b'w:val="Title"'),
+]
 
 CELLS = st.one_of(
     st.sampled_from([b"river", b"1", b"007", b"", b" ", b'"a ""quoted"" cell"', b'"two\nlines"']),
@@ -99,7 +110,7 @@ def read_passages(source: Any, folder: Path, outcomes: Outcomes) -> list[Any]:
 
         def reject(row: Reject) -> None:
             assert row.reason
-            assert row.line >= 1
+            assert row.line >= 1 or isinstance(source, DocumentSource)
             log(row)
 
         for line, passage in source.numbered_passages(reject):
@@ -244,6 +255,53 @@ def fuzz_parquet(folder: Path, outcomes: Outcomes) -> Any:
     return run
 
 
+def fuzz_documents(folder: Path, outcomes: Outcomes, suffix: str) -> Any:
+    """In this process, for speed; what a converter raises is a reject, as in its own process."""
+    from tests.support import documents
+
+    rich = b"<title>T</title><h1>H</h1><p>river<table><tr><td>a<td>b</table><pre> c</pre>"
+    whole = {
+        ".txt": b"the river",
+        ".md": b"---\ntitle: T\n---\n# H\n\n**river** [a](b)\n\n|a|b|\n|-|-|\n|1|2|\n",
+        ".html": b'<!DOCTYPE html><meta charset="latin1">' + rich,
+        ".pdf": documents.pdf(["the river", "the king"], "T"),
+        ".docx": documents.docx(["the river"], "T", "H"),
+        ".xml": documents.word_xml(
+            '<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>H</w:t></w:r></w:p>'
+            "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>a</w:t><w:br/></w:r></w:p></w:tc></w:tr></w:tbl>"
+        ).encode(),
+    }[suffix]
+    inside = suffix == ".xml"  # of a DOCX, whose archive is whole
+    path = folder / f"f{'.docx' if inside else suffix}"
+    tags = st.sampled_from(MARKUP)
+    junk = st.lists(st.one_of(tags, BYTES), max_size=6).map(b"".join)
+
+    @given(st.integers(0, len(whole)), st.integers(0, 60), junk, st.integers(0, 9))
+    def run(at: int, cut: int, junk: bytes, alone: int) -> None:
+        data = junk if alone == 0 else whole[:at] + junk + whole[at + cut :]
+        path.write_bytes(documents.bare_docx(data) if inside else data)
+        opened(path, folder, outcomes)
+
+    return run
+
+
+class InProcess:
+    """Stands for the `Converter`, in this process."""
+
+    def __enter__(self) -> InProcess:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def convert(self, path: Path, *, follow: bool) -> tuple[str, Document]:
+        request = {"path": str(path), "follow": follow, "suffix": path.suffix}
+        answer = json.loads(json.dumps(worker.answer(request)))
+        if "error" in answer:
+            raise DocumentError(answer["error"])
+        return answer["digest"], Document(answer["title"], answer["pages"], answer["paged"])
+
+
 def fuzz_questions(folder: Path, outcomes: Outcomes) -> Any:
     objects = QUESTIONS.map(lambda value: json.dumps(value).encode())
     literals = st.one_of(st.lists(TEXTS, max_size=3), JSON_VALUES).map(
@@ -270,14 +328,20 @@ def fuzz_questions(folder: Path, outcomes: Outcomes) -> Any:
 
 
 TARGETS: dict[str, tuple[float, Callable[..., Any], tuple[Any, ...]]] = {
-    "tsv": (0.2, fuzz_table, (".tsv", False)),
+    "tsv": (0.15, fuzz_table, (".tsv", False)),
     "csv": (0.15, fuzz_table, (".csv", False)),
     "tsv.gz": (0.05, fuzz_table, (".tsv", True)),
     "damaged gz": (0.1, fuzz_damaged_gzip, ()),
-    "json lines": (0.25, fuzz_json_lines, ()),
+    "json lines": (0.2, fuzz_json_lines, ()),
     "stdin": (0.1, fuzz_stdin, ()),
     "parquet": (0.05, fuzz_parquet, ()),
     "questions": (0.1, fuzz_questions, ()),
+    "txt": (0.01, fuzz_documents, (".txt",)),
+    "markdown": (0.02, fuzz_documents, (".md",)),
+    "html": (0.03, fuzz_documents, (".html",)),
+    "pdf": (0.02, fuzz_documents, (".pdf",)),
+    "docx": (0.01, fuzz_documents, (".docx",)),
+    "docx inside": (0.01, fuzz_documents, (".xml",)),
 }
 
 
@@ -288,6 +352,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # a literal of an answer may have an odd escape
+    logging.disable()  # of what is broken in a document
+    document_source.Converter = InProcess  # type: ignore[misc,assignment]
     results: dict[str, Any] = {}
     failed = 0
     memory = Path("/dev/shm")

@@ -20,21 +20,26 @@ def split_passage(passage: Passage, words: int) -> Iterator[Passage]:
     Raises:
         ValueError: `words` is below 1.
     """
+    for number, (start, end) in enumerate(spans(passage.text, words), start=1):
+        yield replace(passage, id=f"{passage.id}#{number}", text=passage.text[start:end])
+
+
+def spans(text: str, words: int) -> Iterator[tuple[int, int]]:
+    """Where each part of so many words starts and ends.
+
+    Raises:
+        ValueError: `words` is below 1.
+    """
     if words < 1:
         raise ValueError(f"words must be at least 1, not {words}")
-    start = end = count = part = 0
-    for word in _WORD.finditer(passage.text):
+    start = end = count = 0
+    for word in _WORD.finditer(text):
         if count == words:
-            part += 1
-            yield _part(passage, part, start, end)
+            yield start, end
             count = 0
         if count == 0:
             start = word.start()
         end = word.end()
         count += 1
     if count:
-        yield _part(passage, part + 1, start, end)
-
-
-def _part(passage: Passage, number: int, start: int, end: int) -> Passage:
-    return replace(passage, id=f"{passage.id}#{number}", text=passage.text[start:end])
+        yield start, end

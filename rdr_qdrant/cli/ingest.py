@@ -17,6 +17,7 @@ from rdr_qdrant.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from rdr_qdrant.loader import LoadReport
+    from rdr_qdrant.readers import DocumentCounts
 
 EXAMPLE = "rdr-qdrant ingest passages.tsv -c wiki --url http://localhost:6333"
 EXIT_REJECTS = 3
@@ -29,14 +30,19 @@ def ingest(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help=".tsv .csv .jsonl .parquet (each also .gz), or - for JSON Lines from stdin.",
+            help=".tsv .csv .jsonl .parquet (each also .gz), or - for JSON Lines from stdin; a "
+            "document (.txt .md .html .pdf .docx), or a folder of documents.",
             show_default=False,
         ),
     ],
     collection: options.CollectionOption,
     split: Annotated[
         int | None,
-        typer.Option(min=1, metavar="WORDS", help="Cut texts into passages of that many words."),
+        typer.Option(
+            min=1,
+            metavar="WORDS",
+            help="Cut texts into passages of that many words. Documents: 100 unless told.",
+        ),
     ] = None,
     id_prefix: Annotated[
         str,
@@ -112,12 +118,16 @@ def ingest(
 
     What is already there and unchanged is not encoded again, so that the same command goes on where
     it was interrupted. At the end every point of the load is looked for, and some are read back.
+
+    Of a folder and the folders in it, the documents are read. Files of other kinds (rows too: name
+    those themselves) and symbolic links are counted and shown; hidden ones are left out. A document
+    that did not change is not converted again; one that cannot be read is set aside and named.
     """
     from rdr_qdrant.loader import LoadReport, QdrantLoader, fraction_read
-    from rdr_qdrant.readers import RejectLog, open_source, same_file
+    from rdr_qdrant.readers import RejectLog, open_source
 
     opened = [open_source(source) for source in sources]
-    if rejects and any(same_file(rejects, source) for source in sources):
+    if rejects and any(source.reads(rejects) for source in opened):
         raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")
     if recreate and not (yes or dry_run):
         _confirm_recreate(collection)
@@ -174,15 +184,19 @@ def ingest(
     client.close()
     if prune and report.removed is None and not report.interrupted:
         say("Nothing was pruned: rows were set aside, and which points are theirs is not known.")
+    if report.removed is not None and report.documents and report.documents.rejected:
+        say("Of documents that were set aside, what the collection has of them is kept.")
     if report.taken_over:
         say(
             f"Taken over: {report.taken_over:,} points with these ids came from another source. "
             "Where two files number their rows alike, --id-prefix keeps the passages of both."
         )
     if report.truncated:
+        whole = split is None and not report.documents
         say(
             f"Cut: {report.truncated:,} passages were longer than {max_length} tokens; only their "
-            "beginning is searchable. --split 100 keeps all of it."
+            f"beginning is searchable. {'--split 100' if whole else 'A smaller --split'} keeps "
+            "all of it."
         )
     if as_json:
         print_json(report.to_json())
@@ -191,6 +205,18 @@ def ingest(
     if report.interrupted:
         return EXIT_INTERRUPTED
     return EXIT_REJECTS if log.total else 0
+
+
+def _document_facts(counts: DocumentCounts) -> dict[str, str]:
+    from rdr_qdrant.readers import shown_others
+
+    facts = {
+        "documents": f"{counts.files:,}: {counts.converted:,} converted, {counts.unchanged:,} "
+        f"unchanged, {counts.rejected:,} set aside"
+    }
+    if counts.others:
+        facts["not read"] = f"{shown_others(counts.others)} (no documents)"
+    return facts
 
 
 def _confirm_recreate(collection: str) -> None:
@@ -216,6 +242,8 @@ def _facts(report: LoadReport) -> dict[str, str]:
         "rejected": f"{report.rejected:,}",
         "truncated": f"{report.truncated:,}",
     }
+    if report.documents:
+        facts |= _document_facts(report.documents)
     if report.removed is not None:
         name = "to remove" if report.dry_run else "removed"
         facts[name] = f"{report.removed:,} (their sources no longer have them)"

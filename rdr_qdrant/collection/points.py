@@ -97,6 +97,10 @@ class Points:
             )
         return found
 
+    def payloads(self, ids: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
+        """Payload of those of these points that are there."""
+        return {plain(r.id): r.payload or {} for r in self._retrieve(ids, with_payload=True)}
+
     def present(self, ids: Sequence[PointId]) -> set[PointId]:
         """Those of these points that are there."""
         return {plain(record.id) for record in self._retrieve(ids, with_payload=False)}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import SourceError, UsageError
+from rdr_qdrant.loader.documents import StoredDocuments, counted
 from rdr_qdrant.loader.report import LoadReport
 from rdr_qdrant.loader.rows import Row, rows_of_passages, rows_of_sources
 from rdr_qdrant.loader.run import Pruning, Rows, Run
@@ -58,7 +60,7 @@ class QdrantLoader(LoadSettings):
             StoreError: Qdrant does not answer for longer than `retry_for`, or refuses.
             VerificationError: what is there afterwards is not what was sent.
         """
-        return self._load(lambda reject: rows_of_passages(passages, reject))
+        return self._load(lambda reject, collection: rows_of_passages(passages, reject))
 
     def load_sources(
         self,
@@ -68,16 +70,21 @@ class QdrantLoader(LoadSettings):
         id_prefix: str = "",
         prune: bool = False,
     ) -> LoadReport:
-        """Load files or streams, one after the other; rows that cannot be used are set aside.
+        """Load files, folders of documents or streams, one after the other.
+
+        Rows and documents that cannot be used are set aside. A document whose bytes, converter and
+        passages are as the collection has them is not converted again.
 
         Args:
             sources: from `open_source`.
-            split: cut each passage at every that many words.
+            split: cut each passage at every that many words; documents are cut at every 100 where
+                it is `None`.
             id_prefix: put before each id, so that sources with like ids can share a collection.
             prune: afterwards, remove points whose `metadata["source"]` is one of these sources
                 (and whose ids begin with the prefix) that the sources no longer have. Not done
                 (`removed` is `None`) after an interruption, nor where a row could not be read,
-                since its id is not known; never for a source without any row.
+                since its id is not known; never for a source without any row. Of a document that
+                could not be read all points are kept.
 
         Raises:
             SourceError: there is no row at all, or none that can be used; nothing was written.
@@ -87,16 +94,19 @@ class QdrantLoader(LoadSettings):
         if prune and STDIN in names:
             raise UsageError("Standard input cannot be pruned: two streams have the same name.")
 
-        def rows(reject: RejectHandler) -> Iterable[Row]:
-            return rows_of_sources(sources, reject, split, id_prefix)
+        def rows(reject: RejectHandler, collection: Collection) -> Iterable[Row]:
+            recall = StoredDocuments(self, collection, id_prefix)
+            return rows_of_sources(sources, reject, split, id_prefix, recall)
 
         report = self._load(rows, Pruning(sources, id_prefix) if prune else None)
+        report = replace(report, documents=counted(sources))
         if report.read == report.rejected and not report.interrupted:
             where = ", ".join(names)
+            what = "rows and documents" if report.documents else "rows"
             if report.read == 0:
                 raise SourceError(f"{where} holds no passages: there is nothing to load.")
             raise SourceError(
-                f"None of the {report.read:,} rows of {where} can be used: nothing was written."
+                f"None of the {report.read:,} {what} of {where} can be used: nothing was written."
             )
         return report
 

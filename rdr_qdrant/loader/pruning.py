@@ -16,6 +16,7 @@ def prune(
     seen: SeenPoints,
     *,
     id_prefix: str,
+    keeps: Callable[[str, str], bool],
     dry_run: bool,
     check: Callable[[], None],
 ) -> int:
@@ -26,6 +27,7 @@ def prune(
         sources: names as they stand in the points' metadata.
         seen: every point that the sources have now.
         id_prefix: only points whose passage id begins so.
+        keeps: whether a point stays all the same, by its source and passage id.
         dry_run: count them, and leave them.
         check: called before each request; may raise.
 
@@ -36,7 +38,11 @@ def prune(
     for source in dict.fromkeys(sources):
         for page in collection.of_source(source, IDS_AT_A_TIME):
             check()
-            ours = [one for one, passage_id in page if passage_id.startswith(id_prefix)]
+            ours = [
+                one
+                for one, passage_id in page
+                if passage_id.startswith(id_prefix) and not keeps(source, passage_id)
+            ]
             gone = seen.without(ours)
             if gone and not dry_run:
                 collection.remove(gone, source)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rdr_qdrant.readers import DocumentCounts
+
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
@@ -33,6 +35,7 @@ class LoadReport:
         seconds: from start to end.
         interrupted: it was stopped before its end; what was done is kept.
         dry_run: nothing was written.
+        documents: what became of documents; `None` where no source holds documents.
     """
 
     collection_name: str
@@ -52,6 +55,7 @@ class LoadReport:
     seconds: float = 0.0
     interrupted: bool = False
     dry_run: bool = False
+    documents: DocumentCounts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as a dict, seconds rounded to milliseconds."""

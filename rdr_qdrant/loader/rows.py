@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rdr_qdrant.passages import Passage
-from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
+from rdr_qdrant.readers import DocumentSource, PassageSource, Reject, RejectHandler
+from rdr_qdrant.readers.documents import WORDS, Recall
 from rdr_qdrant.readers.rows import RowError, check_json
 from rdr_qdrant.splitter import split_passage
 
@@ -41,15 +42,33 @@ def rows_of_passages(
 
 
 def rows_of_sources(
-    sources: Sequence[PassageSource], reject: RejectHandler, split: int | None, id_prefix: str
+    sources: Sequence[PassageSource],
+    reject: RejectHandler,
+    split: int | None,
+    id_prefix: str,
+    recall: Recall,
 ) -> Iterator[Row]:
-    """The passages of sources, one after the other, under their prefixed ids, cut where asked."""
+    """The passages of sources, one after the other, under their prefixed ids, cut where asked.
+
+    Documents are always cut; `recall` tells their passages where they are known already.
+    """
     for source in sources:
-        for line, passage in source.numbered_passages(reject):
+        if isinstance(source, DocumentSource):
+            words = WORDS if split is None else split
+            numbered = source.numbered_passages(reject, words=words, recall=recall)
+        else:
+            numbered = _cut(source.numbered_passages(reject), split)
+        for line, passage in numbered:
             named = replace(passage, id=id_prefix + passage.id) if id_prefix else passage
-            parts = [named] if split is None else split_passage(named, split)
-            for part in parts:
-                yield Row(part, source.name, line)
+            yield Row(named, source.name, line)
+
+
+def _cut(
+    numbered: Iterable[tuple[int, Passage]], split: int | None
+) -> Iterator[tuple[int, Passage]]:
+    for line, passage in numbered:
+        for part in [passage] if split is None else split_passage(passage, split):
+            yield line, part
 
 
 def fraction_read(sources: Sequence[PassageSource]) -> float | None:

@@ -11,7 +11,7 @@ from itertools import islice
 from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import StoreError
-from rdr_qdrant.loader import stages
+from rdr_qdrant.loader import documents, stages
 from rdr_qdrant.loader.pipeline import Pipeline
 from rdr_qdrant.loader.pruning import prune
 from rdr_qdrant.loader.report import LoadReport, Tally
@@ -24,7 +24,7 @@ from rdr_qdrant.loader.verification import Verification, VerificationError
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
 from rdr_qdrant.store import Retrying, write_streams
 
-Rows = Callable[[RejectHandler], Iterable[Row]]
+Rows = Callable[[RejectHandler, Collection], Iterable[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Run:
         )
 
     def _batches(self) -> Iterator[list[Row]]:
-        rows = iter(self._rows(self._reject_row))
+        rows = iter(self._rows(self._reject_row, self._collection))
         while True:
             with self._stopping.breakable():
                 batch = list(islice(rows, self._settings.batch_size))
@@ -244,13 +244,15 @@ class Run:
         self._tally.add(compared=self._verification.compare(self._collection))
 
     def _prune(self, pruning: Pruning) -> None:
-        if self._tally["rejected"] > self._repeated:
+        sources, id_prefix = pruning.sources, pruning.id_prefix
+        if self._tally["rejected"] - documents.set_aside(sources) > self._repeated:
             return
         self._removed = prune(
             self._collection,
-            [source.name for source in pruning.sources if source.read],
+            [source.name for source in sources if source.read],
             self._seen,
-            id_prefix=pruning.id_prefix,
+            id_prefix=id_prefix,
+            keeps=documents.keeper(sources, id_prefix),
             dry_run=self._settings.dry_run,
             check=self._stopping.check,
         )

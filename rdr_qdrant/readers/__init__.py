@@ -1,12 +1,16 @@
 """Files and streams of passages and questions, read lazily; what cannot be used is set aside."""
 
+from rdr_qdrant.readers.documents import DocumentCounts, DocumentSource, shown_others
 from rdr_qdrant.readers.files import same_file
+from rdr_qdrant.readers.passage_source import PassageSource
 from rdr_qdrant.readers.questions import Question, read_questions
 from rdr_qdrant.readers.rejects import RejectLog
 from rdr_qdrant.readers.rows import Reject, RejectHandler
-from rdr_qdrant.readers.sources import PassageSource, open_source
+from rdr_qdrant.readers.sources import open_source
 
 __all__ = [
+    "DocumentCounts",
+    "DocumentSource",
     "PassageSource",
     "Question",
     "Reject",
@@ -15,4 +19,5 @@ __all__ = [
     "open_source",
     "read_questions",
     "same_file",
+    "shown_others",
 ]

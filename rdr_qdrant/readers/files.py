@@ -43,6 +43,14 @@ def check_readable(path: Path) -> int:
     return size
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def same_file(one: str | Path, other: str | Path) -> bool:
     """Whether two paths lead to one file that is there."""
     try:

@@ -11,6 +11,9 @@ from typing import TextIO
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.rows import Reject
 
+DOCUMENTS_NAMED = 20
+"""Documents that are named one by one in a summary."""
+
 
 class RejectLog:
     """A `RejectHandler` that counts, and writes JSON Lines (`source line reason row`) to a file.
@@ -26,6 +29,8 @@ class RejectLog:
     def __init__(self, path: Path | None = None, *, strict: bool = False) -> None:
         self.counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
+        self._documents: list[str] = []
+        self._document_count = 0
         self._path = path
         self._strict = strict
         self._file: TextIO | None = None
@@ -60,7 +65,12 @@ class RejectLog:
         reason = row.reason.partition(":")[0]
         where = f"{row.source}, line {row.line}" if row.line else row.source
         self.counts[reason] += 1
-        self._first.setdefault(reason, where)
+        if row.line:
+            self._first.setdefault(reason, where)
+        else:
+            self._document_count += 1
+            if len(self._documents) < DOCUMENTS_NAMED:
+                self._documents.append(f"{where}: {row.reason}")
         self._write(row)
         if self._strict:
             raise SourceError(
@@ -89,11 +99,15 @@ class RejectLog:
         return self.counts.total()
 
     def summary(self) -> list[str]:
-        """One line a reason, the most frequent first, with where it was first met."""
-        return [
-            f"{count:,} x {reason} (first: {self._first[reason]})"
-            for reason, count in self.counts.most_common()
-        ]
+        """One line a document, then one line a reason of rows, the most frequent first."""
+        lines = list(self._documents)
+        if more := self._document_count - len(lines):
+            named = f"{self._path} names them" if self._path else "--rejects FILE names them"
+            lines.append(f"{more:,} more documents ({named})")
+        for reason, count in self.counts.most_common():
+            if reason in self._first:
+                lines.append(f"{count:,} x {reason} (first: {self._first[reason]})")
+        return lines
 
 
 def _shown(row: object) -> str | None:

@@ -16,9 +16,9 @@ class Reject:
 
     Attributes:
         source: the file it came from, as it was given.
-        line: 1-based line (in Parquet: row) at which it ends.
+        line: 1-based line (in Parquet: row) at which it ends; 0 for a document as a whole.
         reason: why, in words.
-        row: the row as far as it could be read.
+        row: the row as far as it could be read; `None` for a document.
     """
 
     source: str

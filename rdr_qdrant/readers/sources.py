@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -11,30 +11,27 @@ from typing import IO, Any
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers import jsonlines, parquet, tables
-from rdr_qdrant.readers.files import Position, check_readable, open_bytes, suffix_of
+from rdr_qdrant.readers.documents import KNOWN_KINDS, kind_of, open_documents
+from rdr_qdrant.readers.files import (
+    Position,
+    check_readable,
+    is_folder,
+    open_bytes,
+    same_file,
+    suffix_of,
+)
+from rdr_qdrant.readers.passage_source import PassageSource
 from rdr_qdrant.readers.rows import Reject, RejectHandler, RowError, passage_from_row
 
 STDIN = "-"
-KNOWN_FORMATS = ".tsv, .csv, .jsonl, .parquet (each also .gz), or - for JSON Lines from stdin"
+KNOWN_FORMATS = (
+    ".tsv, .csv, .jsonl, .parquet (each also .gz), or - for JSON Lines from stdin; "
+    f"documents: {KNOWN_KINDS}, or a folder of them"
+)
 
 
-class PassageSource(ABC):
-    """One file or stream of passages; constant memory, however long it is.
-
-    Attributes:
-        name: what the user called it; kept as `source` in the metadata of its passages.
-        size: bytes on disk, 0 for a stream.
-        read: rows seen so far, whether used or set aside.
-    """
-
-    def __init__(self, name: str, size: int = 0) -> None:
-        self.name = name
-        self.size = size
-        self.read = 0
-
-    def passages(self, reject: RejectHandler) -> Iterator[Passage]:
-        """The passages in their order; each row that cannot be used goes to `reject`."""
-        return (passage for _, passage in self.numbered_passages(reject))
+class RowSource(PassageSource):
+    """A source of rows, each of which is a passage."""
 
     def numbered_passages(self, reject: RejectHandler) -> Iterator[tuple[int, Passage]]:
         """`passages`, each with the line at which its row ends (in Parquet: the row's number)."""
@@ -56,12 +53,8 @@ class PassageSource(ABC):
     def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
         """Line number and columns of each row; what cannot be parsed goes to `reject`."""
 
-    def fraction_read(self) -> float | None:
-        """How much of it has been read, from 0 to 1, or `None` where its length is not known."""
-        return None
 
-
-class _File(PassageSource):
+class _File(RowSource):
     def __init__(self, path: Path, size: int) -> None:
         super().__init__(str(path), size)
         self.path = path
@@ -69,6 +62,9 @@ class _File(PassageSource):
 
     def fraction_read(self) -> float | None:
         return min(1.0, self.position.bytes_read / self.size)
+
+    def reads(self, path: Path) -> bool:
+        return same_file(self.path, path)
 
 
 class _Table(_File):
@@ -100,7 +96,7 @@ class _Parquet(_File):
         return self.read / self.total if self.total else 1.0
 
 
-class _Stream(PassageSource):
+class _Stream(RowSource):
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(STDIN)
         self.stream = stream
@@ -121,19 +117,24 @@ _FORMATS: dict[str, type[_File]] = {
 
 
 def open_source(source: str | Path) -> PassageSource:
-    """A file of passages by its extension, or `-` for JSON Lines from standard input.
+    """A file of passages by its extension, a folder, or `-` for JSON Lines from standard input.
 
     Everything that can be known without reading it through is checked here.
 
     Raises:
-        SourceError: no such file, an empty one, an unknown extension, or columns that are missing.
+        SourceError: no such file, an empty one, an unknown extension, columns that are missing, a
+            folder without documents, or a package that is not installed.
     """
     if str(source) == STDIN:
         if sys.stdin is None:
             raise SourceError("There is no standard input to read: it is closed.")
         return _Stream(sys.stdin.buffer)
     path = Path(source)
+    if is_folder(path) and str(source):  # an empty name is no wish to read where one is
+        return open_documents(path)
     size = check_readable(path)
+    if kind_of(path.name):
+        return open_documents(path)
     try:
         kind = _FORMATS[suffix_of(path)]
     except KeyError:

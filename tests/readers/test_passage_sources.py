@@ -310,10 +310,10 @@ def test_no_such_file(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.tsv") == f"No such file: {tmp_path}/none.tsv. Check the path."
 
 
-def test_a_directory_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_documents_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "rows.tsv"
     folder.mkdir()
-    assert f"{folder} is not a file" in refusal(folder)
+    assert f"{folder} holds no documents" in refusal(folder)
     assert "is not a file" in refusal("")
 
 
@@ -342,7 +342,7 @@ def test_an_empty_file_is_refused(tmp_path: Path, suffix: str) -> None:
     assert f"{path} is empty (0 bytes)" in refusal(path)
 
 
-@pytest.mark.parametrize("name", ["rows.txt", "rows", "rows.json", "rows.gz", "rows.tsv.bz2"])
+@pytest.mark.parametrize("name", ["rows.doc", "rows", "rows.json", "rows.gz", "rows.tsv.bz2"])
 def test_an_unknown_extension_is_refused_with_those_that_are_known(
     tmp_path: Path, name: str
 ) -> None:

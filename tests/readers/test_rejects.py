@@ -32,13 +32,27 @@ def test_rows_are_counted_by_what_stands_before_the_colon() -> None:
 def test_the_summary_names_the_most_frequent_first_and_where_it_was_first_met() -> None:
     with RejectLog() as log:
         log(Reject("a.tsv", 4, "no text", None))
-        log(Reject("b.tsv", 0, "not JSON: x", None))
+        log(Reject("b.tsv", 2, "not JSON: x", None))
         for line in range(1, 1200):
             log(Reject("c.tsv", line, "not JSON: y", None))
     assert log.summary() == [
-        "1,200 x not JSON (first: b.tsv)",
+        "1,200 x not JSON (first: b.tsv, line 2)",
         "1 x no text (first: a.tsv, line 4)",
     ]
+
+
+def test_documents_are_named_one_by_one_up_to_a_number(tmp_path: Path) -> None:
+    log = RejectLog()
+    log(Reject("a.tsv", 4, "no text", None))
+    for number in range(22):
+        log(Reject(f"d/{number}.pdf", 0, "no text found: perhaps a scan", None))
+    lines = log.summary()
+    assert lines[0] == "d/0.pdf: no text found: perhaps a scan"
+    assert lines[20:] == [
+        "2 more documents (--rejects FILE names them)",
+        "1 x no text (first: a.tsv, line 4)",
+    ]
+    assert log.total == 23
 
 
 def test_a_log_without_rows_has_nothing_to_say() -> None:
