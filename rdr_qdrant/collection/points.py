@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY
-from rdr_qdrant.store import RequestTooLargeError, Retrying
+from rdr_qdrant.store import RequestTooLargeError, Retrying, takes_arrays
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
@@ -130,10 +130,11 @@ class Points:
     def _upsert(self, points: Sequence[Point]) -> None:
         from qdrant_client import models
 
+        arrays = takes_arrays(self.client)
         structs = [
-            models.PointStruct(
+            models.PointStruct.model_construct(  # ids, vectors and payload are ours, and right
                 id=point.id,
-                vector=self._named(point.vector.tolist()),
+                vector=self._named(point.vector if arrays else point.vector.tolist()),
                 payload=dict(point.payload),
             )
             for point in points

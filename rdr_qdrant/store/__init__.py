@@ -10,7 +10,7 @@ from rdr_qdrant.store.connect import (
 )
 from rdr_qdrant.store.reaching import RequestTooLargeError, place_of, reaching
 from rdr_qdrant.store.retrying import RETRY_FOR_SECONDS, Retrying
-from rdr_qdrant.store.streams import write_streams
+from rdr_qdrant.store.streams import takes_arrays, write_streams
 from rdr_qdrant.store.upkeep import build_index, disk_bytes
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "place_of",
     "reaching",
     "read_key_file",
+    "takes_arrays",
     "write_streams",
 ]

@@ -1,4 +1,4 @@
-"""How many requests a client may be given at a time."""
+"""How a client is best given points: how many requests at a time, and what vectors are."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def write_streams(client: QdrantClient) -> int:
     """
     if getattr(getattr(client, "_client", None), "rest_uri", None) is not None:
         return SERVER_STREAMS
+    return 1 if takes_arrays(client) else 0
+
+
+def takes_arrays(client: QdrantClient) -> bool:
+    """Whether it takes numpy vectors as they are: only our embedded engine does."""
     from rdr_qdrant.store.embedded import EmbeddedQdrant
 
-    return 1 if isinstance(client, EmbeddedQdrant) else 0
+    return isinstance(client, EmbeddedQdrant)

@@ -199,12 +199,13 @@ def test_an_interrupted_load_goes_on(
     loader: QdrantLoader, client: QdrantClient, tiny: RDREmbeddings, folder: Path
 ) -> None:
     loader.on_progress = lambda report: loader.stopping.asked.set()
-    report = load(loader, folder)
-    assert report.interrupted
-    assert report.points == 3
+    first = load(loader, folder)
+    assert first.interrupted
+    assert first.points == first.uploaded > 0
     whole = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION)
     report = load(whole, folder)
-    assert (report.unchanged, report.uploaded, report.points) == (3, 6, 9)
+    assert (report.unchanged, report.points) == (first.points, 9)
+    assert report.uploaded == 9 - first.points
 
 
 def test_another_split_or_converter_converts_again(
