@@ -92,6 +92,7 @@ def evaluate_command(
     path: options.PathOption = None,
     api_key_file: options.APIKeyFileOption = None,
     allow_key_over_http: options.AllowKeyOverHTTPOption = None,
+    grpc_port: options.GRPCPortOption = None,
     model: options.ModelOption = None,
     context_encoder: options.ContextEncoderOption = None,
     question_encoder: options.QuestionEncoderOption = None,
@@ -130,7 +131,7 @@ def evaluate_command(
     log = RejectLog()
     with saying_rejects(log):
         asked = list(read_questions(questions, log))
-        client = options.open_client(url, path, api_key_file, allow_key_over_http)
+        client = options.open_client(url, path, api_key_file, allow_key_over_http, grpc_port)
         embeddings = options.open_embeddings(
             client,
             collection,

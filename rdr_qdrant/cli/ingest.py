@@ -104,6 +104,7 @@ def ingest(
     path: options.PathOption = None,
     api_key_file: options.APIKeyFileOption = None,
     allow_key_over_http: options.AllowKeyOverHTTPOption = None,
+    grpc_port: options.GRPCPortOption = None,
     model: options.ModelOption = None,
     context_encoder: options.ContextEncoderOption = None,
     question_encoder: options.QuestionEncoderOption = None,
@@ -131,7 +132,7 @@ def ingest(
         raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")
     if recreate and not (yes or dry_run):
         _confirm_recreate(collection)
-    client = options.open_client(url, path, api_key_file, allow_key_over_http)
+    client = options.open_client(url, path, api_key_file, allow_key_over_http, grpc_port)
     embeddings = options.open_embeddings(
         client,
         collection,

@@ -76,6 +76,15 @@ AllowKeyOverHTTPOption = Annotated[
         rich_help_panel=_WHERE,
     ),
 ]
+GRPCPortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--grpc-port",
+        metavar="PORT",
+        help="Talk gRPC with the server, at this port (6334 where nothing else was set).",
+        rich_help_panel=_WHERE,
+    ),
+]
 PathOption = Annotated[
     Path | None,
     typer.Option(
@@ -154,12 +163,19 @@ def open_client(
     path: Path | None,
     api_key_file: Path | None = None,
     allow_key_over_http: str | None = None,
+    grpc_port: int | None = None,
 ) -> QdrantClient:
     """The Qdrant that `--url` and `--path` mean."""
     from rdr_qdrant.store import connect, read_key_file
 
     key = read_key_file(api_key_file) if api_key_file else None
-    return connect(url=url, path=path, api_key=key, allow_key_over_http=allow_key_over_http)
+    return connect(
+        url=url,
+        path=path,
+        api_key=key,
+        allow_key_over_http=allow_key_over_http,
+        grpc_port=grpc_port,
+    )
 
 
 def open_embeddings(

@@ -37,6 +37,7 @@ def search(
     path: options.PathOption = None,
     api_key_file: options.APIKeyFileOption = None,
     allow_key_over_http: options.AllowKeyOverHTTPOption = None,
+    grpc_port: options.GRPCPortOption = None,
     model: options.ModelOption = None,
     context_encoder: options.ContextEncoderOption = None,
     question_encoder: options.QuestionEncoderOption = None,
@@ -56,7 +57,7 @@ def search(
         raise UsageError("The question is empty: there is nothing to search for.")
     from rdr_qdrant.retriever import PassageSearcher
 
-    client = options.open_client(url, path, api_key_file, allow_key_over_http)
+    client = options.open_client(url, path, api_key_file, allow_key_over_http, grpc_port)
     embeddings = options.open_embeddings(
         client,
         collection,

@@ -31,6 +31,7 @@ def connect(
     *,
     api_key: SecretStr | str | None = None,
     allow_key_over_http: str | None = None,
+    grpc_port: int | None = None,
 ) -> QdrantClient:
     """A client of a server (`url`) or of an embedded Qdrant in a folder (`path`).
 
@@ -45,6 +46,8 @@ def connect(
         api_key: a server's key; by default the environment variable `QDRANT_API_KEY`.
         allow_key_over_http: the one other host that may be sent the key unencrypted; without it
             a key goes over https, or to this machine.
+        grpc_port: a server's port for gRPC (6334 where nothing else was set): then points travel
+            over it, in fewer bytes than JSON takes.
 
     Raises:
         UsageError: both `url` and `path`, a `url` that is none or carries a password, or a key
@@ -60,7 +63,7 @@ def connect(
         return _embedded(path or DEFAULT_PATH)
     try:
         with _without_key_warning():
-            client = QdrantClient(**_server_options(url, api_key, allow_key_over_http))
+            client = QdrantClient(**_server_options(url, api_key, allow_key_over_http, grpc_port))
     except ValueError as error:
         raise _no_url(url, error) from None
     with reaching(client):
@@ -74,6 +77,7 @@ async def connect_async(
     *,
     api_key: SecretStr | str | None = None,
     allow_key_over_http: str | None = None,
+    grpc_port: int | None = None,
 ) -> AsyncQdrantClient:
     """`connect` for `async` code: an `AsyncQdrantClient`, of a server or embedded.
 
@@ -96,7 +100,9 @@ async def connect_async(
         return await asyncio.to_thread(AsyncEmbeddedQdrant, place)
     try:
         with _without_key_warning():
-            client = AsyncQdrantClient(**_server_options(url, api_key, allow_key_over_http))
+            client = AsyncQdrantClient(
+                **_server_options(url, api_key, allow_key_over_http, grpc_port)
+            )
     except ValueError as error:
         raise _no_url(url, error) from None
     with reaching(client):
@@ -161,7 +167,10 @@ def _url(url: str | None, path: Place | None) -> str | None:
 
 
 def _server_options(
-    url: str, api_key: SecretStr | str | None, allow_key_over_http: str | None
+    url: str,
+    api_key: SecretStr | str | None,
+    allow_key_over_http: str | None,
+    grpc_port: int | None,
 ) -> dict[str, Any]:
     try:
         key = key_for(url, api_key, allow_key_over_http)
@@ -172,6 +181,7 @@ def _server_options(
         "api_key": key.get_secret_value() if key else None,
         "timeout": TIMEOUT_SECONDS,
         "check_compatibility": False,
+        **({"prefer_grpc": True, "grpc_port": grpc_port} if grpc_port else {}),
     }
 
 
