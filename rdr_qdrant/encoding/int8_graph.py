@@ -25,8 +25,8 @@ CONTRIB = "com.microsoft"
 MIDDLE = 128
 """The zero of an 8-bit activation of either sign."""
 
-NEAR_BOTTOM = 16
-"""The zero of an 8-bit activation after GELU, which is never below -0.17."""
+GELU_LEAST = -0.17
+"""GELU is never below: what comes after it is rounded to 8 bits from here upwards."""
 
 EVENNESS = 0.5
 """How far channels are evened out in the activations at the cost of the weights: SmoothQuant's
@@ -46,18 +46,18 @@ def quantise(weight: Array) -> tuple[Array, Array]:
     return np.ascontiguousarray(np.rint(weight / scales[:, None]).astype(np.int8).T), scales
 
 
-def largest_inputs(model: Any) -> dict[Any, Array]:
-    """For each of the model's linear modules the largest size of each input number, [in].
+def input_ranges(model: Any) -> dict[Any, tuple[Array, Array]]:
+    """For each of the model's linear modules the least and the largest of each input number, [in].
 
     The inputs are random tokens: which channels are large is the model's own trait.
     """
     import torch
 
-    found: dict[Any, Array] = {}
+    found: dict[Any, tuple[Array, Array]] = {}
 
     def note(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
-        sizes = inputs[0].reshape(-1, module.in_features).abs().amax(0).numpy()
-        found[module] = sizes.clip(min=SMALLEST)
+        rows = inputs[0].reshape(-1, module.in_features)
+        found[module] = rows.amin(0).numpy(), rows.amax(0).numpy()
 
     shape = TRIAL_SHAPE[0], min(TRIAL_SHAPE[1], model.config.max_position_embeddings)
     generator = torch.Generator().manual_seed(0)
@@ -100,7 +100,7 @@ class _Builder:
         self._dpr = getattr(model, model.base_model_prefix)
         self._heads = model.config.num_attention_heads
         self._hidden = model.config.hidden_size
-        self._largest = largest_inputs(model)
+        self._ranges = input_ranges(model)
         self._unsigned = unsigned
         self._names = 0
         self._model = ModelProto(ir_version=IR_VERSION, producer_name="rdr-qdrant")
@@ -123,7 +123,6 @@ class _Builder:
             self._graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT64, shape))
         tokens = self._op("Shape", "ids")
         self._middle = self._op("Expand", self._const(np.uint8(MIDDLE)), tokens)
-        self._near_bottom = self._op("Expand", self._const(np.uint8(NEAR_BOTTOM)), tokens)
         bert = self._dpr.bert_model
         x = self._embed(bert.embeddings)
         for layer in bert.encoder.layer[:-1]:
@@ -183,10 +182,16 @@ class _Builder:
         weight, bias = self._const(_array(module.weight)), self._const(_array(module.bias))
         return self._op("Gemm", x, weight, bias, transB=1)
 
-    def _evening(self, *modules: Any) -> Array:
-        """What the inputs of these modules, which are the same, are divided by: [in]."""
+    def _evening(self, *modules: Any, least: float | None = None) -> Array:
+        """What the inputs of these modules, which are the same, are divided by: [in].
+
+        Args:
+            least: taken from the inputs before, so that none is negative.
+        """
+        low, high = self._ranges[modules[0]]
+        inputs = np.maximum(high, -low) if least is None else high - least
+        inputs = inputs.clip(min=SMALLEST)
         weights = np.max([np.abs(_array(module.weight)).max(axis=0) for module in modules], axis=0)
-        inputs = self._largest[modules[0]]
         found: Array = inputs**EVENNESS / weights.clip(min=SMALLEST) ** (1 - EVENNESS)
         return found.astype(np.float32)
 
@@ -194,15 +199,13 @@ class _Builder:
         """`x` [tokens, size] as uint8 around `zero`, and the scale of each token, [tokens]."""
         axis = self._shape(1)
         above = self._op("ReduceMax", x, axis, keepdims=0)
-        below = self._op("ReduceMin", x, axis, keepdims=0)
-        scale = self._op(
-            "Max",
-            self._op("Div", above, self._const(np.float32(255 - zero))),
-            self._op("Div", below, self._const(np.float32(-zero))),
-            self._const(np.float32(SMALLEST / 255)),
-        )
-        zeros = self._middle if zero == MIDDLE else self._near_bottom
-        return self._op("QuantizeLinear", x, scale, zeros, axis=0), scale
+        limits = [self._op("Div", above, self._const(np.float32(255 - zero)))]
+        if zero:
+            below = self._op("ReduceMin", x, axis, keepdims=0)
+            limits.append(self._op("Div", below, self._const(np.float32(-zero))))
+        scale = self._op("Max", *limits, self._const(np.float32(SMALLEST / 255)))
+        zeros = [self._middle] if zero else []
+        return self._op("QuantizeLinear", x, scale, *zeros, axis=0), scale
 
     def _rounded_linear(self, x: str, scale: str, zero: int, weight: Array, bias: Array) -> str:
         """Of 8-bit integers: uint8 [..., in] with scales [..., 1] to float32 [..., out]."""
@@ -223,13 +226,6 @@ class _Builder:
         )
         return self._op("Add", self._op("Mul", product, scale), self._const(bias))
 
-    def _even_linear(self, x: str, module: Any, zero: int = MIDDLE) -> str:
-        """Channels evened out, then 8-bit integers: [tokens, in] to [tokens, out]."""
-        even = self._evening(module)
-        rounded, scale = self._rounded(self._op("Mul", x, self._const(1 / even)), zero)
-        weight, bias = _array(module.weight) * even, _array(module.bias)
-        return self._rounded_linear(rounded, self._column(scale), zero, weight, bias)
-
     def _column(self, scale: str) -> str:
         return self._op("Unsqueeze", scale, self._shape(-1))
 
@@ -237,9 +233,21 @@ class _Builder:
         """A layer on all tokens: [tokens, hidden] to the same."""
         output = layer.attention.output
         x = self._add_and_norm(self._attention(layer.attention, x), x, output.LayerNorm)
-        inner = self._op("Gelu", self._even_linear(x, layer.intermediate.dense))
-        found = self._even_linear(inner, layer.output.dense, NEAR_BOTTOM)
+        found = self._feed_forward(layer.intermediate.dense, layer.output.dense, x)
         return self._add_and_norm(found, x, layer.output.LayerNorm)
+
+    def _feed_forward(self, first: Any, second: Any, x: str) -> str:
+        even = self._evening(first)
+        rounded, scale = self._rounded(self._op("Mul", x, self._const(1 / even)), MIDDLE)
+        weight, bias = _array(first.weight), _array(first.bias)
+        inner = self._rounded_linear(rounded, self._column(scale), MIDDLE, weight * even, bias)
+        even = self._evening(second, least=GELU_LEAST)
+        inner = self._op("Sub", self._op("Gelu", inner), self._const(np.float32(GELU_LEAST)))
+        rounded, scale = self._rounded(self._op("Mul", inner, self._const(1 / even)), 0)
+        weight, bias = _array(second.weight), _array(second.bias)
+        return self._rounded_linear(
+            rounded, self._column(scale), 0, weight * even, bias + GELU_LEAST * weight.sum(axis=1)
+        )
 
     def _attention(self, attention: Any, x: str) -> str:
         """Attention with its output's multiplication: [tokens, hidden] to the same."""
