@@ -16,15 +16,10 @@ class Attention(Protocol):
     There may be more tokens than the lengths add up to; what comes out for those means nothing.
     """
 
-    def of_all(
+    def __call__(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
     ) -> torch.Tensor:
         """For every token of every sequence, [t, heads * head size]."""
-
-    def of_first(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
-    ) -> torch.Tensor:
-        """For the first token of each sequence alone: `query` is [n, ...]; [n, hidden]."""
 
 
 def attention_for(device: str, dtype: torch.dtype) -> Attention | None:
@@ -41,7 +36,7 @@ def attention_for(device: str, dtype: torch.dtype) -> Attention | None:
 class ByRuns:
     """Neighbours of one length at a time; batches come in order of length."""
 
-    def of_all(
+    def __call__(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
     ) -> torch.Tensor:
         from torch.nn import functional
@@ -56,24 +51,6 @@ class ByRuns:
             found = functional.scaled_dot_product_attention(q, k, v)
             attended[rows] = found.transpose(1, 2).reshape(count * length, heads * size)
         attended[sum(lengths) :] = 0.0  # whatever lay there might be slow to reckon with
-        return attended
-
-    def of_first(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
-    ) -> torch.Tensor:
-        from torch.nn import functional
-
-        sequences, heads, size = query.shape
-        attended = query.new_empty(sequences, heads * size)
-        done = 0
-        for rows, count, length in _runs(lengths):
-            mine = slice(done, done + count)
-            k, v = (
-                one[rows].view(count, length, heads, size).transpose(1, 2) for one in (key, value)
-            )
-            found = functional.scaled_dot_product_attention(query[mine].unsqueeze(2), k, v)
-            attended[mine] = found.reshape(count, heads * size)
-            done += count
         return attended
 
 
@@ -91,39 +68,17 @@ class VariableLength:
             return False
         return torch.cuda.get_device_capability(device) >= (8, 0)
 
-    def of_all(
+    def __call__(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
     ) -> torch.Tensor:
-        ends = _ends(lengths, query.device)
-        return self._run(query, key, value, ends, ends, max(lengths), max(lengths))
-
-    def of_first(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
-    ) -> torch.Tensor:
-        one_each = _ends([1] * len(lengths), query.device)
-        return self._run(query, key, value, one_each, _ends(lengths, key.device), 1, max(lengths))
-
-    def _run(
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        query_ends: torch.Tensor,
-        key_ends: torch.Tensor,
-        longest_query: int,
-        longest_key: int,
-    ) -> torch.Tensor:
+        import torch
         from torch.nn.attention.varlen import varlen_attn
 
-        found = varlen_attn(query, key, value, query_ends, key_ends, longest_query, longest_key)
+        ends = torch.tensor([0, *lengths]).cumsum(0).to(device=query.device, dtype=torch.int32)
+        longest = max(lengths)
+        found = varlen_attn(query, key, value, ends, ends, longest, longest)
         assert not isinstance(found, tuple)  # nothing but the output was asked for
         return found.flatten(1)
-
-
-def _ends(lengths: list[int], device: torch.device) -> torch.Tensor:
-    import torch
-
-    return torch.tensor([0, *lengths]).cumsum(0).to(device=device, dtype=torch.int32)
 
 
 def _runs(lengths: list[int]) -> Iterator[tuple[slice, int, int]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdr_qdrant.encoding.batching import length_sorted_batches
-from rdr_qdrant.encoding.checkpoint import Side, load_checkpoint
+from rdr_qdrant.encoding.checkpoint import Checkpoint, Side, load_checkpoint
 from rdr_qdrant.encoding.forward import FloatArray, Forward, make_forward
 from rdr_qdrant.encoding.hardware import resolve_device, resolve_precision
 from rdr_qdrant.encoding.tokens import EncoderInput, InputTokenizer, Tokens
@@ -92,7 +92,7 @@ class Encoder:
         self._vocabulary = checkpoint.tokenizer
         self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
         self._batch_tokens = BATCH_TOKENS.get(self.device.partition(":")[0], BATCH_TOKENS["cpu"])
-        self._forward: Forward = make_forward(checkpoint.model, self.device, self.precision)
+        self._forward = self._make_forward(checkpoint)
 
     @property
     def dimension(self) -> int:
@@ -138,6 +138,13 @@ class Encoder:
                     f"{self.precision}: its numbers do not fit there. Use precision fp32 or bf16."
                 )
             yield EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
+
+    def _make_forward(self, checkpoint: Checkpoint) -> Forward:
+        if self.precision == "int8":
+            from rdr_qdrant.encoding.int8 import Int8Forward
+
+            return Int8Forward(checkpoint.model, self._digest)
+        return make_forward(checkpoint.model, self.device, self.precision)
 
     def _forward_within_memory(self, ids: list[list[int]]) -> FloatArray:
         """By halves where the device has no memory for all of them at once.

@@ -1,8 +1,8 @@
 """The encoders' forward pass: the library's own, or one that computes only what the vector needs.
 
-Nothing but `[CLS]` of the last layer is ever read. So the last layer needs keys and values of all
-tokens, but query, attention output and feed-forward of the first token alone; no token is padding;
-and query, key and value are one matrix multiplication. The results are the same up to rounding.
+Nothing but `[CLS]` of the last layer is ever read. So the last layer is done for the first token
+alone; no token is padding; and query, key and value are one matrix multiplication. The results are
+the same up to rounding.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class CLSForward:
         *layers, last = bert.encoder.layer
         heads = config.num_attention_heads
         self._layers = [_Layer(layer, heads, attention) for layer in layers]
-        self._last = _LastLayer(last, heads, attention)
+        self._last = _LastLayer(last, heads)
         self._projection = Linear(encoder.encode_proj) if encoder.projection_dim else None
 
     def __call__(self, ids: list[list[int]]) -> FloatArray:
@@ -135,28 +135,43 @@ class _Layer:
 
     def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
         query, key, value = self._query_key_value(x).view(len(x), 3, self._heads, -1).unbind(1)
-        return self._after(x, self._attention.of_all(query, key, value, lengths))
+        return self._after(x, self._attention(query, key, value, lengths))
 
 
 class _LastLayer:
-    """The last layer for the first token of each sequence: [t, hidden] to [n, hidden]."""
+    """The last layer for the first token of each sequence: [t, hidden] to [n, hidden].
 
-    def __init__(self, layer: Any, heads: int, attention: Attention) -> None:
+    Keys and values of the other tokens are never made. A score is a query times a key, which is the
+    query through the key's weight, turned around, times the hidden state (the key's bias adds the
+    same to every score of a sequence, which softmax takes away again); and the sum of weighted
+    values is the value of the sum of weighted hidden states.
+    """
+
+    def __init__(self, layer: Any, heads: int) -> None:
         own = layer.attention.self
         self._query = Linear(own.query)
-        self._key_value = Linear(own.key, own.value)
+        hidden = own.key.in_features
+        self._key = own.key.weight.detach().view(heads, -1, hidden)
+        self._value = own.value.weight.detach().view(heads, -1, hidden)
+        self._value_bias = own.value.bias.detach()
         self._heads = heads
-        self._attention = attention
         self._after = _AfterAttention(layer)
 
     def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
         import torch
 
-        starts = torch.tensor([0, *lengths[:-1]]).cumsum(0).to(x.device)
-        first = x[starts]
+        places = torch.arange(max(lengths))
+        sizes = torch.tensor(lengths)
+        starts = sizes.cumsum(0) - sizes
+        padding = (places >= sizes[:, None]).to(x.device)
+        states = x[(starts[:, None] + places).clamp_(max=len(x) - 1).to(x.device)]
+        first = states[:, 0]
         query = self._query(first).view(len(first), self._heads, -1)
-        key, value = self._key_value(x).view(len(x), 2, self._heads, -1).unbind(1)
-        return self._after(first, self._attention.of_first(query, key, value, lengths))
+        turned = torch.einsum("nhs,hsd->nhd", query, self._key)
+        scores = turned @ states.transpose(1, 2) / query.shape[-1] ** 0.5
+        weights = scores.masked_fill_(padding[:, None], float("-inf")).softmax(-1)
+        attended = torch.einsum("nhd,hsd->nhs", weights @ states, self._value).flatten(1)
+        return self._after(first, attended + self._value_bias)
 
 
 class _AfterAttention:

@@ -26,7 +26,7 @@ class EncodingSpeed:
         seconds: for them, tokenising included.
         tokens: of them, special tokens included, after cutting.
         operations: floating-point operations of their vectors: a multiplication and an addition
-            are two, and what the last layer does for other tokens than `[CLS]` is not counted.
+            are two, and of the last layer only what `[CLS]` takes is counted.
         matrix_speed: operations a second of this machine's fastest matrix multiplication of the
             encoder's shapes, in its precision (for int8: in fp32).
     """
@@ -82,16 +82,21 @@ def measure(encoder: Encoder, inputs: Sequence[EncoderInput], seconds: float) ->
 
 
 def operations(config: Any, lengths: Sequence[int]) -> float:
-    """Floating-point operations that the vectors of sequences of these lengths take."""
+    """Floating-point operations that the vectors of sequences of these lengths take at least.
+
+    Of the last layer that is what `[CLS]` takes: of other tokens only their parts in its scores
+    and in the sum that they weigh.
+    """
     hidden, inner = int(config.hidden_size), int(config.intermediate_size)
-    keys_values = 2 * hidden * hidden
-    others = 2 * hidden * hidden + 2 * hidden * inner  # query, attention output, feed-forward
-    projection = hidden * config.projection_dim
+    heads = int(config.num_attention_heads)
+    one_token = 4 * hidden * hidden + 2 * hidden * inner
     total = 0.0
     for tokens in lengths:
-        layer = tokens * (keys_values + others) + 2 * tokens * tokens * hidden
-        last = tokens * keys_values + others + 2 * tokens * hidden
-        total += 2 * ((config.num_hidden_layers - 1) * layer + last + projection)
+        layer = tokens * one_token + 2 * tokens * tokens * hidden
+        last = one_token + 2 * tokens * heads * hidden
+        total += 2 * (
+            (config.num_hidden_layers - 1) * layer + last + hidden * config.projection_dim
+        )
     return total
 
 

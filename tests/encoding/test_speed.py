@@ -29,10 +29,11 @@ def test_operations_are_those_of_the_multiplications(projection: int) -> None:
     tokens = 20
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(input_ids=torch.arange(tokens)[None])
-    hidden, inner = 16, 64
-    one_row = 2 * hidden * hidden + 2 * hidden * inner
-    unread = 2 * ((tokens - 1) * one_row + 2 * (tokens - 1) * tokens * hidden)
-    assert operations(config, [tokens]) == counter.get_total_flops() - unread
+    hidden, inner, heads = 16, 64, 2
+    one_token = 4 * hidden * hidden + 2 * hidden * inner
+    whole = tokens * one_token + 2 * tokens * tokens * hidden
+    of_cls = one_token + 2 * tokens * heads * hidden
+    assert operations(config, [tokens]) == counter.get_total_flops() - 2 * (whole - of_cls)
     assert operations(config, [tokens, tokens]) == 2 * operations(config, [tokens])
 
 
