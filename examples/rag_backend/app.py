@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 import rdr_qdrant
 from examples.rag_backend.answering import open_chat_model
+from examples.rag_backend.guards import BodyLimit
 from examples.rag_backend.monitoring import Metrics, Monitoring, SecurityHeaders
 from examples.rag_backend.operations import operations
 from examples.rag_backend.pages import add_pages
@@ -55,12 +56,12 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=settings.body_bytes,
     )
     tell_problems(app)
     app.include_router(questions(settings, retrieval, metrics, chat_model))
     app.include_router(operations(settings, retrieval, metrics))
     add_pages(app, settings, with_model=chat_model is not None)
+    app.add_middleware(BodyLimit, most=settings.body_bytes)
     app.add_middleware(SecurityHeaders)
     most_seconds = settings.search_seconds + 2 * settings.answer_seconds
     app.add_middleware(Monitoring, metrics=metrics, most_seconds=most_seconds)

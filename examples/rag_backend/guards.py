@@ -13,6 +13,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from limits import parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from examples.rag_backend.problems import TRY_AGAIN
 from examples.rag_backend.settings import Settings
@@ -58,6 +59,29 @@ def limits_rate(rate: str) -> Callable[[Request], Awaitable[None]]:
         )
 
     return check
+
+
+class BodyLimit:
+    """ASGI middleware: 413 for a body of more than `most` bytes, declared or not."""
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        read = 0
+
+        async def counting() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if max(read, declared) > self._most:
+                raise HTTPException(413, f"The body has more than {self._most:,} bytes.")
+            return message
+
+        length = dict(scope.get("headers", ())).get(b"content-length", b"0")
+        declared = int(length) if length.isdigit() else 0
+        await self._app(scope, counting if scope["type"] == "http" else receive, send)
 
 
 class Admission:

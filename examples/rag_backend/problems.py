@@ -44,13 +44,9 @@ def problem_of(error: Exception) -> dict[str, Any]:
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """These errors for the OpenAPI document."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
     return {
-        status: {
-            "model": Problem,
-            "content": content,
-            "description": http.HTTPStatus(status).phrase,
-        }
+        status: {"content": content, "description": http.HTTPStatus(status).phrase}
         for status in statuses
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
@@ -18,6 +19,16 @@ from rdr_qdrant.encoding import Side
 from rdr_qdrant.models import DEFAULT_MODEL, PAIRS, PairIdentity
 
 logger = logging.getLogger(__name__)
+
+
+@functools.cache
+def _embeddings(
+    model: str | None, context_encoder: str | None, question_encoder: str | None
+) -> BatchedEmbeddings:
+    """One of each pair in this process, however many back ends."""
+    return BatchedEmbeddings(
+        model=model, context_encoder=context_encoder, question_encoder=question_encoder
+    )
 
 
 class Retrieval:
@@ -114,15 +125,10 @@ class Retrieval:
         if self._client is None:
             self._client = self._connect()
         collection = Collection(self._client, name)
+        if not collection.exists():
+            collection.describe()  # says what there is, before any encoder is loaded
         if self._embeddings is None:
-            recorded = collection.recorded_model()
-            if recorded is None:
-                collection.describe()  # says what is missing
-            known = recorded if recorded in PAIRS else DEFAULT_MODEL
-            embeddings = BatchedEmbeddings(model=self._settings.model or known)
-            self._identity = embeddings.identity(Side.QUESTION)
-            embeddings.warm_up(Side.CONTEXT)
-            self._embeddings = embeddings
+            self._embeddings = self._load_encoders(collection.recorded_model())
         retriever = RDRRetriever(
             embeddings=self._embeddings,
             client=self._client,
@@ -143,6 +149,18 @@ class Retrieval:
             api_key=settings.qdrant_api_key,
             allow_key_over_http=settings.allow_key_over_http,
         )
+
+    def _load_encoders(self, recorded: str | None) -> RDREmbeddings:
+        """The pair of the settings, else the one that the collection names."""
+        settings = self._settings
+        if settings.context_encoder or settings.question_encoder:
+            model = settings.model
+        else:
+            model = settings.model or (recorded if recorded in PAIRS else DEFAULT_MODEL)
+        embeddings = _embeddings(model, settings.context_encoder, settings.question_encoder)
+        self._identity = embeddings.identity(Side.QUESTION)
+        embeddings.warm_up(Side.CONTEXT)
+        return embeddings
 
     def _check(self) -> None:
         assert self._identity is not None

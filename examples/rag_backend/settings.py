@@ -34,6 +34,7 @@ class Settings(BaseSettings):
         qdrant_api_key: the server's key, also `QDRANT_API_KEY`.
         allow_key_over_http: the one other host that may be sent that key unencrypted.
         model: the named pair of encoders; by default the one that the collection names.
+        context_encoder, question_encoder: instead of a name, two hub ids or folders.
         chat_model: a model of langchain's `init_chat_model`, such as `openai:gpt-5-mini`; its
             provider's own variables hold the key. Without one the best sentence is quoted.
         api_key: what callers must present; without one anyone who reaches the port may ask.
@@ -69,6 +70,8 @@ class Settings(BaseSettings):
     )
     allow_key_over_http: str | None = None
     model: str | None = None
+    context_encoder: str | None = None
+    question_encoder: str | None = None
     chat_model: str | None = None
     api_key: SecretStr | None = None
     without_key: bool = False

@@ -173,6 +173,12 @@ at("form").addEventListener("submit", (event) => {
   if (q) go(q, at("title").value.trim());
 });
 
+at("q").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  at("form").requestSubmit();
+});
+
 at("any-title").addEventListener("click", () => {
   at("title").value = "";
   go(wanted().q, "");

@@ -31,7 +31,7 @@ export function passage(found, top, onTitle) {
       make(
         "span",
         { class: "score", title: "Raw inner product with the question" },
-        make("span", {}, make("span", { class: "hidden" }, "Score "), found.score.toFixed(4)),
+        make("span", {}, `score ${found.score.toFixed(4)}`),
         make("span", { class: "gauge", "aria-hidden": "true" }, gauge),
       ),
     ),
