@@ -47,13 +47,16 @@ def chromium(width: int = 1280, height: int = 900) -> Iterator[Any]:
         options.add_argument("--no-sandbox")
     window = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     try:
-        window.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
-        )
+        use_window(window, width, height)
         yield window
     finally:
         window.quit()
+
+
+def use_window(window: Any, width: int, height: int) -> None:
+    """Let the page be that large, in CSS pixels; a narrow one is a phone's."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 def use_scheme(window: Any, scheme: str) -> None:

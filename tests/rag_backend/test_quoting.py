@@ -13,7 +13,7 @@ from rdr_qdrant import Passage, RDREmbeddings
         ("One is here. Two is there!  Three?", ["One is here.", "Two is there!", "Three?"]),
         ("Dr. Who met J. R. R. Tolkien. They ate.", ["Dr. Who met J. R. R. Tolkien.", "They ate."]),
         ('He said "Stop." Then he left.', ['He said "Stop."', "Then he left."]),
-        ("It cost 3.5 million, i.e. much. 240 came.", ["It cost 3.5 million, i.e. much.", "240 came."]),
+        ("It cost 3.5 m, i.e. much. 240 came.", ["It cost 3.5 m, i.e. much.", "240 came."]),
         ("The U.S. Army came. It left.", ["The U.S. Army came.", "It left."]),
         ("河は長い。海は広い。", ["河は長い。", "海は広い。"]),
         ("A heading\n\nA text under it", ["A heading", "A text under it"]),

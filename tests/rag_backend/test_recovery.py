@@ -64,9 +64,9 @@ def test_a_request_finds_qdrant_back_before_the_watch_does(qdrant: QdrantHTTPSer
 def test_a_refused_key_is_told_and_the_key_is_not(caplog: pytest.LogCaptureFixture) -> None:
     with (
         QdrantHTTPServer(api_key="right") as server,
-        over(server, qdrant_api_key="wr0ng") as served,
+        over(server, qdrant_api_key="wr0ng") as it,
     ):
-        until(lambda: "refused the API key (401)" in str(served.health()["reason"]))
+        until(lambda: "refused the API key (401)" in str(it.health()["reason"]))
     assert "wr0ng" not in caplog.text
 
 

@@ -1,7 +1,7 @@
 // The page: a question in the URL, what comes back for it on the screen.
 
 import { Problem, events } from "./stream.js";
-import { cited, make, mark, passage, reference, seconds, skeleton } from "./view.js";
+import { make, mark, passage, reference, seconds, showAnswer, skeleton } from "./view.js";
 
 const at = (id) => document.getElementById(id);
 const list = at("passages").querySelector("ol");
@@ -111,11 +111,13 @@ const receive = {
     say(`${at("passages-heading").textContent} found in ${seconds(took)}`);
     at("answer").hidden = false;
     at("answer-text").setAttribute("aria-busy", "true");
-    if (asking) at("answer-text").replaceChildren(skeleton());
+    at("answer-text").replaceChildren(...(asking ? [skeleton()] : []));
   },
 
   token(_, seen) {
-    at("answer-text").replaceChildren(...cited(answerOf(seen), passagesOf(seen).length));
+    const place = at("answer-text");
+    if (place.querySelector(".skeleton, blockquote")) place.replaceChildren();
+    showAnswer(place, answerOf(seen), passagesOf(seen).length);
   },
 
   marks({ marks }, seen) {

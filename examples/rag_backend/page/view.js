@@ -66,11 +66,15 @@ export function mark(paragraph, text, { start, end }, best) {
   );
 }
 
-/** An answer with its [n] as links to the passages. */
-export function cited(answer, passages) {
-  return answer.split(/(\[\d+\])/).map((part) => {
+/** Show an answer so far, with its [n] as links to the passages; what stands already stays. */
+export function showAnswer(place, answer, passages) {
+  answer.split(/(\[\d+\])/).forEach((part, order) => {
+    const there = place.childNodes[order];
+    if (there?.textContent === part) return;
     const number = Number(/^\[(\d+)\]$/.exec(part)?.[1]);
-    return number >= 1 && number <= passages ? reference(number, part) : part;
+    const node = number >= 1 && number <= passages ? reference(number, part) : document.createTextNode(part);
+    if (there) there.replaceWith(node);
+    else place.append(node);
   });
 }
 
