@@ -7,6 +7,8 @@ const at = (id) => document.getElementById(id);
 const list = at("passages").querySelector("ol");
 const KEY = "rag-api-key"; // in sessionStorage: gone with the tab
 
+const HEADINGS = { model: "Answer", quote: "Best sentence", nothing: "Nothing found" };
+
 let asking = null; // the AbortController of the question under way
 const answered = new Map(); // what the URLs of this visit showed, so that going back asks nobody
 
@@ -129,7 +131,7 @@ const receive = {
 
   done({ answers, sources, seconds: took }, seen) {
     at("answer-text").removeAttribute("aria-busy");
-    at("answer-heading").textContent = answers === "quote" ? "Best sentence" : "Answer";
+    at("answer-heading").textContent = HEADINGS[answers];
     if (answers === "quote") at("answer-text").replaceChildren(make("blockquote", {}, answerOf(seen)));
     if (answers === "nothing") at("answer-text").replaceChildren(nothing());
     at("sources").replaceChildren(
