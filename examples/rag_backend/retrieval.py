@@ -16,6 +16,7 @@ from examples.rag_backend.settings import Settings
 from rdr_qdrant import RDREmbeddings, RDRQdrantError, RDRRetriever, connect
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.encoding import Side
+from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.models import DEFAULT_MODEL, PAIRS, PairIdentity
 
 logger = logging.getLogger(__name__)
@@ -121,23 +122,31 @@ class Retrieval:
 
     def _open(self) -> RDRRetriever:
         """Connect, load the encoders, check that they made the collection, search once."""
-        name = self._settings.collection
         if self._client is None:
             self._client = self._connect()
-        collection = Collection(self._client, name)
+        try:
+            retriever = self._make_retriever()
+            self._check()
+        except CollectionError:
+            if self._settings.qdrant_url is None:  # let go of the folder: somebody may load it
+                self._client.close()
+                self._client = None
+            raise
+        retriever.invoke("Is anybody there?")
+        return retriever
+
+    def _make_retriever(self) -> RDRRetriever:
+        collection = Collection(self._client, self._settings.collection)
         if not collection.exists():
             collection.describe()  # says what there is, before any encoder is loaded
         if self._embeddings is None:
             self._embeddings = self._load_encoders(collection.recorded_model())
-        retriever = RDRRetriever(
+        return RDRRetriever(
             embeddings=self._embeddings,
             client=self._client,
-            collection_name=name,
+            collection_name=self._settings.collection,
             k=self._settings.k,
         )
-        self._check()
-        retriever.invoke("Is anybody there?")
-        return retriever
 
     def _connect(self) -> Any:
         """The one place where a client is made."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +76,20 @@ def test_a_collection_may_be_made_later(demo: RDREmbeddings) -> None:
         until(lambda: f"No collection '{COLLECTION}'" in str(served.health()["reason"]))
         assert served.search(QUESTION).status_code == 503
         load(connect(url=server.url), demo)
+        served.until_ready()
+        assert served.search(QUESTION).status_code == 200
+
+
+def test_a_folder_is_free_for_whoever_makes_the_collection(
+    demo: RDREmbeddings, tmp_path: Path
+) -> None:
+    app = create_app(settings(qdrant_path=tmp_path / "later"))
+    with serving(app, ready=False) as served:
+        until(lambda: f"No collection '{COLLECTION}'" in str(served.health()["reason"]))
+        client = connect(path=tmp_path / "later")
+        load(client, demo)
+        until(lambda: "in use by process" in str(served.health()["reason"]))
+        client.close()
         served.until_ready()
         assert served.search(QUESTION).status_code == 200
 
