@@ -102,7 +102,12 @@ class Retrieval:
             except RDRQdrantError:
                 pass  # noted; the next look may find it well
             except TimeoutError:
-                self._note("Qdrant does not answer in time.")
+                self._note(
+                    f"The collection {self._settings.collection!r} is still being opened: Qdrant "
+                    "or the encoders take their time."
+                    if self._opening is not None and not self._opening.done()
+                    else "Qdrant does not answer in time."
+                )
             except Exception:
                 logger.exception("Looking after the collection failed.")
             await asyncio.sleep(self._settings.watch_seconds)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from examples.rag_backend.app import create_app
+from examples.rag_backend.retrieval import Retrieval
 from tests.rag_backend.conftest import settings
 from tests.rag_backend.serving import Served, serving
 
@@ -128,6 +129,21 @@ def test_more_requests_at_once_than_allowed_are_turned_away(own_folder: Path) ->
             thread.join()
         assert set(statuses) == {200, 503}
         assert served.search(QUESTION).status_code == 200
+
+
+def test_what_nobody_foresaw_is_told_by_its_id(
+    backend: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*asked: object, **more: object) -> None:
+        raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr(Retrieval, "search", broken)
+    response = backend.search(QUESTION)
+    assert response.status_code == 500
+    assert response.headers["content-type"] == PROBLEM
+    assert "nobody foresaw" not in response.text
+    assert f"Request {response.headers['x-request-id']} failed" in caplog.text
+    assert "ValueError: nobody foresaw this" in caplog.text
 
 
 def test_metrics_tell_of_requests_and_readiness(backend: Served) -> None:
