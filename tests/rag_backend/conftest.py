@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("fastapi")
-
 from examples.rag_backend.app import create_app
 from examples.rag_backend.settings import Settings
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect

@@ -10,21 +10,18 @@ from typing import Any
 
 import pytest
 from qdrant_client import QdrantClient
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.ui import WebDriverWait
 
-selenium = pytest.importorskip("selenium")
-
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.remote.webdriver import WebDriver  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
-
-from examples.rag_backend.app import create_app  # noqa: E402
-from examples.rag_backend.screenshot import chromium, use_scheme, use_window  # noqa: E402
-from rdr_qdrant import RDREmbeddings  # noqa: E402
-from tests.rag_backend.conftest import HOSTILE, load, settings  # noqa: E402
-from tests.rag_backend.serving import Served, serving  # noqa: E402
-from tests.rag_backend.test_ask import Chatter  # noqa: E402
-from tests.support.qdrant_http_server import QdrantHTTPServer  # noqa: E402
+from examples.rag_backend.app import create_app
+from examples.rag_backend.screenshot import chromium, use_scheme, use_window
+from rdr_qdrant import RDREmbeddings
+from tests.rag_backend.conftest import HOSTILE, load, settings
+from tests.rag_backend.serving import Served, serving
+from tests.rag_backend.test_ask import Chatter
+from tests.support.qdrant_http_server import QdrantHTTPServer
 
 QUESTION = "Which river passes through ten countries?"
 
