@@ -1,11 +1,18 @@
-# make demo: see it work.  make test: everything that must hold.  Both need only Python 3.11+ and make.
+# make demo: see it work.  make serve: a page to ask.  make test: everything that must hold.
+# All need only Python 3.11+ and make.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types unit clean
+.PHONY: demo serve test lint types unit clean
 
 demo: .venv/demo
 	$(BIN)/rdr-qdrant demo
+
+serve: .venv/backend
+	$(BIN)/rdr-qdrant ingest examples/data/passages.tsv -c rdr-demo --model demo
+	@echo
+	@echo "The page: http://127.0.0.1:$${RAG_PORT:-8000}   (Ctrl-C ends it)"
+	@$(BIN)/python -m examples.rag_backend
 
 test: lint types unit
 
@@ -23,6 +30,10 @@ unit: .venv/dev
 	@echo "Installing into .venv; this takes some minutes the first time."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo]"
+	touch $@
+
+.venv/backend: .venv/demo
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[demo,backend]"
 	touch $@
 
 .venv/dev: .venv/demo

@@ -12,8 +12,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from rdr_qdrant.encoding import Encoded, EncodedBatch, Encoder, Side
-from rdr_qdrant.encoding.forward import FloatArray
+from rdr_qdrant.encoding import Encoded, EncodedBatch, Encoder, FloatArray, Side
 from rdr_qdrant.encoding.hardware import Precision
 from rdr_qdrant.encoding.known import KnownEncoder, note_of, recall, remember
 from rdr_qdrant.encoding.tokens import EncoderInput, Tokens, passage_input, question_input

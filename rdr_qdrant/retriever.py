@@ -14,8 +14,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from rdr_qdrant.collection import AsyncCollection, Collection, Hit, QueryOptions, to_hits
 from rdr_qdrant.embeddings import RDREmbeddings
-from rdr_qdrant.encoding import Side
-from rdr_qdrant.encoding.forward import FloatArray
+from rdr_qdrant.encoding import FloatArray, Side
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:

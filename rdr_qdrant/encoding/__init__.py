@@ -2,6 +2,7 @@
 
 from rdr_qdrant.encoding.checkpoint import Side
 from rdr_qdrant.encoding.encoder import Encoded, EncodedBatch, Encoder
+from rdr_qdrant.encoding.forward import FloatArray
 from rdr_qdrant.encoding.hardware import resolve_device
 
-__all__ = ["Encoded", "EncodedBatch", "Encoder", "Side", "resolve_device"]
+__all__ = ["Encoded", "EncodedBatch", "Encoder", "FloatArray", "Side", "resolve_device"]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from rdr_qdrant.collection import Hit
-from rdr_qdrant.encoding.forward import FloatArray
+from rdr_qdrant.encoding import FloatArray
 from rdr_qdrant.retriever import PassageSearcher
 
 HITS_AT_A_TIME = 12_800

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rdr_qdrant.encoding.forward import FloatArray
+from rdr_qdrant.encoding import FloatArray
 
 
 def relevance(score: float, typical: float) -> float:

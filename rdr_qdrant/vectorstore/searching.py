@@ -20,7 +20,7 @@ from rdr_qdrant.vectorstore.documents import document_filter, to_document
 from rdr_qdrant.vectorstore.ranking import marginal_relevance, relevance
 
 if TYPE_CHECKING:
-    from rdr_qdrant.encoding.forward import FloatArray
+    from rdr_qdrant.encoding import FloatArray
 
 OPTIONS = ("filter", "score_threshold", "search_params", "exact", "offset")
 Scored = list[tuple[Document, float]]

@@ -1,0 +1,81 @@
+// Pieces of the page. Text from passages and answers goes into text nodes only, never into markup.
+
+/** An element with attributes and children; strings become text. */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== undefined && value !== null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export const skeleton = () =>
+  make("div", { class: "skeleton", "aria-hidden": "true" }, ...Array.from({ length: 4 }, () => make("i")));
+
+export const seconds = (value) => (value < 1 ? `${Math.max(1, Math.round(value * 1000))} ms` : `${value.toFixed(1)} s`);
+
+/** One passage; `top` is the best score, for the gauge. */
+export function passage(found, top, onTitle) {
+  const gauge = make("i");
+  gauge.style.width = `${Math.min(100, Math.max(2, (100 * found.score) / (top || 1)))}%`;
+  const text = make("p", { class: "text" }, found.text);
+  const article = make(
+    "article",
+    { class: "card passage", id: `passage-${found.rank}`, tabindex: "-1" },
+    make(
+      "header",
+      {},
+      make("span", { class: "rank" }, make("span", { class: "hidden" }, "Passage "), String(found.rank)),
+      make("h3", {}, found.title || "Untitled"),
+      make(
+        "span",
+        { class: "score", title: "Raw inner product with the question" },
+        make("span", {}, `score ${found.score.toFixed(4)}`),
+        make("span", { class: "gauge", "aria-hidden": "true" }, gauge),
+      ),
+    ),
+    text,
+    footer(found, onTitle),
+  );
+  return make("li", {}, article);
+}
+
+function footer(found, onTitle) {
+  const source = found.metadata.source ?? found.metadata.url;
+  const shown = source === undefined ? null : make("span", {}, "Source ", link(String(source)));
+  const only = found.title && onTitle ? make("button", { class: "plain", type: "button" }, "Only this title") : null;
+  only?.setAttribute("aria-label", `Only this title: ${found.title}`);
+  only?.addEventListener("click", () => onTitle(found.title));
+  return make("footer", {}, make("span", {}, `Id ${found.id}`), shown, only);
+}
+
+/** A web address as a link, anything else as text. */
+function link(source) {
+  return /^https?:\/\//i.test(source) ? make("a", { href: source, rel: "noopener noreferrer" }, source) : source;
+}
+
+/** Show the text of a passage with one stretch of it marked; offsets count code points. */
+export function mark(paragraph, text, { start, end }, best) {
+  const characters = Array.from(text);
+  const part = (from, to) => characters.slice(from, to).join("");
+  paragraph.replaceChildren(
+    part(0, start),
+    make("mark", { class: best ? "best" : undefined }, part(start, end)),
+    part(end),
+  );
+}
+
+/** Show an answer so far, with its [n] as links to the passages; what stands already stays. */
+export function showAnswer(place, answer, passages) {
+  answer.split(/(\[\d+\])/).forEach((part, order) => {
+    const there = place.childNodes[order];
+    if (there?.textContent === part) return;
+    const number = Number(/^\[(\d+)\]$/.exec(part)?.[1]);
+    const node = number >= 1 && number <= passages ? reference(number, part) : document.createTextNode(part);
+    if (there) there.replaceWith(node);
+    else place.append(node);
+  });
+}
+
+export const reference = (rank, text) => make("a", { href: `#passage-${rank}` }, text);

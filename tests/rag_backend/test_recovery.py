@@ -1,0 +1,143 @@
+"""A back end is up before Qdrant is, says what is wrong, and is well again by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient
+
+from examples.rag_backend.app import create_app
+from rdr_qdrant import RDREmbeddings, connect
+from tests.rag_backend.conftest import COLLECTION, load, settings
+from tests.rag_backend.serving import serving, until
+from tests.support.faults import Slow, StallBefore, Status
+from tests.support.qdrant_http_server import QdrantHTTPServer
+
+QUESTION = "Which river passes through ten countries?"
+
+
+@pytest.fixture
+def qdrant(demo: RDREmbeddings) -> Iterator[QdrantHTTPServer]:
+    backend = QdrantClient(":memory:")
+    load(backend, demo)
+    with QdrantHTTPServer(backend) as server:
+        yield server
+
+
+def over(qdrant: QdrantHTTPServer, **changed: Any) -> Any:
+    return serving(create_app(settings(qdrant_url=qdrant.url, **changed)), ready=False)
+
+
+def test_qdrant_may_come_late_and_go_and_come_back(qdrant: QdrantHTTPServer) -> None:
+    qdrant.stop()
+    with over(qdrant) as served:
+        assert served.http.get("/livez").status_code == 200
+        for _ in range(2):
+            until(lambda: "does not answer" in str(served.health()["reason"]))
+            assert served.http.get("/healthz").status_code == 503
+            for path in ("/search", "/ask"):
+                refused = served.http.post(path, json={"question": QUESTION})
+                assert refused.status_code == 503
+                assert "does not answer" in refused.json()["detail"]
+                assert refused.headers["content-type"] == "application/problem+json"
+                assert int(refused.headers["retry-after"]) > 0
+            assert "rag_ready 0.0" in served.http.get("/metrics").text
+            qdrant.start()
+            served.until_ready()
+            assert served.search(QUESTION).json()["passages"][0]["title"] == "Danube"
+            assert [event for event, _ in served.ask(QUESTION)][-1] == "done"
+            qdrant.stop()
+
+
+def test_a_request_finds_qdrant_back_before_the_watch_does(qdrant: QdrantHTTPServer) -> None:
+    with over(qdrant, watch_seconds=1000) as served:
+        served.until_ready()
+        with qdrant.away():
+            assert served.search(QUESTION).status_code == 503
+            assert served.health()["status"] == "not ready"
+        assert served.search(QUESTION).status_code == 200
+        assert served.health()["status"] == "ready"
+
+
+def test_a_refused_key_is_told_and_the_key_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        QdrantHTTPServer(api_key="right") as server,
+        over(server, qdrant_api_key="wr0ng") as it,
+    ):
+        until(lambda: "refused the API key (401)" in str(it.health()["reason"]))
+    assert "wr0ng" not in caplog.text
+
+
+def test_a_collection_may_be_made_later(demo: RDREmbeddings) -> None:
+    with QdrantHTTPServer() as server, over(server) as served:
+        until(lambda: f"No collection '{COLLECTION}'" in str(served.health()["reason"]))
+        assert served.search(QUESTION).status_code == 503
+        load(connect(url=server.url), demo)
+        served.until_ready()
+        assert served.search(QUESTION).status_code == 200
+
+
+def test_a_folder_is_free_for_whoever_makes_the_collection(
+    demo: RDREmbeddings, tmp_path: Path
+) -> None:
+    app = create_app(settings(qdrant_path=tmp_path / "later"))
+    with serving(app, ready=False) as served:
+        until(lambda: f"No collection '{COLLECTION}'" in str(served.health()["reason"]))
+        client = connect(path=tmp_path / "later")
+        load(client, demo)
+        until(lambda: "in use by process" in str(served.health()["reason"]))
+        client.close()
+        served.until_ready()
+        assert served.search(QUESTION).status_code == 200
+
+
+def test_a_collection_of_another_pair_is_refused_even_when_swapped_under_way(
+    qdrant: QdrantHTTPServer, tiny: RDREmbeddings, demo: RDREmbeddings
+) -> None:
+    with over(qdrant) as served:
+        served.until_ready()
+        client = connect(url=qdrant.url)
+        client.delete_collection(COLLECTION)
+        load(client, tiny)
+        until(lambda: "numbers" in str(served.health()["reason"]))
+        refused = served.search(QUESTION)
+        assert refused.status_code == 503
+        client.delete_collection(COLLECTION)
+        load(client, demo)
+        served.until_ready()
+        assert served.search(QUESTION).json()["passages"][0]["title"] == "Danube"
+
+
+def test_the_pair_may_be_two_folders(tiny: RDREmbeddings, tiny_pair: tuple[str, str]) -> None:
+    context, question = tiny_pair
+    with QdrantHTTPServer() as server:
+        load(connect(url=server.url), tiny)
+        with over(server, context_encoder=context, question_encoder=question) as served:
+            served.until_ready()
+            assert len(served.search(QUESTION, k=3).json()["passages"]) == 3
+
+
+@pytest.mark.parametrize("fault", [StallBefore(5), Slow(2)])
+def test_who_waits_for_a_stalled_qdrant_is_told_in_time(
+    qdrant: QdrantHTTPServer, fault: Any
+) -> None:
+    with over(qdrant, search_seconds=1, watch_seconds=1000) as served:
+        served.until_ready()
+        qdrant.inject(fault, match=".*/points/query/batch")
+        late = served.search(QUESTION)
+        assert late.status_code == 504
+        assert "too long" in late.json()["detail"]
+        assert served.search(QUESTION).status_code == 200
+
+
+def test_what_qdrant_cannot_do_for_now_is_503_with_its_own_words(qdrant: QdrantHTTPServer) -> None:
+    with over(qdrant, watch_seconds=1000) as served:
+        served.until_ready()
+        qdrant.inject(Status(500), match=".*/points/query/batch")
+        refused = served.search(QUESTION)
+        assert refused.status_code == 503
+        assert "Injected fault: 500" in refused.json()["detail"]
+        assert served.search(QUESTION).status_code == 200

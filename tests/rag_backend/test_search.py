@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from examples.rag_backend.app import create_app
+from examples.rag_backend.retrieval import Retrieval
+from tests.rag_backend.conftest import settings
+from tests.rag_backend.serving import Served, serving
+
+QUESTION = "Which river passes through ten countries?"
+PROBLEM = "application/problem+json"
+
+
+def test_the_best_passages_come_with_scores_and_sources(backend: Served) -> None:
+    found = backend.search(QUESTION, k=3).json()
+    scores = [passage["score"] for passage in found["passages"]]
+    assert [passage["rank"] for passage in found["passages"]] == [1, 2, 3]
+    assert scores == sorted(scores, reverse=True)
+    assert found["passages"][0]["title"] == "Danube"
+    assert found["passages"][0]["id"] == "1"
+    assert "ten countries" in found["passages"][0]["text"]
+    assert found["seconds"] > 0
+
+
+def test_filters_and_thresholds(backend: Served) -> None:
+    [only] = backend.search(QUESTION, filter={"title": "Rhine"}).json()["passages"]
+    assert only["title"] == "Rhine"
+    either = backend.search(QUESTION, filter={"title": ["Rhine", "Nile"]}).json()["passages"]
+    assert {passage["title"] for passage in either} == {"Rhine", "Nile"}
+    assert backend.search(QUESTION, score_threshold=99).json()["passages"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"question": "  "}, "question: "),
+        ({"question": "x" * 1001}, "question: 1,001 characters; at most 1,000"),
+        ({"question": "x", "k": 0}, "k: "),
+        ({"question": "x", "k": 51}, "k: 51 passages; at most 50"),
+        ({"question": "x", "depth": 3}, "depth: "),
+        ({"question": "x", "filter": {"a[0": "b"}}, "filter."),
+        ({"question": "x", "filter": {"a": {"b": "c"}}}, "filter."),
+        ({"question": "x", "filter": {"a": 2**63}}, "filter."),
+        ({}, "question: "),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_the_reason(
+    backend: Served, body: dict[str, object], reason: str
+) -> None:
+    response = backend.http.post("/search", json=body)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == PROBLEM
+    assert response.json()["detail"].startswith(reason)
+    assert "x" * 20 not in response.text  # what was sent is not sent back
+
+
+@pytest.mark.parametrize("body", [b'{"question": "\\ud800"}', b"{", b"\xff", b"[]", b"null"])
+def test_broken_json_is_the_callers_mistake(backend: Served, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = backend.http.post("/search", content=body, headers=headers)
+    assert response.status_code in (400, 422)
+    assert response.headers["content-type"] == PROBLEM
+
+
+def test_a_large_body_is_refused_whether_or_not_it_says_so(backend: Served) -> None:
+    body = b'{"question": "' + b"x" * 20_000 + b'"}'
+    headers = {"Content-Type": "application/json"}
+    for content in (body, iter([body[:9000], body[9000:]])):
+        response = backend.http.post("/search", content=content, headers=headers)
+        assert response.status_code == 413
+        assert response.headers["content-type"] == PROBLEM
+
+
+def test_the_key_is_asked_for_and_never_logged(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="rag_backend")
+    caplog.set_level(logging.DEBUG, logger="examples")
+    app = create_app(settings(qdrant_path=folder / "none", api_key="tomato-7"))
+    with serving(app, ready=False) as served:
+        for headers in ({}, {"X-API-Key": "tomato-8"}, {"Authorization": "Bearer ünknown"}):
+            encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+            for path in ("/search", "/ask", "/metrics"):
+                method = "GET" if path == "/metrics" else "POST"
+                response = served.http.request(
+                    method, path, json={"question": "secret words"}, headers=encoded
+                )
+                assert response.status_code == 401
+                assert response.headers["www-authenticate"] == "Bearer"
+        for headers in ({"X-API-Key": "tomato-7"}, {"Authorization": "Bearer tomato-7"}):
+            assert served.http.get("/metrics", headers=headers).status_code == 200
+            body = {"question": "secret words"}
+            assert served.http.post("/search", json=body, headers=headers).status_code == 503
+        assert served.http.get("/livez").status_code == 200
+        assert served.http.get("/").status_code == 200
+    assert '"status": 401' in caplog.text
+    assert "tomato" not in caplog.text
+    assert "secret words" not in caplog.text
+
+
+def test_who_asks_too_often_is_told_when_to_come_back(folder: Path) -> None:
+    app = create_app(settings(qdrant_path=folder / "none", search_rate="2/minute"))
+    with serving(app, ready=False) as served:
+        statuses = [served.search(QUESTION).status_code for _ in range(3)]
+        assert statuses == [503, 503, 429]
+        assert 1 <= int(served.search(QUESTION).headers["retry-after"]) <= 60
+
+
+def test_more_requests_at_once_than_allowed_are_turned_away(own_folder: Path) -> None:
+    app = create_app(settings(qdrant_path=own_folder, requests_at_once=2))
+    with serving(app) as served:
+        statuses: list[int] = []
+
+        def many() -> None:
+            with httpx.Client(base_url=served.url, timeout=60) as http:
+                for _ in range(10):
+                    body = {"question": QUESTION}
+                    statuses.append(http.post("/search", json=body).status_code)
+
+        threads = [threading.Thread(target=many) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert set(statuses) == {200, 503}
+        assert served.search(QUESTION).status_code == 200
+
+
+def test_what_nobody_foresaw_is_told_by_its_id(
+    backend: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*asked: object, **more: object) -> None:
+        raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr(Retrieval, "search", broken)
+    response = backend.search(QUESTION)
+    assert response.status_code == 500
+    assert response.headers["content-type"] == PROBLEM
+    assert "nobody foresaw" not in response.text
+    assert f"Request {response.headers['x-request-id']} failed" in caplog.text
+    assert "ValueError: nobody foresaw this" in caplog.text
+
+
+def test_metrics_tell_of_requests_and_readiness(backend: Served) -> None:
+    backend.search(QUESTION)
+    backend.http.get("/nothing/here")
+    text = backend.http.get("/metrics").text
+    assert 'rag_requests_total{route="/search",status="200"}' in text
+    assert 'rag_requests_total{route="other",status="404"}' in text
+    assert "rag_ready 1.0" in text
+    assert 'rag_stage_seconds_count{stage="search"}' in text
+
+
+def test_the_api_is_documented_without_help_from_elsewhere(backend: Served) -> None:
+    document = backend.http.get("/openapi.json").json()
+    assert {"/search", "/ask", "/healthz", "/metrics"} <= set(document["paths"])
+    errors = document["paths"]["/search"]["post"]["responses"]
+    assert {"401", "413", "422", "429", "503", "504"} <= set(errors)
+    for status in ("413", "422", "503"):
+        assert list(errors[status]["content"]) == [PROBLEM]
+    for page in ("/", "/docs"):
+        html = backend.http.get(page).text
+        assert "//" not in html.replace("<!doctype html>", "")
+        assert "<script>" not in html
+    assert backend.http.get("/swagger/swagger-ui-bundle.js").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/page/app.js", "/healthz", "/nothing", "/docs"])
+def test_every_answer_carries_what_a_browser_may_do(backend: Served, path: str) -> None:
+    headers = backend.http.get(path).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert len(headers["x-request-id"]) == 16

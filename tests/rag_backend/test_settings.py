@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from rdr_qdrant import connect
+from tests.rag_backend.conftest import settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(**environment: str) -> subprocess.Popen[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAG_", "QDRANT_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "examples.rag_backend"],
+        cwd=ROOT,
+        env=kept | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_no_stranger_is_let_in_without_a_key() -> None:
+    with pytest.raises(ValidationError, match="RAG_API_KEY"):
+        settings(host="0.0.0.0")
+    assert settings(host="0.0.0.0", api_key="secret").api_key
+    assert settings(host="0.0.0.0", without_key=True)
+    assert settings(host="::1")
+
+
+def test_secrets_are_not_shown() -> None:
+    shown = repr(settings(api_key="tomato", qdrant_api_key="potato"))
+    assert "tomato" not in shown
+    assert "potato" not in shown
+
+
+def test_empty_variables_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_API_KEY", "")
+    monkeypatch.setenv("RAG_CHAT_MODEL", "")
+    assert settings().api_key is None
+    assert settings().chat_model is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"RAG_PORT": "many"}, "Error: RAG_PORT: "),
+        ({"RAG_SEARCH_RATE": "often"}, "Error: RAG_SEARCH_RATE: "),
+        ({"RAG_HOST": "0.0.0.0"}, "Error: "),
+        ({"RAG_CHAT_MODEL": "nobody:x"}, "Error: RAG_CHAT_MODEL is nobody:x"),
+    ],
+)
+def test_wrong_settings_are_told_in_one_line(environment: dict[str, str], reason: str) -> None:
+    with run(**environment) as process:
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert process.wait(60) == 2
+    assert said.startswith(reason)
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_and_the_folder_is_free(own_folder: Path, number: int) -> None:
+    with run(RAG_PORT="0", RAG_QDRANT_PATH=str(own_folder)) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if found := re.search(r"running on (http://\S+)", line):
+                url = found[1]
+                break
+        until = time.monotonic() + 60
+        while httpx.get(f"{url}/healthz").status_code != 200:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        process.send_signal(number)
+        said = process.stderr.read()
+        process.wait(30)
+    assert "Traceback" not in said
+    connect(path=own_folder).close()
