@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rdr_qdrant.encoding import FloatArray, Forward, make_forward
 from rdr_qdrant.encoding.batching import length_sorted_batches
 from rdr_qdrant.encoding.checkpoint import Checkpoint, Side, load_checkpoint
+from rdr_qdrant.encoding.forward import FloatArray, Forward, make_forward
 from rdr_qdrant.encoding.hardware import resolve_device, resolve_precision
 from rdr_qdrant.encoding.tokens import EncoderInput, InputTokenizer, Tokens
 from rdr_qdrant.errors import ModelError
