@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.collection.description import IDENTITY_KEY, CollectionDescription, describe
 from rdr_qdrant.collection.fit import check_identity, check_vectors
+from rdr_qdrant.collection.indexing import IndexedPoints, say_if_put_off
+from rdr_qdrant.collection.layout import (
+    check_possible,
+    collection_settings,
+    payload_indexes,
+    settings_of,
+    vector_settings,
+)
 from rdr_qdrant.collection.payload import Hit, from_payload
-from rdr_qdrant.collection.points import Points, plain
+from rdr_qdrant.collection.points import plain
+from rdr_qdrant.collection.sizing import CollectionSettings, differences
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.models import PairIdentity
-from rdr_qdrant.store import build_index, place_of, reaching
+from rdr_qdrant.store import build_index, builds_index_itself, reaching, server_version
 
 if TYPE_CHECKING:
     from qdrant_client import models
 
+logger = logging.getLogger(__name__)
 
-class Collection(Points):
+
+class Collection(IndexedPoints):
     """A dot-product collection of passages.
 
     Args:
@@ -29,39 +41,86 @@ class Collection(Points):
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
 
-    def exists(self) -> bool:
-        """Whether it is there."""
-        return self._ask(lambda: self.client.collection_exists(self.name))
-
-    def create(self, identity: PairIdentity) -> None:
+    def create(
+        self,
+        identity: PairIdentity,
+        settings: CollectionSettings | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
         """Make it: dot product, the pair's dimension, and what made it in its metadata.
 
         Where it is there by now, because another load or a call whose answer was lost made it, it
         is checked instead.
+
+        Args:
+            identity: the pair.
+            settings: how it is laid out; payload indexes are made before any point is there.
+            notes: further metadata.
+
+        Raises:
+            CollectionError: this Qdrant does not have one of the settings.
         """
         from qdrant_client import models
 
-        params = models.VectorParams(size=identity.dimension, distance=models.Distance.DOT)
+        settings = settings or CollectionSettings()
+        version = None
+        if settings.given():
+            version = self._ask(lambda: server_version(self.client))
+            check_possible(settings, version, embedded=not builds_index_itself(self.client))
+        params = models.VectorParams(
+            size=identity.dimension,
+            distance=models.Distance.DOT,
+            **vector_settings(settings, version),
+        )
         vectors = {self.vector_name: params} if self.vector_name else params
-        metadata = {IDENTITY_KEY: identity.to_metadata()}
+        metadata = {IDENTITY_KEY: identity.to_metadata(), **(notes or {})}
         try:
             self._ask(
                 lambda: self.client.create_collection(
-                    self.name, vectors_config=vectors, metadata=metadata
+                    self.name,
+                    vectors_config=vectors,
+                    metadata=metadata,
+                    **collection_settings(settings, version),
                 )
             )
         except StoreError:
             if not self.exists():
                 raise
             self.check(identity)
+        for field, schema in payload_indexes(settings).items():
+            self._ask(
+                lambda field=field, schema=schema: self.client.create_payload_index(  # type: ignore[misc]
+                    self.name, field, schema, wait=True
+                )
+            )
+        self.say_differences(settings)
+
+    def say_differences(self, asked: CollectionSettings | None) -> None:
+        """Warn, in one line, of settings asked for that the collection does not have."""
+        if asked is None or not asked.given():
+            return
+        different = differences(asked, settings_of(self.info(), self.vector_name))
+        if different:
+            logger.warning(
+                "Collection %r keeps its own settings: %s. To have them otherwise, load into a "
+                "collection of another name, or re-index with --swap-alias",
+                self.name,
+                "; ".join(different),
+            )
 
     def delete(self) -> None:
         """Delete it with all its points.
 
         Raises:
-            CollectionError: we did not make it, or it does not say so.
+            CollectionError: we did not make it, or it does not say so, or this is an alias.
         """
         self.check_ours("deleted")
+        names = [one.name for one in self._ask(lambda: self.client.get_collections()).collections]
+        if self.name not in names:
+            raise CollectionError(
+                f"{self.name!r} is an alias of a collection, so nothing is deleted. To put a new "
+                "collection behind it, load with --swap-alias (swap_alias=True)."
+            )
         self._ask(lambda: self.client.delete_collection(self.name))
 
     def check_ours(self, what: str) -> None:
@@ -73,7 +132,7 @@ class Collection(Points):
         Raises:
             CollectionError: it does not.
         """
-        if _identity(self._info()) is None:
+        if _identity(self.info()) is None:
             raise CollectionError(
                 f"Collection {self.name!r} does not say that rdr-qdrant made it (other software or "
                 f"a Qdrant before 1.16 did), so nothing of it is {what}. It is left as it is."
@@ -86,7 +145,8 @@ class Collection(Points):
             CollectionError: it is missing, or its distance, dimension, vector name, encoders,
                 most tokens or passage format are others.
         """
-        info = self._info()
+        info = self.info()
+        say_if_put_off(self.name, info)
         check_vectors(
             self.name,
             info.config.params.vectors,
@@ -101,13 +161,13 @@ class Collection(Points):
         Raises:
             CollectionError: it is missing or holds no vectors of our kind.
         """
-        info = self._info()
+        info = self.info()
         with reaching(self.client):
             return describe(self.client, self.name, self.vector_name, info, _identity(info))
 
     def recorded_model(self) -> str | None:
         """The name of the pair that made it, where it is there and says so."""
-        identity = _identity(self._info()) if self.exists() else None
+        identity = _identity(self.info()) if self.exists() else None
         return str(identity["model"]) if identity and "model" in identity else None
 
     def query(
@@ -118,6 +178,7 @@ class Collection(Points):
         filter: models.Filter | None = None,
         score_threshold: float | None = None,
         exact: bool = False,
+        search_params: models.SearchParams | None = None,
     ) -> list[list[Hit]]:
         """For each question vector the `k` passages with the highest inner product, best first.
 
@@ -127,9 +188,13 @@ class Collection(Points):
             filter: only points that fulfil it.
             score_threshold: only points with at least this raw inner product.
             exact: compare with every point instead of going through the index.
+            search_params: Qdrant's own, such as rescoring of quantized vectors.
         """
         from qdrant_client import models
 
+        params = search_params or models.SearchParams()
+        if exact:
+            params = params.model_copy(update={"exact": True})
         requests = [
             models.QueryRequest(
                 query=vector.tolist(),
@@ -137,7 +202,7 @@ class Collection(Points):
                 limit=k,
                 filter=filter,
                 score_threshold=score_threshold,
-                params=models.SearchParams(exact=exact),
+                params=params,
                 with_payload=True,
             )
             for vector in vectors
@@ -156,17 +221,6 @@ class Collection(Points):
         """
         with reaching(self.client):
             return build_index(self.client, self.name, progress)
-
-    def _info(self) -> models.CollectionInfo:
-        if not self.exists():
-            answer = self._ask(lambda: self.client.get_collections())
-            names = sorted(found.name for found in answer.collections)
-            there = f"There are: {', '.join(names)}." if names else "There is none yet."
-            raise CollectionError(
-                f"No collection {self.name!r} in {place_of(self.client)}. {there} "
-                f"Make one with: rdr-qdrant ingest FILE -c {self.name}"
-            )
-        return self._ask(lambda: self.client.get_collection(self.name))
 
 
 def _identity(info: models.CollectionInfo) -> Mapping[str, Any] | None:

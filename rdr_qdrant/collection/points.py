@@ -191,6 +191,23 @@ class Points:
         chosen = models.FilterSelector(filter=_these(ids, f"{METADATA_KEY}.source", source))
         self._ask(lambda: self.client.delete(self.name, chosen, wait=True))
 
+    def ids(self, limit: int) -> Iterator[list[PointId]]:
+        """Every point's id, some at a time."""
+        offset: Any = None
+        while True:
+            records, offset = self._ask(
+                lambda offset=offset: self.client.scroll(  # type: ignore[misc]
+                    self.name, limit=limit, offset=offset, with_payload=False
+                )
+            )
+            yield [plain(record.id) for record in records]
+            if offset is None:
+                return
+
+    def delete_points(self, ids: Sequence[PointId]) -> None:
+        """Delete these points, whatever they hold."""
+        self._ask(lambda: self.client.delete(self.name, list(ids), wait=True))
+
     def _retrieve(
         self, ids: Sequence[PointId], *, with_payload: Any, with_vectors: bool = False
     ) -> list[models.Record]:
