@@ -28,6 +28,7 @@ class PassageSearcher:
         collection_name: where to search.
         vector_name: a named vector; `""` is the unnamed one.
         allow_unverified: use a collection that does not say which encoders made it.
+        search_params: Qdrant's own, such as rescoring of quantized vectors.
 
     Raises:
         CollectionError: (on first use) the collection is missing or does not fit the pair.
@@ -41,7 +42,9 @@ class PassageSearcher:
         *,
         vector_name: str = "",
         allow_unverified: bool = False,
+        search_params: models.SearchParams | None = None,
     ) -> None:
+        self._search_params = search_params
         self._embeddings = embeddings
         self._collection = Collection(client, collection_name, vector_name)
         self._allow_unverified = allow_unverified
@@ -96,6 +99,7 @@ class PassageSearcher:
             filter=metadata_filter(filter) if isinstance(filter, Mapping) else filter,
             score_threshold=score_threshold,
             exact=exact,
+            search_params=self._search_params,
         )
 
 
@@ -114,6 +118,7 @@ class RDRRetriever(BaseRetriever):
             own `models.Filter`.
         score_threshold: only passages with at least this raw inner product.
         exact: compare with every point instead of going through the index.
+        search_params: Qdrant's own `models.SearchParams`, such as rescoring of quantized vectors.
 
     Instantiate and use:
         >>> from rdr_qdrant import RDREmbeddings, RDRRetriever, connect
@@ -135,6 +140,7 @@ class RDRRetriever(BaseRetriever):
     exact: bool = False
     vector_name: str = ""
     allow_unverified: bool = False
+    search_params: Any = None
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
@@ -148,6 +154,7 @@ class RDRRetriever(BaseRetriever):
             self.collection_name,
             vector_name=self.vector_name,
             allow_unverified=self.allow_unverified,
+            search_params=self.search_params,
         )
 
     def _get_relevant_documents(

@@ -9,6 +9,9 @@ from rdr_qdrant.store import Retrying
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
+REINDEX_KEY = "rdr_qdrant_reindex"
+"""Where in a collection's metadata it says that an alias is to be put on it."""
+
 
 class Aliases:
     """The aliases of one Qdrant.

@@ -73,20 +73,18 @@ class IndexedPoints(Points):
         if not builds_index_itself(self.client):
             return False
         info = self.info()
-        if put_off(info):
-            return True
         threshold = info.config.optimizer_config.indexing_threshold
-        if threshold == 0:
-            return False
-        before = threshold or DEFAULT_INDEXING_THRESHOLD
-        note = {BULK_KEY: {"indexing_threshold": before}}
-        self._ask(lambda: self.client.update_collection(self.name, metadata=note))
-        if not put_off(self.info()):
-            raise CollectionError(
-                f"{place_of(self.client)} keeps no metadata of collections (Qdrant does since "
-                "1.16), so nothing could tell that index building is put off. Leave --bulk "
-                "(bulk=True) out."
-            )
+        if not put_off(info):
+            if threshold == 0:
+                return False
+            note = {BULK_KEY: {"indexing_threshold": threshold or DEFAULT_INDEXING_THRESHOLD}}
+            self._ask(lambda: self.client.update_collection(self.name, metadata=note))
+            if not put_off(self.info()):
+                raise CollectionError(
+                    f"{place_of(self.client)} keeps no metadata of collections (Qdrant does since "
+                    "1.16), so nothing could tell that index building is put off. Leave --bulk "
+                    "(bulk=True) out."
+                )
         off = models.OptimizersConfigDiff(indexing_threshold=0)
         self._ask(lambda: self.client.update_collection(self.name, optimizers_config=off))
         return True

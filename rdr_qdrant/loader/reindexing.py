@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.collection import Aliases, Collection
+from rdr_qdrant.collection.aliases import REINDEX_KEY
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.store import Retrying
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
 logger = logging.getLogger(__name__)
-
-REINDEX_KEY = "rdr_qdrant_reindex"
-"""Where in the new collection's metadata the note lies."""
 
 
 class Reindexing:
