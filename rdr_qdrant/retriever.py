@@ -28,7 +28,8 @@ class PassageSearcher:
         collection_name: where to search.
         vector_name: a named vector; `""` is the unnamed one.
         allow_unverified: use a collection that does not say which encoders made it.
-        search_params: Qdrant's own, such as rescoring of quantized vectors.
+        search_params: Qdrant's own `models.SearchParams`. Hits of a quantized collection are
+            rescored by the original vectors where they do not say otherwise.
 
     Raises:
         CollectionError: (on first use) the collection is missing or does not fit the pair.
@@ -118,7 +119,8 @@ class RDRRetriever(BaseRetriever):
             own `models.Filter`.
         score_threshold: only passages with at least this raw inner product.
         exact: compare with every point instead of going through the index.
-        search_params: Qdrant's own `models.SearchParams`, such as rescoring of quantized vectors.
+        search_params: Qdrant's own `models.SearchParams`. Hits of a quantized collection are
+            rescored by the original vectors where they do not say otherwise.
 
     Instantiate and use:
         >>> from rdr_qdrant import RDREmbeddings, RDRRetriever, connect

@@ -87,7 +87,7 @@ def evaluate_command(
             rich_help_panel=_FILES,
         ),
     ] = None,
-    rescore: options.RescoreOption = None,
+    rescore: options.RescoreOption = True,
     oversampling: options.OversamplingOption = None,
     hnsw_ef: options.HnswEfOption = None,
     vector_name: options.VectorNameOption = "",

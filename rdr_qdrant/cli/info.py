@@ -74,6 +74,9 @@ def _layout(settings: Mapping[str, Any]) -> dict[str, str]:
     def named(*names: str) -> str:
         return ", ".join(f"{name} {settings[name]}" for name in names if name in settings)
 
+    shards = settings.get("shard_number", 1)
+    copies = settings.get("replication_factor", 1)
+    confirmed = settings.get("write_consistency_factor", 1)
     indexes = [f"{key} ({kind})" for key, kind in settings.get("payload_indexes", {}).items()]
     quantization = str(settings["quantization"])
     details = named("bits", "quantile", "compression", "encoding", "query_encoding")
@@ -85,7 +88,7 @@ def _layout(settings: Mapping[str, Any]) -> dict[str, str]:
             for what in ("vectors", "quantization", "hnsw", "payload")
             if f"{what}_memory" in settings
         ),
-        "shards": named("shard_number", "replication_factor", "write_consistency_factor"),
+        "shards": f"{shards}, copies of each {copies}, writes confirmed by {confirmed}",
         "payload indexes": ", ".join(indexes) or "none",
         **({"tenant": str(settings["tenant"])} if "tenant" in settings else {}),
     }

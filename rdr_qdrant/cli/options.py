@@ -98,12 +98,11 @@ VectorNameOption = Annotated[
 
 _HOW = "How to search"
 RescoreOption = Annotated[
-    bool | None,
+    bool,
     typer.Option(
         "--rescore/--no-rescore",
-        help="Score the best of a quantized collection again by the original vectors. "
-        "Default: Qdrant's, by the kind of quantization.",
-        show_default=False,
+        help="Score the best of a quantized collection again by the original vectors; without, "
+        "scores are approximate, and originals on disk are not read.",
         rich_help_panel=_HOW,
     ),
 ]
@@ -244,18 +243,14 @@ def open_embeddings(
 
 
 def search_params(
-    rescore: bool | None, oversampling: float | None, hnsw_ef: int | None
-) -> models.SearchParams | None:
-    """What `--rescore`, `--oversampling` and `--hnsw-ef` mean; `None` with none of them."""
-    if rescore is None and oversampling is None and hnsw_ef is None:
-        return None
-    if oversampling is not None and rescore is False:
+    rescore: bool, oversampling: float | None, hnsw_ef: int | None
+) -> models.SearchParams:
+    """What `--rescore`, `--oversampling` and `--hnsw-ef` mean."""
+    if oversampling is not None and not rescore:
         raise UsageError(
-            "--oversampling and --no-rescore: leave one out, it chooses what to rescore."
+            "--oversampling fetches more to rescore, and --no-rescore rescores none: leave one out."
         )
     from qdrant_client import models
 
-    quantization = None
-    if rescore is not None or oversampling is not None:
-        quantization = models.QuantizationSearchParams(rescore=rescore, oversampling=oversampling)
+    quantization = models.QuantizationSearchParams(rescore=rescore, oversampling=oversampling)
     return models.SearchParams(hnsw_ef=hnsw_ef, quantization=quantization)

@@ -32,7 +32,7 @@ def search(
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare with every point, not through the index.")
     ] = False,
-    rescore: options.RescoreOption = None,
+    rescore: options.RescoreOption = True,
     oversampling: options.OversamplingOption = None,
     hnsw_ef: options.HnswEfOption = None,
     vector_name: options.VectorNameOption = "",

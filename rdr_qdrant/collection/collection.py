@@ -10,6 +10,7 @@ from rdr_qdrant.collection.description import IDENTITY_KEY, CollectionDescriptio
 from rdr_qdrant.collection.fit import check_identity, check_vectors
 from rdr_qdrant.collection.indexing import IndexedPoints, say_if_put_off
 from rdr_qdrant.collection.layout import (
+    Version,
     check_possible,
     collection_settings,
     payload_indexes,
@@ -63,10 +64,7 @@ class Collection(IndexedPoints):
         from qdrant_client import models
 
         settings = settings or CollectionSettings()
-        version = None
-        if settings.given():
-            version = self._ask(lambda: server_version(self.client))
-            check_possible(settings, version, embedded=not builds_index_itself(self.client))
+        version = self.check_possible(settings)
         params = models.VectorParams(
             size=identity.dimension,
             distance=models.Distance.DOT,
@@ -94,6 +92,18 @@ class Collection(IndexedPoints):
                 )
             )
         self.say_differences(settings)
+
+    def check_possible(self, settings: CollectionSettings | None) -> Version | None:
+        """Refuse settings that this Qdrant does not have; its version, where that matters.
+
+        Raises:
+            CollectionError: naming the first such setting, and what to do.
+        """
+        if settings is None or not settings.given():
+            return None
+        version = self._ask(lambda: server_version(self.client))
+        check_possible(settings, version, embedded=not builds_index_itself(self.client))
+        return version
 
     def say_differences(self, asked: CollectionSettings | None) -> None:
         """Warn, in one line, of settings asked for that the collection does not have."""
@@ -188,11 +198,13 @@ class Collection(IndexedPoints):
             filter: only points that fulfil it.
             score_threshold: only points with at least this raw inner product.
             exact: compare with every point instead of going through the index.
-            search_params: Qdrant's own, such as rescoring of quantized vectors.
+            search_params: Qdrant's own. Where they do not say otherwise, hits of a quantized
+                collection are scored again by the original vectors: by itself Qdrant does so with
+                few kinds of quantization, and all other scores are approximate.
         """
         from qdrant_client import models
 
-        params = search_params or models.SearchParams()
+        params = _rescoring(search_params or models.SearchParams())
         if exact:
             params = params.model_copy(update={"exact": True})
         requests = [
@@ -226,3 +238,13 @@ class Collection(IndexedPoints):
 def _identity(info: models.CollectionInfo) -> Mapping[str, Any] | None:
     found = (info.config.metadata or {}).get(IDENTITY_KEY)
     return found if isinstance(found, Mapping) else None
+
+
+def _rescoring(params: models.SearchParams) -> models.SearchParams:
+    from qdrant_client import models
+
+    quantization = params.quantization or models.QuantizationSearchParams()
+    if quantization.rescore is not None or quantization.ignore:
+        return params
+    quantization = quantization.model_copy(update={"rescore": True})
+    return params.model_copy(update={"quantization": quantization})

@@ -107,6 +107,8 @@ class CollectionSettings(BaseModel):
         for name in ("quantization_memory", "inline_storage"):
             if getattr(self, name) and not quantized:
                 raise ValueError(f"{name} needs a quantization")
+        if "" in self.payload_indexes:
+            raise ValueError("a payload index has the name of a metadata key")
         if self.tenant and self.payload_indexes.get(self.tenant, "keyword") != "keyword":
             raise ValueError(f"the tenant {self.tenant!r} has a keyword index, no other")
         if self.m == 0 and not self.payload_m:
@@ -203,7 +205,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 def differences(asked: CollectionSettings, found: CollectionSettings) -> list[str]:
     """What of the settings asked for is not so: `m is 16, not 32`, and the like."""
     different = []
+    quantized_alike = asked.quantization == found.quantization
     for name, value in asked.given().items():
+        if name in (*_METHOD_OF, "quantization_memory") and not quantized_alike:
+            continue
         there = getattr(found, name)
         if name == "payload_indexes":
             different += [

@@ -64,6 +64,8 @@ class Target:
         """Create, recreate or check it; whether it is there, and the encoders' fingerprint."""
         settings, collection = self._settings, self.collection
         exists = collection.exists()
+        if settings.recreate or not exists:
+            collection.check_possible(settings.collection_settings)
         if exists and settings.recreate:
             collection.check_ours("deleted")
             if settings.dry_run:

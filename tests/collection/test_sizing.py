@@ -105,10 +105,14 @@ def test_an_existing_collection_keeps_its_settings_and_says_so(
     before = collection.info().config
     with caplog.at_level(logging.WARNING):
         collection.say_differences(
-            CollectionSettings(m=32, quantization="turbo", payload_indexes={"year": "integer"})
+            CollectionSettings.preset(
+                "large", m=32, bits="bits2", payload_indexes={"year": "integer"}
+            )
         )
-    assert "m is 8, not 32; quantization is none, not turbo" in caplog.text
-    assert "payload index year is missing, not integer" in caplog.text
+    assert (
+        "vectors_memory is cached, not cold; m is 8, not 32; quantization is none, not turbo; "
+        "payload index year is missing, not integer."
+    ) in caplog.text
     assert collection.info().config == before
 
 
