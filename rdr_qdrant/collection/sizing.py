@@ -55,11 +55,11 @@ class CollectionSettings(BaseModel):
         vectors_memory: where the vectors lie.
         payload_memory: where the texts and metadata lie.
         hnsw_memory: where the graph lies.
-        m: edges of a node of the graph; 0 makes no graph over the whole collection.
+        m: edges of a node of the graph. Not 0, as Qdrant advises for tenants that are only ever
+            searched one at a time: a search without that filter would find nothing, silently.
         ef_construct: neighbours looked at while the graph is built.
         full_scan_threshold: KB of vectors below which a filtered search scans instead.
-        payload_m: additional edges for each indexed payload field; with `m=0` and a `tenant`,
-            each tenant has a graph of its own.
+        payload_m: additional edges for each indexed payload field; `m` unless said.
         inline_storage: copies of the vectors inside the graph's file; needs quantization, takes
             several times the disk, and makes a cold graph faster. Needs Qdrant 1.16.
         quantization: `scalar` (8 bits), `binary`, `product`, `turbo` (TurboQuant, Qdrant 1.18),
@@ -83,7 +83,7 @@ class CollectionSettings(BaseModel):
     vectors_memory: Evictable | None = None
     payload_memory: Evictable | None = None
     hnsw_memory: Memory | None = None
-    m: NonNegativeInt | None = None
+    m: PositiveInt | None = None
     ef_construct: int | None = Field(default=None, ge=4)
     full_scan_threshold: int | None = Field(default=None, ge=10)
     payload_m: NonNegativeInt | None = None
@@ -111,8 +111,6 @@ class CollectionSettings(BaseModel):
             raise ValueError("a payload index has the name of a metadata key")
         if self.tenant and self.payload_indexes.get(self.tenant, "keyword") != "keyword":
             raise ValueError(f"the tenant {self.tenant!r} has a keyword index, no other")
-        if self.m == 0 and not self.payload_m:
-            raise ValueError("m=0 alone makes no graph at all: give payload_m as well")
         return self
 
     @classmethod

@@ -67,8 +67,7 @@ class Run:
         interrupted = False
         with closing(SeenPoints()) as self._seen:
             try:
-                with self._target.saying_put_off():
-                    self._load()
+                self._load()
             except Stopped:
                 interrupted = True
             except VerificationError:
@@ -77,6 +76,8 @@ class Run:
                 if not self._stopping.asked.is_set():
                     raise
                 interrupted = True
+            finally:
+                self._target.say_if_put_off()
         return self._tally.report(
             points=self._count(unsure=interrupted),
             interrupted=interrupted,

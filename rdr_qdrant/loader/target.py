@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from rdr_qdrant.collection import Collection
@@ -105,19 +104,14 @@ class Target:
         dropped = settings.drop_old and old is not None
         return {"alias": settings.collection_name, "replaced": old, "dropped": dropped}
 
-    @contextmanager
-    def saying_put_off(self) -> Iterator[None]:
-        """Where the load ends before its end with index building put off, say so."""
-        try:
-            yield
-        except BaseException:
-            if self._put_off:
-                logger.warning(
-                    "Index building of collection %r stays put off, since the load did not end; "
-                    "the same command goes on and switches it on at its end",
-                    self.collection.name,
-                )
-            raise
+    def say_if_put_off(self) -> None:
+        """Where the load ended before its end, say that index building is still put off."""
+        if self._put_off:
+            logger.warning(
+                "Index building of collection %r stays put off, since the load did not end; "
+                "the same command goes on and switches it on at its end",
+                self.collection.name,
+            )
 
     def _create(self, identity: PairIdentity) -> None:
         notes = self._reindexing.notes() if self._reindexing else None

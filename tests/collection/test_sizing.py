@@ -32,7 +32,7 @@ EACH = [
     CollectionSettings(quantization="product", compression="x8"),
     CollectionSettings(quantization="turbo", bits="bits2", quantization_memory="cold"),
     CollectionSettings(quantization="turbo", inline_storage=True, hnsw_memory="cold"),
-    CollectionSettings(m=0, payload_m=16, tenant="who", payload_indexes={"year": "integer"}),
+    CollectionSettings(m=16, payload_m=8, tenant="who", payload_indexes={"year": "integer"}),
 ]
 
 
@@ -170,7 +170,7 @@ def test_an_embedded_collection_refuses_shards_and_copies_and_makes_nothing(
         ({"quantile": 0.9}, "quantile belongs to quantization=scalar"),
         ({"quantization_memory": "pinned"}, "needs a quantization"),
         ({"vectors_memory": "pinned"}, "vectors_memory"),
-        ({"m": 0}, "makes no graph at all"),
+        ({"m": 0}, "greater than 0"),
         ({"shard_number": 0}, "greater than 0"),
         ({"typo": 1}, "typo"),
         ({"tenant": "who", "payload_indexes": {"who": "integer"}}, "keyword"),
