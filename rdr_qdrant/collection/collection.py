@@ -91,7 +91,13 @@ class Collection(IndexedPoints):
                     self.name, field, schema, wait=True
                 )
             )
-        self.say_differences(settings)
+        different = self._differences(settings)
+        if different:
+            logger.warning(
+                "This Qdrant did not keep all settings of the new collection %r: %s",
+                self.name,
+                different,
+            )
 
     def check_possible(self, settings: CollectionSettings | None) -> Version | None:
         """Refuse settings that this Qdrant does not have; its version, where that matters.
@@ -107,16 +113,19 @@ class Collection(IndexedPoints):
 
     def say_differences(self, asked: CollectionSettings | None) -> None:
         """Warn, in one line, of settings asked for that the collection does not have."""
-        if asked is None or not asked.given():
-            return
-        different = differences(asked, settings_of(self.info(), self.vector_name))
+        different = self._differences(asked)
         if different:
             logger.warning(
                 "Collection %r keeps its own settings: %s. To have them otherwise, load into a "
                 "collection of another name, or re-index with --swap-alias",
                 self.name,
-                "; ".join(different),
+                different,
             )
+
+    def _differences(self, asked: CollectionSettings | None) -> str:
+        if asked is None or not asked.given():
+            return ""
+        return "; ".join(differences(asked, settings_of(self.info(), self.vector_name)))
 
     def delete(self) -> None:
         """Delete it with all its points.

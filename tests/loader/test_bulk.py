@@ -1,21 +1,17 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.collection import indexing as index_module
 from rdr_qdrant.collection.indexing import BULK_KEY
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.retriever import PassageSearcher
-from rdr_qdrant.store.embedded import EmbeddedQdrant
 from tests.conftest import COLLECTION
-from tests.support.qdrant_http_server import QdrantHTTPServer
 
 Load = Callable[..., LoadReport]
 
@@ -23,16 +19,6 @@ Load = Callable[..., LoadReport]
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_module, "SECONDS_BETWEEN_LOOKS", 0.01)
-
-
-@pytest.fixture
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QdrantClient]:
-    """A server that keeps settings: the one of QDRANT_URL, or an embedded Qdrant over REST."""
-    if os.environ.get("QDRANT_URL"):
-        yield request.getfixturevalue("client")
-        return
-    with EmbeddedQdrant(tmp_path / "behind") as backend, QdrantHTTPServer(backend) as http:
-        yield connect(url=http.url)
 
 
 @pytest.fixture
