@@ -9,7 +9,7 @@ import typer
 
 from rdr_qdrant.cli import options
 from rdr_qdrant.cli.demo import example_data
-from rdr_qdrant.cli.messages import say
+from rdr_qdrant.cli.messages import counted, say
 from rdr_qdrant.cli.progress import duration
 from rdr_qdrant.cli.results import print_facts, print_json
 from rdr_qdrant.errors import SourceError
@@ -69,7 +69,10 @@ def bench(
         device=device,
         precision=precision,
     )
-    say(f"Encoding {len(passages):,} passages with {embeddings.pair.label}, again and again.")
+    say(
+        f"Encoding {counted(len(passages), 'passages')} with {embeddings.pair.label}, "
+        "again and again."
+    )
     encoder = embeddings.encoder(Side.CONTEXT)
     found = measure(encoder, [passage_input(p.title, p.text) for p in passages], seconds)
     if as_json:
@@ -97,6 +100,6 @@ def bench(
             "of the machine": f"{found.fraction_of_matrix_speed:.0%} of its own matrix speed, "
             f"{found.matrix_speed / 1e9:,.0f} GFLOP/s"
             + (" in fp32" if found.precision == "int8" else ""),
-            f"{count:,} passages": f"{duration(found.seconds_for(count))} here",
+            counted(count, "passages"): f"{duration(found.seconds_for(count))} here",
         }
     )
