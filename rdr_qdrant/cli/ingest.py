@@ -13,10 +13,11 @@ from rdr_qdrant.cli.messages import printable, say, saying_rejects
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_facts, print_json
 from rdr_qdrant.cli.signals import EXIT_INTERRUPTED, finishing_first
+from rdr_qdrant.cli.sources import open_sources
 from rdr_qdrant.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from rdr_qdrant.loader import LoadReport
+    from rdr_qdrant.loader import LoadReport, PassageEncoder
     from rdr_qdrant.readers import DocumentCounts
 
 EXAMPLE = "rdr-qdrant ingest passages.tsv -c wiki --url http://localhost:6333"
@@ -31,7 +32,8 @@ def ingest(
         typer.Argument(
             metavar="SOURCE",
             help=".tsv .csv .jsonl .parquet (each also .gz), or - for JSON Lines from stdin; a "
-            "document (.txt .md .html .pdf .docx), or a folder of documents.",
+            "document (.txt .md .html .pdf .docx), or a folder of documents; or a folder that "
+            "encode wrote.",
             show_default=False,
         ),
     ],
@@ -122,29 +124,50 @@ def ingest(
     Of a folder and the folders in it, the documents are read. Files of other kinds (rows too: name
     those themselves) and symbolic links are counted and shown; hidden ones are left out. A document
     that did not change is not converted again; one that cannot be read is set aside and named.
+
+    Of a folder that rdr-qdrant encode wrote, the vectors are taken as they are: no model is loaded.
     """
     from rdr_qdrant.loader import LoadReport, QdrantLoader, fraction_read
-    from rdr_qdrant.readers import RejectLog, open_source
+    from rdr_qdrant.readers import RejectLog
 
-    opened = [open_source(source) for source in sources]
+    given = open_sources(
+        sources,
+        {
+            "--split": split,
+            "--model": model,
+            "--context-encoder": context_encoder,
+            "--question-encoder": question_encoder,
+            "--revision": revision,
+            "--max-length": max_length != options.DEFAULT_TOKENS,
+            "--device": device != "auto",
+            "--precision": precision != "auto",
+        },
+    )
+    opened = given.sources
     if rejects and any(source.reads(rejects) for source in opened):
         raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")
     if recreate and not (yes or dry_run):
         _confirm_recreate(collection)
     client = options.open_client(url, path, api_key_file, allow_key_over_http)
-    embeddings = options.open_embeddings(
-        client,
-        collection,
-        model=model,
-        context_encoder=context_encoder,
-        question_encoder=question_encoder,
-        revision=revision,
-        max_length=max_length,
-        device=device,
-        precision=precision,
-    )
+    embeddings: PassageEncoder
+    if given.vectors:
+        embeddings, pair = given.vectors, given.vectors.identity().name
+        max_length = given.vectors.identity().max_length
+    else:
+        embeddings = options.open_embeddings(
+            client,
+            collection,
+            model=model,
+            context_encoder=context_encoder,
+            question_encoder=question_encoder,
+            revision=revision,
+            max_length=max_length,
+            device=device,
+            precision=precision,
+        )
+        pair = embeddings.pair.label
     what = "Looking what would be done to load" if dry_run else "Loading"
-    say(f"{what} {', '.join(sources)} into {collection!r} with {embeddings.pair.label}.")
+    say(f"{what} {', '.join(sources)} into {collection!r} with {pair}.")
     so_far = LoadReport(collection)
     with (
         RejectLog(rejects, strict=strict) as log,
@@ -193,10 +216,11 @@ def ingest(
         )
     if report.truncated:
         whole = split is None and not report.documents
+        smaller = "--split 100" if whole else "A smaller --split"
         say(
             f"Cut: {report.truncated:,} passages were longer than {max_length} tokens; only their "
-            f"beginning is searchable. {'--split 100' if whole else 'A smaller --split'} keeps "
-            "all of it."
+            f"beginning is searchable. {smaller} {'at encode ' if given.vectors else ''}keeps all "
+            "of it."
         )
     if as_json:
         print_json(report.to_json())

@@ -170,8 +170,7 @@ class Run:
                 self._tally.add(read=1, unchanged=1)
             else:
                 self._repeated += 1
-                where = f"first: {first.source}, line {first.line}"
-                self._set_aside(item, f"id stands twice with different content: {where}")
+                self._reject(row.set_aside(first.why_not_again()))
         return items
 
     def _note(self, work: Work) -> None:
@@ -182,7 +181,8 @@ class Run:
         self._tally.add(read=len(work.unchanged), unchanged=len(work.unchanged))
         for item in work.foreign:
             self._seen.forget(item.id)
-            self._set_aside(item, "its point id is taken by a point that other software wrote")
+            reason = "its point id is taken by a point that other software wrote"
+            self._reject(item.row.set_aside(reason))
 
     def _do(self, work: Work) -> Iterator[Written | Retry]:
         """Put what is to do into the pipeline, or only count it; results of what was there."""
@@ -235,7 +235,7 @@ class Run:
         if item.id not in refused:
             return False
         self._seen.forget(item.id)
-        self._set_aside(item, "larger than Qdrant takes in one request")
+        self._reject(item.row.set_aside("larger than Qdrant takes in one request"))
         return True
 
     def _verify(self) -> None:
@@ -245,6 +245,8 @@ class Run:
 
     def _prune(self, pruning: Pruning) -> None:
         sources, id_prefix = pruning.sources, pruning.id_prefix
+        if any(source.missing for source in sources):
+            return
         if self._tally["rejected"] - documents.set_aside(sources) > self._repeated:
             return
         self._removed = prune(
@@ -269,11 +271,6 @@ class Run:
             if unsure:
                 return None
             raise
-
-    def _set_aside(self, item: Item, reason: str) -> None:
-        passage, row = item.row.passage, item.row
-        shown = {"id": passage.id, "title": passage.title, "text": passage.text}
-        self._reject(Reject(row.source, row.line, reason, shown))
 
     def _reject_row(self, row: Reject) -> None:
         self._taken += 1

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rdr_qdrant.loader.encoder import PassageEncoder
 from rdr_qdrant.loader.report import ProgressHandler
 from rdr_qdrant.loader.stopping import Stopping
 from rdr_qdrant.readers import RejectHandler
@@ -14,14 +15,12 @@ from rdr_qdrant.store import RETRY_FOR_SECONDS
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
-    from rdr_qdrant.embeddings import RDREmbeddings
-
 
 @dataclass(kw_only=True)
 class LoadSettings:
     """The settings of a load; `QdrantLoader` tells what each means."""
 
-    embeddings: RDREmbeddings
+    embeddings: PassageEncoder
     client: QdrantClient
     collection_name: str
     batch_size: int = 256
