@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rdr_qdrant.cli import options
+from rdr_qdrant.cli.engine import (
+    LOCAL,
+    AddressOption,
+    EngineOption,
+    GPUsOption,
+    Wanted,
+    WorkersOption,
+    check_engine,
+    opened_engine,
+)
 from rdr_qdrant.cli.messages import printable, say, saying_rejects
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_facts, print_json
@@ -17,6 +27,7 @@ from rdr_qdrant.cli.sources import open_sources
 from rdr_qdrant.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
+    from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.loader import LoadReport, PassageEncoder
     from rdr_qdrant.readers import DocumentCounts
 
@@ -114,6 +125,10 @@ def ingest(
     device: options.DeviceOption = "auto",
     precision: options.PrecisionOption = "auto",
     allow_unverified: options.UnverifiedOption = False,
+    engine: EngineOption = LOCAL,
+    address: AddressOption = None,
+    gpus: GPUsOption = None,
+    workers: WorkersOption = None,
     debug: options.DebugOption = False,
 ) -> int:
     """Encode passages and load them into a collection.
@@ -146,15 +161,18 @@ def ingest(
     opened = given.sources
     if rejects and any(source.reads(rejects) for source in opened):
         raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")
+    wanted = Wanted(engine, address, gpus, workers)
+    check_engine(wanted, url=url, path=path, encoded=given.vectors is not None)
     if recreate and not (yes or dry_run):
         _confirm_recreate(collection)
     client = options.open_client(url, path, api_key_file, allow_key_over_http)
-    embeddings: PassageEncoder
+    here: RDREmbeddings | None = None
+    encoder: PassageEncoder
     if given.vectors:
-        embeddings, pair = given.vectors, given.vectors.identity().name
+        encoder, pair = given.vectors, given.vectors.identity().name
         max_length = given.vectors.identity().max_length
     else:
-        embeddings = options.open_embeddings(
+        encoder = here = options.open_embeddings(
             client,
             collection,
             model=model,
@@ -165,11 +183,18 @@ def ingest(
             device=device,
             precision=precision,
         )
-        pair = embeddings.pair.label
+        pair = here.pair.label
     what = "Looking what would be done to load" if dry_run else "Loading"
     say(f"{what} {', '.join(sources)} into {collection!r} with {pair}.")
     so_far = LoadReport(collection)
     with (
+        opened_engine(
+            wanted,
+            here,
+            url=url,
+            api_key_file=api_key_file,
+            allow_key_over_http=allow_key_over_http,
+        ) as elsewhere,
         RejectLog(rejects, strict=strict) as log,
         saying_rejects(log),
         showing_progress("passages", lambda: fraction_read(opened)) as update,
@@ -181,7 +206,8 @@ def ingest(
             update(report.read, waiting=report.in_hand, skipped=report.unchanged)
 
         loader = QdrantLoader(
-            embeddings=embeddings,
+            embeddings=elsewhere.embeddings if elsewhere else encoder,
+            engine=elsewhere,
             client=client,
             collection_name=collection,
             batch_size=batch_size,

@@ -45,6 +45,7 @@ class QdrantLoader(LoadSettings):
         on_retry: called before a call is made again, with what happened and the seconds to wait.
         index: build an embedded collection's index after the load, where that pays.
         on_indexing: called a few times a second while it is built, with the seconds so far.
+        engine: where passages are encoded and written, by default in threads of this process.
     """
 
     def load(self, passages: Iterable[Passage | Document]) -> LoadReport:

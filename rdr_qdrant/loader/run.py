@@ -12,6 +12,7 @@ from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.loader import documents, stages
+from rdr_qdrant.loader.engine import Working
 from rdr_qdrant.loader.pipeline import Pipeline
 from rdr_qdrant.loader.pruning import prune
 from rdr_qdrant.loader.report import LoadReport, Tally
@@ -76,7 +77,7 @@ class Run:
 
     @property
     def _retries(self) -> int:
-        return self._retrying.retries + self._retrying_writes.retries
+        return self._retrying.retries + self._tally["retries"]
 
     def _collection_by(self, retrying: Retrying) -> Collection:
         settings = self._settings
@@ -114,15 +115,22 @@ class Run:
                 raise
         return there
 
-    def _made_pipeline(self) -> Pipeline[Window, Encoded | Changed, Written | Retry]:
-        settings = self._settings
+    def _made_pipeline(self) -> Working:
+        settings, check = self._settings, self._stopping.check
         collection = self._collection_by(self._retrying_writes)
-        return Pipeline(
+
+        def write(batch: Encoded | Changed) -> Written:
+            return stages.write(collection, batch)
+
+        if settings.engine:
+            return settings.engine.begin(settings, write, check)
+        pipeline: Pipeline[Window, Encoded | Changed, Written | Retry] = Pipeline(
             lambda window: stages.encode(settings.embeddings, window),
-            lambda batch: stages.write(collection, batch),
+            write,
             writers=write_streams(settings.client),
-            check=self._stopping.check,
+            check=check,
         )
+        return pipeline
 
     def _batches(self) -> Iterator[list[Row]]:
         rows = iter(self._rows(self._reject_row, self._collection))
@@ -203,8 +211,10 @@ class Run:
             if isinstance(result, Written):
                 self._count_written(result)
                 self._tell_progress()
-            elif self._settings.on_retry:
-                self._settings.on_retry(result.why, result.seconds)
+            else:
+                self._tally.add(retries=1)
+                if self._settings.on_retry:
+                    self._settings.on_retry(result.why, result.seconds)
 
     def _count_written(self, result: Written) -> None:
         """Every item of it is in the counts afterwards."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rdr_qdrant.loader.encoder import PassageEncoder
+from rdr_qdrant.loader.engine import Engine
 from rdr_qdrant.loader.report import ProgressHandler
 from rdr_qdrant.loader.stopping import Stopping
 from rdr_qdrant.readers import RejectHandler
@@ -34,5 +35,6 @@ class LoadSettings:
     on_retry: Callable[[str, float], None] | None = None
     index: bool = True
     on_indexing: Callable[[float], None] | None = None
+    engine: Engine | None = None
 
     stopping: Stopping = field(init=False, repr=False, default_factory=Stopping)
