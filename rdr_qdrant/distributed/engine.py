@@ -21,6 +21,7 @@ and write with the very `Collection` that one machine uses. The driver holds two
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import threading
 import time
@@ -136,15 +137,18 @@ class RayEngine:
     ) -> Windows:
         """See `Engine.begin`."""
 
+        load = secrets.token_hex(8)
+
         def target() -> Target:
             return Target(
+                load,
                 settings.collection_name,
                 settings.vector_name,
                 settings.retry_for,
                 self.embeddings.fingerprint(),
             )
 
-        return Windows(self.workers, target, write, check)
+        return Windows(self.workers, load, target, write, check)
 
     def close(self) -> None:
         """End the workers, and Ray where it was started here."""
@@ -190,13 +194,11 @@ class RayEngine:
             raise UsageError("Workers with a GPU and workers with a core cannot be mixed.")
         if gpus is None:
             gpus = 0 if workers else self._free("GPU", 1)
-        if gpus:
-            free, asked, what = self._free("GPU", gpus), gpus, "GPUs"
-        else:
-            free = self._free("CPU", workers or 1)
-            asked, what = workers or max(1, free), "cores"
+        resource, what = ("GPU", "GPUs") if gpus else ("CPU", "cores")
+        free = self._free(resource, gpus or workers or 1)
+        asked = gpus or workers or max(1, free)
         if asked > free:
-            there = int(self._ray.cluster_resources().get(what[:-1] if gpus else "CPU", 0))
+            there = int(self._ray.cluster_resources().get(resource, 0))
             raise UsageError(
                 f"{asked} {what} were asked for, but the cluster has {there}, {free} of them free."
             )

@@ -20,6 +20,7 @@ class Windows:
 
     Args:
         workers: Ray actors.
+        load: how they know this load.
         target: what they are told of the load; asked at the first window.
         write: writes from here what needs no encoding.
         check: called now and then while the caller waits; what it raises ends the wait.
@@ -28,11 +29,13 @@ class Windows:
     def __init__(
         self,
         workers: Sequence[Any],
+        load: str,
         target: Callable[[], Target],
         write: Callable[[Changed], Written],
         check: Callable[[], None],
     ) -> None:
         self._workers = workers
+        self._name = load
         self._make_target = target
         self._target: Any = None
         self._write = write
@@ -42,8 +45,6 @@ class Windows:
         self._told: deque[Written | Retry] = deque()
 
     def __enter__(self) -> Self:
-        for worker in self._workers:
-            worker.go_on.remote()
         return self
 
     def __exit__(
@@ -82,7 +83,7 @@ class Windows:
     def stop(self) -> Iterator[Written | Retry]:
         """See `Pipeline.stop`."""
         for worker in self._workers:
-            worker.give_up.remote()
+            worker.give_up.remote(self._name)
         while self._under_way:
             for call in self._done(timeout=None):
                 try:

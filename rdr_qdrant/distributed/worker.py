@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,12 +42,14 @@ class Target:
     """Where a load goes.
 
     Attributes:
+        load: which load, of those that the workers see.
         collection_name: the collection.
         vector_name: its vector.
         retry_for: seconds for which a call is made again.
         fingerprint: of the encoder of this load.
     """
 
+    load: str
     collection_name: str
     vector_name: str
     retry_for: float
@@ -86,7 +89,7 @@ class Worker:
         self._server = server
         self._encoding = threading.Lock()
         self._connecting = threading.Lock()
-        self._given_up = threading.Event()
+        self._given_up: defaultdict[str, threading.Event] = defaultdict(threading.Event)
 
     def identity(self, sides: Sequence[Side]) -> PairIdentity:
         """See `RDREmbeddings.identity`."""
@@ -109,13 +112,9 @@ class Worker:
         """
         return _telling(lambda: self._load(items, target))
 
-    def give_up(self) -> None:
-        """Make no call again from now on: the load has ended."""
-        self._given_up.set()
-
-    def go_on(self) -> None:
-        """Make calls again: another load begins."""
-        self._given_up.clear()
+    def give_up(self, load: str) -> None:
+        """Make no call of this load again from now on."""
+        self._given_up[load].set()
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -146,7 +145,7 @@ class Worker:
         retrying = Retrying(
             target.retry_for,
             lambda why, seconds: retries.append(Retry(why, seconds)),
-            self._given_up,
+            self._given_up[target.load],
         )
         with self._connecting:
             client = self._client

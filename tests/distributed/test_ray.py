@@ -31,7 +31,7 @@ MANY = 20_000
 
 @pytest.fixture(scope="module", autouse=True)
 def two_workers() -> Iterator[None]:
-    """A Ray in this machine with room for two workers and two more, whose processes import this checkout."""
+    """A Ray in this machine, with room for two workers and two more; it imports this checkout."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -143,9 +143,8 @@ def test_many_passages_and_a_killed_worker_make_the_collection_of_one_machine(
     once = load(client, f"{COLLECTION}-near", path, tiny)
     assert once.uploaded == MANY
     assert_equal(client, f"{COLLECTION}-far", f"{COLLECTION}-near")
-    for by in (engine, tiny):
-        again = load(client, f"{COLLECTION}-far", path, by)
-        assert (again.uploaded, again.unchanged, again.verified) == (0, MANY, MANY)
+    again = load(client, f"{COLLECTION}-far", path, engine)
+    assert (again.uploaded, again.unchanged, again.verified) == (0, MANY, MANY)
 
 
 def test_rows_are_set_aside_as_on_one_machine(
@@ -210,13 +209,9 @@ def test_what_a_worker_cannot_do_is_told_in_one_line(tmp_path: Path, server: str
 
 
 def test_more_than_there_is_is_refused(tiny: RDREmbeddings, server: str) -> None:
-    with pytest.raises(
-        UsageError, match="99 cores were asked for, but the cluster has 4, 2 of them free"
-    ):
+    with pytest.raises(UsageError, match="99 cores were asked for, but .* has 4, 2 of them free"):
         RayEngine(tiny, url=server, workers=99)
-    with pytest.raises(
-        UsageError, match="1 GPUs were asked for, but the cluster has 0, 0 of them free"
-    ):
+    with pytest.raises(UsageError, match="1 GPUs were asked for, but .* has 0, 0 of them free"):
         RayEngine(tiny, url=server, gpus=1)
 
 
