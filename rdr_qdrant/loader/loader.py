@@ -56,6 +56,7 @@ class QdrantLoader(LoadSettings):
         drop_old: then delete the collection that the alias stood for before.
         on_server_indexing: called twice a second while a server's index is waited for, with the
             vectors in it and the points in all.
+        engine: where passages are encoded and written, by default in threads of this process.
     """
 
     def load(self, passages: Iterable[Passage | Document]) -> LoadReport:
