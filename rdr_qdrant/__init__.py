@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rdr_qdrant.collection import CollectionSettings
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.errors import RDRQdrantError
     from rdr_qdrant.evaluation import answer_recall
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CollectionSettings": "collection",
     "EmbeddedQdrant": "store.embedded",
     "LoadReport": "loader",
     "Passage": "passages",
@@ -37,6 +39,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CollectionSettings",
     "EmbeddedQdrant",
     "LoadReport",
     "Passage",

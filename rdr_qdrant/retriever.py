@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-CALL_OPTIONS = ("k", "filter", "score_threshold", "exact")
+CALL_OPTIONS = ("k", "filter", "score_threshold", "exact", "search_params")
 SEARCHER_FIELDS = (
     "embeddings",
     "client",
@@ -48,6 +48,8 @@ class PassageSearcher:
         async_client: from `connect_async`, or any `AsyncQdrantClient`, of the same place.
         vector_name: a named vector; `""` is the unnamed one.
         allow_unverified: use a collection that does not say which encoders made it.
+        search_params: Qdrant's own `models.SearchParams`. Hits of a quantized collection are
+            rescored by the original vectors where they do not say otherwise.
 
     Raises:
         UsageError: there is no client at all, or (on use) no sync client for a sync method.
@@ -63,6 +65,7 @@ class PassageSearcher:
         async_client: AsyncQdrantClient | None = None,
         vector_name: str = "",
         allow_unverified: bool = False,
+        search_params: models.SearchParams | None = None,
     ) -> None:
         place = (collection_name, vector_name)
         if client is None and async_client is None:
@@ -70,6 +73,7 @@ class PassageSearcher:
                 f"There is no client to search {collection_name!r} with: give client=connect(...), "
                 "async_client=await connect_async(...), or both."
             )
+        self._search_params = search_params
         self._embeddings = embeddings
         self._collection = None if client is None else Collection(client, *place)
         self._async = None if async_client is None else AsyncCollection(async_client, *place)
@@ -155,7 +159,7 @@ class PassageSearcher:
     ) -> list[list[models.ScoredPoint]]:
         """`search_vectors` with Qdrant's own points as answers."""
         self.check()
-        return self.collection.query_points(vectors, **options)
+        return self.collection.query_points(vectors, **self._with_defaults(options))
 
     async def afind(
         self, vectors: FloatArray, **options: Unpack[QueryOptions]
@@ -164,7 +168,12 @@ class PassageSearcher:
         if self._async is None:
             return await asyncio.to_thread(self.find, vectors, **options)
         await self.acheck()
-        return await self._async.query_points(vectors, **options)
+        return await self._async.query_points(vectors, **self._with_defaults(options))
+
+    def _with_defaults(self, options: QueryOptions) -> QueryOptions:
+        if options.get("search_params") is None and self._search_params is not None:
+            return {**options, "search_params": self._search_params}
+        return options
 
 
 class RDRRetriever(BaseRetriever):
@@ -184,6 +193,8 @@ class RDRRetriever(BaseRetriever):
             own `models.Filter`.
         score_threshold: only passages with at least this raw inner product.
         exact: compare with every point instead of going through the index.
+        search_params: Qdrant's own `models.SearchParams`. Hits of a quantized collection are
+            rescored by the original vectors where they do not say otherwise.
         vector_name: a named vector; `""` is the unnamed one.
         allow_unverified: use a collection that does not say which encoders made it.
 
@@ -229,6 +240,7 @@ class RDRRetriever(BaseRetriever):
     exact: bool = False
     vector_name: str = ""
     allow_unverified: bool = False
+    search_params: Any = None
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 

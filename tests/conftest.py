@@ -14,6 +14,7 @@ from qdrant_client import QdrantClient
 
 from rdr_qdrant import Passage, RDREmbeddings, connect
 from rdr_qdrant.encoding.known import cache_folder
+from rdr_qdrant.store.embedded import EmbeddedQdrant
 from tests.checkpoints import write_pair
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
@@ -95,10 +96,28 @@ def client_of(kind: str, folder: Path) -> Iterator[QdrantClient]:
         else:
             client = connect()
         yield client
-        for found in client.get_collections().collections:
-            if found.name.startswith(COLLECTION):
-                client.delete_collection(found.name)
+        _remove_ours(client)
         client.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[QdrantClient]:
+    """A server that keeps settings: the one of QDRANT_URL, else an embedded Qdrant over HTTP."""
+    with contextlib.ExitStack() as stack:
+        if os.environ.get("QDRANT_URL"):
+            client = connect()
+        else:
+            backend = stack.enter_context(EmbeddedQdrant(tmp_path / "behind"))
+            client = connect(url=stack.enter_context(QdrantHTTPServer(backend)).url)
+        yield client
+        _remove_ours(client)
+        client.close()
+
+
+def _remove_ours(client: QdrantClient) -> None:
+    for found in client.get_collections().collections:
+        if found.name.startswith(COLLECTION):
+            client.delete_collection(found.name)
 
 
 @pytest.fixture

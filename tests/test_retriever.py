@@ -7,8 +7,9 @@ import pytest
 from langchain_core.documents import Document
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, RDRRetriever
+from rdr_qdrant import CollectionSettings, Passage, QdrantLoader, RDREmbeddings, RDRRetriever
 from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.store.embedded import EmbeddedQdrant
 from tests.conftest import COLLECTION
 
 QUESTION = "who built the city?"
@@ -91,3 +92,32 @@ def test_searching_does_not_need_the_context_encoder(
         embeddings=embeddings, client=retriever.client, collection_name=COLLECTION, k=3
     )
     assert only.invoke(QUESTION) == retriever.invoke(QUESTION)
+
+
+def test_scores_of_a_quantized_collection_are_raw_inner_products_unless_told_otherwise(
+    client: QdrantClient, tiny: RDREmbeddings, passages: list[Passage]
+) -> None:
+    QdrantLoader(
+        embeddings=tiny,
+        client=client,
+        collection_name=COLLECTION,
+        collection_settings=CollectionSettings.preset("large"),
+    ).load(passages)
+    exact = np.sort(tiny.encode_passages(passages) @ tiny.encode_questions([QUESTION])[0])[::-1]
+
+    def scores(search_params: models.SearchParams | None = None) -> list[float]:
+        retriever = RDRRetriever(
+            embeddings=tiny,
+            client=client,
+            collection_name=COLLECTION,
+            k=6,
+            search_params=search_params,
+        )
+        return [document.metadata["score"] for document in retriever.invoke(QUESTION)]
+
+    assert np.allclose(scores(), exact, rtol=1e-5)
+    assert np.allclose(scores(models.SearchParams(hnsw_ef=64)), exact, rtol=1e-5)
+    quantization = models.QuantizationSearchParams(rescore=False)
+    approximate = scores(models.SearchParams(quantization=quantization))
+    if isinstance(client, EmbeddedQdrant):  # local mode does not quantize, a server not at once
+        assert not np.allclose(approximate, exact, rtol=1e-5)

@@ -87,6 +87,10 @@ def evaluate_command(
             rich_help_panel=_FILES,
         ),
     ] = None,
+    rescore: options.RescoreOption = True,
+    oversampling: options.OversamplingOption = None,
+    hnsw_ef: options.HnswEfOption = None,
+    vector_name: options.VectorNameOption = "",
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
     path: options.PathOption = None,
@@ -110,6 +114,7 @@ def evaluate_command(
     depths = parse_depths(k)
     if exact and compare_exact:
         raise UsageError("--exact and --compare-exact: leave one out, there is nothing to compare.")
+    params = options.search_params(rescore, oversampling, hnsw_ef)
     from rdr_qdrant.evaluation import (
         check_outputs,
         check_plot,
@@ -145,7 +150,12 @@ def evaluate_command(
         )
         beside = published_figures(embeddings.pair, published) if published else None
         searcher = PassageSearcher(
-            embeddings, client, collection, allow_unverified=allow_unverified
+            embeddings,
+            client,
+            collection,
+            vector_name=vector_name,
+            allow_unverified=allow_unverified,
+            search_params=params,
         )
         done = 0
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from rdr_qdrant.cli import options
 from rdr_qdrant.cli.results import print_facts, print_json
+
+if TYPE_CHECKING:
+    from rdr_qdrant.collection import CollectionDescription
 
 EXAMPLE = "rdr-qdrant info -c wiki"
 
 
 def info(
     collection: options.CollectionOption,
+    vector_name: options.VectorNameOption = "",
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
     path: options.PathOption = None,
@@ -21,7 +28,7 @@ def info(
     from rdr_qdrant.collection import Collection
 
     client = options.open_client(url, path, api_key_file, allow_key_over_http)
-    found = Collection(client, collection).describe()
+    found = Collection(client, collection, vector_name).describe()
     client.close()
     if as_json:
         print_json(found.to_json())
@@ -30,15 +37,15 @@ def info(
     unknown = "not said (other software made it, or a Qdrant before 1.16)"
     norms = found.norms or {}
     facts = {
-        "collection": found.name,
+        "collection": found.name + (f" (alias of {found.alias_of})" if found.alias_of else ""),
         "points": f"{found.points:,}",
         "vectors": f"{found.dimension} numbers, compared by {found.distance}",
         "vector lengths": ", ".join(f"{k} {v:g}" for k, v in norms.items())
         + " (of a random sample)"
         if norms
         else "no vectors",
-        "index": f"{found.indexed_vectors:,} vectors indexed, status {found.status}",
-        "quantization": ", ".join(found.quantization) if found.quantization else "none",
+        "index": _index(found),
+        **_layout(found.settings),
         "disk": f"{found.disk_bytes / 1e6:,.1f} MB"
         if found.disk_bytes is not None
         else "a server does not tell",
@@ -54,3 +61,34 @@ def info(
             "passage format": str(identity.get("passage_format")),
         }
     print_facts(facts)
+
+
+def _index(found: CollectionDescription) -> str:
+    state = f"{found.indexed_vectors:,} vectors indexed, status {found.status}"
+    if found.index_put_off:
+        state += "; put off by a bulk load that has not ended (any ingest switches it on)"
+    return state
+
+
+def _layout(settings: Mapping[str, Any]) -> dict[str, str]:
+    def named(*names: str) -> str:
+        return ", ".join(f"{name} {settings[name]}" for name in names if name in settings)
+
+    shards = settings.get("shard_number", 1)
+    copies = settings.get("replication_factor", 1)
+    confirmed = settings.get("write_consistency_factor", 1)
+    indexes = [f"{key} ({kind})" for key, kind in settings.get("payload_indexes", {}).items()]
+    quantization = str(settings["quantization"])
+    details = named("bits", "quantile", "compression", "encoding", "query_encoding")
+    return {
+        "graph": named("m", "ef_construct", "payload_m"),
+        "quantization": f"{quantization}, {details}" if details else quantization,
+        "memory": ", ".join(
+            f"{what} {settings[f'{what}_memory']}"
+            for what in ("vectors", "quantization", "hnsw", "payload")
+            if f"{what}_memory" in settings
+        ),
+        "shards": f"{shards}, copies of each {copies}, writes confirmed by {confirmed}",
+        "payload indexes": ", ".join(indexes) or "none",
+        **({"tenant": str(settings["tenant"])} if "tenant" in settings else {}),
+    }

@@ -23,6 +23,8 @@ EXAMPLE = "rdr-qdrant ingest passages.tsv -c wiki --url http://localhost:6333"
 EXIT_REJECTS = 3
 
 _SYNC = "What is already there"
+_NEW = "New collections"
+_REINDEX = "Re-index without downtime"
 
 
 def ingest(
@@ -99,6 +101,73 @@ def ingest(
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not ask at --recreate.", rich_help_panel=_SYNC)
     ] = False,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="small: all in RAM. large: quantized vectors in RAM, originals on disk. "
+            "disk: all on disk.",
+            rich_help_panel=_NEW,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="One of Qdrant's settings, instead of or over a preset's; may be given several "
+            "times. shard_number, replication_factor, write_consistency_factor; vectors_memory, "
+            "payload_memory, hnsw_memory, quantization_memory (cold, cached, pinned); m, "
+            "ef_construct, full_scan_threshold, payload_m, inline_storage; quantization (none, "
+            "scalar, binary, product, turbo) and its quantile, encoding, query_encoding, "
+            "compression, bits.",
+            rich_help_panel=_NEW,
+        ),
+    ] = None,
+    payload_index: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--payload-index",
+            metavar="KEY[:TYPE]",
+            help="Index this metadata for --filter: keyword (default), integer, float, bool, "
+            "datetime, uuid, text, geo.",
+            rich_help_panel=_NEW,
+        ),
+    ] = None,
+    tenant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="This metadata tells whose a passage is: indexed, and stored together.",
+            rich_help_panel=_NEW,
+        ),
+    ] = None,
+    vector_name: options.VectorNameOption = "",
+    bulk: Annotated[
+        bool,
+        typer.Option(
+            "--bulk",
+            help="Put a server's index building off to the end of the load, and wait for it. For "
+            "large loads that nobody searches meanwhile.",
+        ),
+    ] = False,
+    swap_alias: Annotated[
+        bool,
+        typer.Option(
+            "--swap-alias",
+            help="The collection named is an alias: load into a new collection, and put the alias "
+            "on it when all is there, verified and indexed.",
+            rich_help_panel=_REINDEX,
+        ),
+    ] = False,
+    drop_old: Annotated[
+        bool,
+        typer.Option(
+            "--drop-old",
+            help="Then delete the collection that the alias stood for before.",
+            rich_help_panel=_REINDEX,
+        ),
+    ] = False,
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
     path: options.PathOption = None,
@@ -124,9 +193,11 @@ def ingest(
     those themselves) and symbolic links are counted and shown; hidden ones are left out. A document
     that did not change is not converted again; one that cannot be read is set aside and named.
     """
+    from rdr_qdrant.collection import CollectionSettings
     from rdr_qdrant.loader import LoadReport, QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog, open_source
 
+    layout = CollectionSettings.named(preset, settings or (), payload_index or (), tenant)
     opened = [open_source(source) for source in sources]
     if rejects and any(source.reads(rejects) for source in opened):
         raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")
@@ -145,7 +216,8 @@ def ingest(
         precision=precision,
     )
     what = "Looking what would be done to load" if dry_run else "Loading"
-    say(f"{what} {', '.join(sources)} into {collection!r} with {embeddings.pair.label}.")
+    where = f"a new collection behind the alias {collection!r}" if swap_alias else repr(collection)
+    say(f"{what} {', '.join(sources)} into {where} with {embeddings.pair.label}.")
     so_far = LoadReport(collection)
     with (
         RejectLog(rejects, strict=strict) as log,
@@ -163,6 +235,7 @@ def ingest(
             client=client,
             collection_name=collection,
             batch_size=batch_size,
+            vector_name=vector_name,
             allow_unverified=allow_unverified,
             recreate=recreate,
             dry_run=dry_run,
@@ -174,6 +247,13 @@ def ingest(
             ),
             index=index,
             on_indexing=lambda seconds: update.doing(f"building the index, {duration(seconds)}"),
+            collection_settings=layout,
+            bulk=bulk,
+            swap_alias=swap_alias,
+            drop_old=drop_old,
+            on_server_indexing=lambda indexed, total: update.doing(
+                f"waiting for the index, {indexed:,} of {total:,} vectors"
+            ),
         )
         try:
             with finishing_first(loader):
@@ -245,6 +325,10 @@ def _facts(report: LoadReport) -> dict[str, str]:
     }
     if report.documents:
         facts |= _document_facts(report.documents)
+    if report.alias:
+        was = report.replaced or "nothing"
+        kept = "" if not report.replaced else ", dropped" if report.dropped else ", kept"
+        facts["alias"] = f"{report.alias} -> {report.collection_name} (before: {was}{kept})"
     if report.removed is not None:
         name = "to remove" if report.dry_run else "removed"
         facts[name] = f"{report.removed:,} (their sources no longer have them)"

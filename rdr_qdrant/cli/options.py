@@ -11,7 +11,7 @@ from rdr_qdrant.errors import UsageError
 from rdr_qdrant.models import DEFAULT_MAX_LENGTH, PAIRS
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
+    from qdrant_client import QdrantClient, models
 
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.encoding.hardware import Precision
@@ -92,6 +92,47 @@ PathOption = Annotated[
         metavar="DIR",
         help="An embedded Qdrant in this folder. With neither: $QDRANT_URL, else ./qdrant_data.",
         rich_help_panel=_WHERE,
+    ),
+]
+
+VectorNameOption = Annotated[
+    str,
+    typer.Option(
+        "--vector-name",
+        metavar="NAME",
+        help="The named vector to use. Default: the unnamed one.",
+        show_default=False,
+    ),
+]
+
+_HOW = "How to search"
+RescoreOption = Annotated[
+    bool,
+    typer.Option(
+        "--rescore/--no-rescore",
+        help="Score the best of a quantized collection again by the original vectors; without, "
+        "scores are approximate, and originals on disk are not read.",
+        rich_help_panel=_HOW,
+    ),
+]
+OversamplingOption = Annotated[
+    float | None,
+    typer.Option(
+        "--oversampling",
+        min=1.0,
+        metavar="FACTOR",
+        help="With rescoring: that many times as many candidates.",
+        rich_help_panel=_HOW,
+    ),
+]
+HnswEfOption = Annotated[
+    int | None,
+    typer.Option(
+        "--hnsw-ef",
+        min=1,
+        metavar="N",
+        help="Candidates that the search through the index keeps; more is more exact.",
+        rich_help_panel=_HOW,
     ),
 ]
 
@@ -238,3 +279,17 @@ def make_embeddings(
         device=device,
         precision=cast("Precision", precision),
     )
+
+
+def search_params(
+    rescore: bool, oversampling: float | None, hnsw_ef: int | None
+) -> models.SearchParams:
+    """What `--rescore`, `--oversampling` and `--hnsw-ef` mean."""
+    if oversampling is not None and not rescore:
+        raise UsageError(
+            "--oversampling fetches more to rescore, and --no-rescore rescores none: leave one out."
+        )
+    from qdrant_client import models
+
+    quantization = models.QuantizationSearchParams(rescore=rescore, oversampling=oversampling)
+    return models.SearchParams(hnsw_ef=hnsw_ef, quantization=quantization)

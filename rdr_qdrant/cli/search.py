@@ -32,6 +32,10 @@ def search(
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare with every point, not through the index.")
     ] = False,
+    rescore: options.RescoreOption = True,
+    oversampling: options.OversamplingOption = None,
+    hnsw_ef: options.HnswEfOption = None,
+    vector_name: options.VectorNameOption = "",
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
     path: options.PathOption = None,
@@ -55,6 +59,7 @@ def search(
     wanted = parse_conditions(conditions or [])
     if not question.strip():
         raise UsageError("The question is empty: there is nothing to search for.")
+    params = options.search_params(rescore, oversampling, hnsw_ef)
     from rdr_qdrant.retriever import PassageSearcher
 
     client = options.open_client(url, path, api_key_file, allow_key_over_http, grpc_port)
@@ -69,7 +74,14 @@ def search(
         device=device,
         precision=precision,
     )
-    searcher = PassageSearcher(embeddings, client, collection, allow_unverified=allow_unverified)
+    searcher = PassageSearcher(
+        embeddings,
+        client,
+        collection,
+        vector_name=vector_name,
+        allow_unverified=allow_unverified,
+        search_params=params,
+    )
     [hits] = searcher.search(
         [question], k=k, filter=wanted or None, score_threshold=score_threshold, exact=exact
     )

@@ -1,5 +1,6 @@
 """A Qdrant collection of passages: made or checked, written, searched. Knows no tensors."""
 
+from rdr_qdrant.collection.aliases import Aliases
 from rdr_qdrant.collection.asynchronous import AsyncCollection
 from rdr_qdrant.collection.collection import Collection
 from rdr_qdrant.collection.copying import CopyReport, copy_collection
@@ -9,11 +10,15 @@ from rdr_qdrant.collection.payload import Hit
 from rdr_qdrant.collection.points import Point, PointId
 from rdr_qdrant.collection.querying import QueryOptions, to_hits
 from rdr_qdrant.collection.sampling import Reservoir
+from rdr_qdrant.collection.sizing import PRESETS, CollectionSettings
 
 __all__ = [
+    "PRESETS",
+    "Aliases",
     "AsyncCollection",
     "Collection",
     "CollectionDescription",
+    "CollectionSettings",
     "CopyReport",
     "Hit",
     "Point",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from rdr_qdrant.collection.collection import check_info, missing
+from rdr_qdrant.collection.collection import check_info
+from rdr_qdrant.collection.indexing import missing
 from rdr_qdrant.collection.points import PointId
 from rdr_qdrant.collection.querying import QueryOptions, query_requests
 from rdr_qdrant.models import PairIdentity

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rdr_qdrant.collection.description import IDENTITY_KEY, CollectionDescription, describe
 from rdr_qdrant.collection.fit import check_identity, check_vectors
+from rdr_qdrant.collection.indexing import IndexedPoints, say_if_put_off
+from rdr_qdrant.collection.layout import (
+    Version,
+    check_possible,
+    collection_settings,
+    payload_indexes,
+    settings_of,
+    vector_settings,
+)
 from rdr_qdrant.collection.payload import Hit
-from rdr_qdrant.collection.points import Points
 from rdr_qdrant.collection.querying import QueryOptions, query_requests, to_hits
+from rdr_qdrant.collection.sizing import CollectionSettings, differences
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.models import PairIdentity
-from rdr_qdrant.store import build_index, place_of, reaching
+from rdr_qdrant.store import build_index, builds_index_itself, reaching, server_version
 
 if TYPE_CHECKING:
-    from qdrant_client import AsyncQdrantClient, QdrantClient, models
+    from qdrant_client import models
+
+logger = logging.getLogger(__name__)
 
 
-class Collection(Points):
+class Collection(IndexedPoints):
     """A dot-product collection of passages.
 
     Args:
@@ -30,39 +42,104 @@ class Collection(Points):
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
 
-    def exists(self) -> bool:
-        """Whether it is there."""
-        return self._ask(lambda: self.client.collection_exists(self.name))
-
-    def create(self, identity: PairIdentity) -> None:
+    def create(
+        self,
+        identity: PairIdentity,
+        settings: CollectionSettings | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
         """Make it: dot product, the pair's dimension, and what made it in its metadata.
 
         Where it is there by now, because another load or a call whose answer was lost made it, it
         is checked instead.
+
+        Args:
+            identity: the pair.
+            settings: how it is laid out; payload indexes are made before any point is there.
+            notes: further metadata.
+
+        Raises:
+            CollectionError: this Qdrant does not have one of the settings.
         """
         from qdrant_client import models
 
-        params = models.VectorParams(size=identity.dimension, distance=models.Distance.DOT)
+        settings = settings or CollectionSettings()
+        version = self.check_possible(settings)
+        params = models.VectorParams(
+            size=identity.dimension,
+            distance=models.Distance.DOT,
+            **vector_settings(settings, version),
+        )
         vectors = {self.vector_name: params} if self.vector_name else params
-        metadata = {IDENTITY_KEY: identity.to_metadata()}
+        metadata = {IDENTITY_KEY: identity.to_metadata(), **(notes or {})}
         try:
             self._ask(
                 lambda: self.client.create_collection(
-                    self.name, vectors_config=vectors, metadata=metadata
+                    self.name,
+                    vectors_config=vectors,
+                    metadata=metadata,
+                    **collection_settings(settings, version),
                 )
             )
         except StoreError:
             if not self.exists():
                 raise
             self.check(identity)
+        for field, schema in payload_indexes(settings).items():
+            self._ask(
+                lambda field=field, schema=schema: self.client.create_payload_index(  # type: ignore[misc]
+                    self.name, field, schema, wait=True
+                )
+            )
+        different = self._differences(settings)
+        if different:
+            logger.warning(
+                "This Qdrant did not keep all settings of the new collection %r: %s",
+                self.name,
+                different,
+            )
+
+    def check_possible(self, settings: CollectionSettings | None) -> Version | None:
+        """Refuse settings that this Qdrant does not have; its version, where that matters.
+
+        Raises:
+            CollectionError: naming the first such setting, and what to do.
+        """
+        if settings is None or not settings.given():
+            return None
+        version = self._ask(lambda: server_version(self.client))
+        check_possible(settings, version, embedded=not builds_index_itself(self.client))
+        return version
+
+    def say_differences(self, asked: CollectionSettings | None) -> None:
+        """Warn, in one line, of settings asked for that the collection does not have."""
+        different = self._differences(asked)
+        if different:
+            logger.warning(
+                "Collection %r keeps its own settings: %s. To have them otherwise, load into a "
+                "collection of another name, or re-index with --swap-alias",
+                self.name,
+                different,
+            )
+
+    def _differences(self, asked: CollectionSettings | None) -> str:
+        if asked is None or not asked.given():
+            return ""
+        return "; ".join(differences(asked, settings_of(self.info(), self.vector_name)))
 
     def delete(self) -> None:
         """Delete it with all its points.
 
         Raises:
-            CollectionError: we did not make it, or it does not say so.
+            CollectionError: we did not make it, or it does not say so, or this is an alias.
         """
         self.check_ours("deleted")
+        names = [one.name for one in self._ask(lambda: self.client.get_collections()).collections]
+        if self.name not in names:
+            raise CollectionError(
+                f"{self.name!r} is an alias of a collection, so nothing is deleted. To put a new "
+                "collection behind it, load with --swap-alias (swap_alias=True)."
+            )
         self._ask(lambda: self.client.delete_collection(self.name))
 
     def check_ours(self, what: str) -> None:
@@ -74,7 +151,7 @@ class Collection(Points):
         Raises:
             CollectionError: it does not.
         """
-        if _identity(self._info()) is None:
+        if _identity(self.info()) is None:
             raise CollectionError(
                 f"Collection {self.name!r} does not say that rdr-qdrant made it (other software or "
                 f"a Qdrant before 1.16 did), so nothing of it is {what}. It is left as it is."
@@ -87,7 +164,7 @@ class Collection(Points):
             CollectionError: it is missing, or its distance, dimension, vector name, encoders,
                 most tokens or passage format are others.
         """
-        info = self._info()
+        info = self.info()
         check_info(self.name, self.vector_name, info, identity, allow_unverified=allow_unverified)
 
     def describe(self) -> CollectionDescription:
@@ -96,13 +173,13 @@ class Collection(Points):
         Raises:
             CollectionError: it is missing or holds no vectors of our kind.
         """
-        info = self._info()
+        info = self.info()
         with reaching(self.client):
             return describe(self.client, self.name, self.vector_name, info, _identity(info))
 
     def recorded_model(self) -> str | None:
         """The name of the pair that made it, where it is there and says so."""
-        identity = _identity(self._info()) if self.exists() else None
+        identity = _identity(self.info()) if self.exists() else None
         return str(identity["model"]) if identity and "model" in identity else None
 
     def query(self, vectors: Any, **options: Unpack[QueryOptions]) -> list[list[Hit]]:
@@ -131,12 +208,6 @@ class Collection(Points):
         with reaching(self.client):
             return build_index(self.client, self.name, progress)
 
-    def _info(self) -> models.CollectionInfo:
-        if not self.exists():
-            there = self._ask(lambda: self.client.get_collections()).collections
-            raise missing(self.client, self.name, there)
-        return self._ask(lambda: self.client.get_collection(self.name))
-
 
 def check_info(
     name: str,
@@ -151,23 +222,10 @@ def check_info(
     Raises:
         CollectionError: it does not.
     """
+    say_if_put_off(name, info)
     vectors = info.config.params.vectors
     check_vectors(name, vectors, dimension=identity.dimension, vector_name=vector_name)
     check_identity(name, _identity(info), identity, allow_unverified=allow_unverified)
-
-
-def missing(
-    client: QdrantClient | AsyncQdrantClient,
-    name: str,
-    there: Sequence[models.CollectionDescription],
-) -> CollectionError:
-    """The error that tells of a missing collection, and which there are."""
-    names = sorted(found.name for found in there)
-    others = f"There are: {', '.join(names)}." if names else "There is none yet."
-    return CollectionError(
-        f"No collection {name!r} in {place_of(client)}. {others} "
-        f"Make one with: rdr-qdrant ingest FILE -c {name}"
-    )
 
 
 def _identity(info: models.CollectionInfo) -> Mapping[str, Any] | None:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rdr_qdrant.collection.aliases import REINDEX_KEY
 from rdr_qdrant.collection.description import IDENTITY_KEY
+from rdr_qdrant.collection.indexing import BULK_KEY
 from rdr_qdrant.collection.payload import same_json
 from rdr_qdrant.collection.sampling import Reservoir
 from rdr_qdrant.errors import CollectionError
@@ -127,8 +129,8 @@ def _prepare(
         if target.collection_exists(name):
             there = target.get_collection(name).config
             theirs, ours = there.params.vectors, info.config.params.vectors
-            if _essentials(theirs) != _essentials(ours) or (there.metadata or {}) != (
-                info.config.metadata or {}
+            if _essentials(theirs) != _essentials(ours) or (
+                _lasting(there.metadata) != _lasting(info.config.metadata)
             ):
                 raise CollectionError(
                     f"The target has a collection {name!r} with other vectors or other metadata "
@@ -181,9 +183,16 @@ def _settings(config: models.CollectionConfig) -> dict[str, Any]:
         "on_disk_payload": params.on_disk_payload,
         "hnsw_config": hnsw,
         "quantization_config": config.quantization_config,
-        "metadata": config.metadata,
+        "payload": params.payload,
+        "metadata": _lasting(config.metadata) or None,
     }
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _lasting(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Metadata without the notes of a load that has not ended: they do not hold for a copy."""
+    passing = (BULK_KEY, REINDEX_KEY)
+    return {key: value for key, value in (metadata or {}).items() if key not in passing}
 
 
 def _essentials(vectors: Any) -> dict[str, tuple[int, str]]:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from rdr_qdrant.collection.aliases import Aliases
 from rdr_qdrant.collection.fit import check_vectors
+from rdr_qdrant.collection.indexing import put_off
+from rdr_qdrant.collection.layout import settings_of
 from rdr_qdrant.store import disk_bytes
 
 if TYPE_CHECKING:
@@ -34,6 +37,9 @@ class CollectionDescription:
         quantization: Qdrant's own settings, or `None`.
         disk_bytes: what it takes on disk, or `None` where a server does not tell.
         identity: the encoders that made it, or `None` where it does not say.
+        alias_of: the collection that it is, where the name asked for is an alias.
+        settings: how it is laid out, see `CollectionSettings`.
+        index_put_off: whether a bulk load put index building off and has not ended.
     """
 
     name: str
@@ -46,6 +52,9 @@ class CollectionDescription:
     quantization: Mapping[str, Any] | None
     disk_bytes: int | None
     identity: Mapping[str, Any] | None
+    alias_of: str | None
+    settings: Mapping[str, Any]
+    index_put_off: bool
 
     def to_json(self) -> dict[str, Any]:
         """The same as a dict, without the probe vectors, which mean nothing to a reader."""
@@ -79,7 +88,16 @@ def describe(
         else None,
         disk_bytes=disk_bytes(client, name),
         identity=identity,
+        alias_of=_alias_of(client, name),
+        settings=settings_of(info, vector_name).given(),
+        index_put_off=put_off(info),
     )
+
+
+def _alias_of(client: QdrantClient, name: str) -> str | None:
+    if name in {found.name for found in client.get_collections().collections}:
+        return None
+    return Aliases(client).all().get(name)
 
 
 def _norms(client: QdrantClient, name: str, vector_name: str) -> dict[str, float] | None:

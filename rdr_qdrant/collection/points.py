@@ -204,6 +204,19 @@ class Points:
         """Delete those of these points that are there."""
         self._ask(lambda: self.client.delete(self.name, list(ids), wait=True))
 
+    def ids(self, limit: int) -> Iterator[list[PointId]]:
+        """Every point's id, some at a time."""
+        offset: Any = None
+        while True:
+            records, offset = self._ask(
+                lambda offset=offset: self.client.scroll(  # type: ignore[misc]
+                    self.name, limit=limit, offset=offset, with_payload=False
+                )
+            )
+            yield [plain(record.id) for record in records]
+            if offset is None:
+                return
+
     def _retrieve(
         self, ids: Sequence[PointId], *, with_payload: Any, with_vectors: bool = False
     ) -> list[models.Record]:

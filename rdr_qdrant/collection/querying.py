@@ -22,7 +22,9 @@ class QueryOptions(TypedDict, total=False):
         score_threshold: only points with at least this raw inner product.
         exact: compare with every point instead of going through the index.
         offset: leave out so many of the best.
-        search_params: Qdrant's own, instead of `exact`.
+        search_params: Qdrant's own. Where they do not say otherwise, hits of a quantized collection
+            are scored again by the original vectors: by itself Qdrant does so with few kinds of
+            quantization, and all other scores are approximate.
         with_vectors: answer with the points' vectors too.
     """
 
@@ -46,7 +48,9 @@ def query_requests(
     from qdrant_client import models
 
     conditions = as_filter(options.get("filter"))
-    exact = models.SearchParams(exact=options.get("exact", False))
+    params = _rescoring(options.get("search_params") or models.SearchParams())
+    if options.get("exact"):
+        params = params.model_copy(update={"exact": True})
     with_vectors = options.get("with_vectors", False)
     return [
         models.QueryRequest(
@@ -56,7 +60,7 @@ def query_requests(
             offset=options.get("offset"),
             filter=conditions,
             score_threshold=options.get("score_threshold"),
-            params=options.get("search_params") or exact,
+            params=params,
             with_payload=True,
             with_vector=[vector_name] if with_vectors and vector_name else with_vectors,
         )
@@ -67,3 +71,13 @@ def query_requests(
 def to_hits(points: Sequence[models.ScoredPoint]) -> list[Hit]:
     """The passages of points that were found, in their order."""
     return [Hit(p.score, from_payload(plain(p.id), p.payload)) for p in points]
+
+
+def _rescoring(params: models.SearchParams) -> models.SearchParams:
+    from qdrant_client import models
+
+    quantization = params.quantization or models.QuantizationSearchParams()
+    if quantization.rescore is not None or quantization.ignore:
+        return params
+    quantization = quantization.model_copy(update={"rescore": True})
+    return params.model_copy(update={"quantization": quantization})

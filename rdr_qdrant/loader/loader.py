@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import SourceError, UsageError
@@ -45,6 +45,17 @@ class QdrantLoader(LoadSettings):
         on_retry: called before a call is made again, with what happened and the seconds to wait.
         index: build an embedded collection's index after the load, where that pays.
         on_indexing: called a few times a second while it is built, with the seconds so far.
+        collection_settings: how a collection is laid out that the load creates; an existing one
+            keeps its own, and where they differ that is said.
+        bulk: let a server put off index building until the end of the load, for a load that nobody
+            searches meanwhile; then wait until the index is built. If the load ends before, the
+            next one switches it on.
+        swap_alias: `collection_name` is an alias. Load into a new collection (`wiki-2` for `wiki`),
+            and when all of it is there, verified and indexed, put the alias on it in one step.
+            Until then nothing changes for those who search; the same load again goes on.
+        drop_old: then delete the collection that the alias stood for before.
+        on_server_indexing: called twice a second while a server's index is waited for, with the
+            vectors in it and the points in all.
     """
 
     def load(self, passages: Iterable[Passage | Document]) -> LoadReport:
@@ -88,7 +99,8 @@ class QdrantLoader(LoadSettings):
 
         Raises:
             SourceError: there is no row at all, or none that can be used; nothing was written.
-            UsageError: a stream is to be pruned: nothing tells one from another.
+            UsageError: a stream is to be pruned: nothing tells one from another; or options
+                contradict each other.
         """
         names = [source.name for source in sources]
         if prune and STDIN in names:
@@ -98,7 +110,8 @@ class QdrantLoader(LoadSettings):
             recall = StoredDocuments(self, collection, id_prefix)
             return rows_of_sources(sources, reject, split, id_prefix, recall)
 
-        report = self._load(rows, Pruning(sources, id_prefix) if prune else None)
+        origin = {"sources": names, "split": split, "id_prefix": id_prefix}
+        report = self._load(rows, Pruning(sources, id_prefix) if prune else None, origin)
         report = replace(report, documents=counted(sources))
         if report.read == report.rejected and not report.interrupted:
             where = ", ".join(names)
@@ -122,5 +135,18 @@ class QdrantLoader(LoadSettings):
         self.stopping.asked.set()
         return self.stopping.waiting
 
-    def _load(self, rows: Rows, pruning: Pruning | None = None) -> LoadReport:
-        return Run(self, rows, pruning).report()
+    def _load(
+        self,
+        rows: Rows,
+        pruning: Pruning | None = None,
+        origin: Mapping[str, Any] | None = None,
+    ) -> LoadReport:
+        if self.swap_alias and (self.recreate or pruning):
+            what = "--recreate (recreate)" if self.recreate else "--prune (prune)"
+            raise UsageError(
+                f"{what} and --swap-alias (swap_alias) contradict each other: behind the alias "
+                "comes a new collection with exactly what this load reads. Leave one out."
+            )
+        if self.drop_old and not self.swap_alias:
+            raise UsageError("--drop-old (drop_old) goes with --swap-alias (swap_alias) alone.")
+        return Run(self, rows, pruning, origin or {}).report()

@@ -48,3 +48,24 @@ def prune(
                 collection.remove(gone, source)
             removed += len(gone)
     return removed
+
+
+def remove_leftovers(collection: Collection, seen: SeenPoints, check: Callable[[], None]) -> int:
+    """Remove every point that was not seen from a collection that only this load fills.
+
+    They are of rows that an interrupted run of it met, and that are gone since.
+
+    Args:
+        check: called before each request; may raise.
+
+    Returns:
+        How many.
+    """
+    removed = 0
+    for page in collection.ids(IDS_AT_A_TIME):
+        check()
+        gone = seen.without(page) if page else []
+        if gone:
+            collection.discard(gone)
+        removed += len(gone)
+    return removed

@@ -18,7 +18,7 @@ class LoadReport:
     Of a dry run, the same numbers say what would be done.
 
     Attributes:
-        collection_name: where to.
+        collection_name: where to; of a re-index behind an alias, the new collection.
         read: passages and rows that were looked at.
         uploaded: encoded and written, new or changed.
         updated: only their metadata was written; text and title were the same.
@@ -36,6 +36,9 @@ class LoadReport:
         interrupted: it was stopped before its end; what was done is kept.
         dry_run: nothing was written.
         documents: what became of documents; `None` where no source holds documents.
+        alias: the alias that stands for the collection now, where it was put there.
+        replaced: the collection that the alias stood for before.
+        dropped: that one was deleted.
     """
 
     collection_name: str
@@ -56,6 +59,9 @@ class LoadReport:
     interrupted: bool = False
     dry_run: bool = False
     documents: DocumentCounts | None = None
+    alias: str | None = None
+    replaced: str | None = None
+    dropped: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The same as a dict, seconds rounded to milliseconds."""
@@ -69,7 +75,7 @@ class Tally:
     """The counts of a load while it runs."""
 
     def __init__(self, collection_name: str, *, dry_run: bool) -> None:
-        self._collection_name = collection_name
+        self.collection_name = collection_name
         self._dry_run = dry_run
         self._started = time.monotonic()
         self._counts: Counter[str] = Counter()
@@ -84,7 +90,7 @@ class Tally:
     def report(self, **others: Any) -> LoadReport:
         """The report as it stands."""
         return LoadReport(
-            self._collection_name,
+            self.collection_name,
             **self._counts | others,
             seconds=time.monotonic() - self._started,
             dry_run=self._dry_run,

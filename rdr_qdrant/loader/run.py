@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from rdr_qdrant.collection import Collection, PointId
-from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.loader import documents, stages
 from rdr_qdrant.loader.pipeline import Pipeline
-from rdr_qdrant.loader.pruning import prune
+from rdr_qdrant.loader.pruning import prune, remove_leftovers
 from rdr_qdrant.loader.report import LoadReport, Tally
 from rdr_qdrant.loader.rows import Row
 from rdr_qdrant.loader.seen import SeenPoints, Sighting
 from rdr_qdrant.loader.settings import LoadSettings
 from rdr_qdrant.loader.stages import Changed, Encoded, Item, Retry, Window, Work, Written
 from rdr_qdrant.loader.stopping import Stopped
+from rdr_qdrant.loader.target import Target
 from rdr_qdrant.loader.verification import Verification, VerificationError
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
 from rdr_qdrant.store import Retrying, write_streams
@@ -38,20 +39,28 @@ class Pruning:
 class Run:
     """One load with its counts; made anew for each."""
 
-    def __init__(self, settings: LoadSettings, rows: Rows, pruning: Pruning | None) -> None:
+    def __init__(
+        self,
+        settings: LoadSettings,
+        rows: Rows,
+        pruning: Pruning | None,
+        origin: Mapping[str, Any],
+    ) -> None:
         self._settings = settings
         self._stopping = settings.stopping
         self._rows = rows
         self._pruning = pruning
         self._tally = Tally(settings.collection_name, dry_run=settings.dry_run)
         self._retrying = Retrying(settings.retry_for, settings.on_retry, self._stopping.asked)
-        self._collection = self._collection_by(self._retrying)
+        self._target = Target(settings, origin, self._retrying)
+        self._collection = self._target.collection
         self._given_up = threading.Event()
         self._retrying_writes = Retrying(settings.retry_for, self._tell_retry, self._given_up)
         self._verification = Verification()
         self._repeated = 0
         self._taken = self._told = 0
         self._removed: int | None = None
+        self._switched: dict[str, Any] = {}
 
     def report(self) -> LoadReport:
         """Load everything, or up to where the loader is asked to stop."""
@@ -67,31 +76,32 @@ class Run:
                 if not self._stopping.asked.is_set():
                     raise
                 interrupted = True
+            finally:
+                self._target.say_if_put_off()
         return self._tally.report(
             points=self._count(unsure=interrupted),
             interrupted=interrupted,
             removed=self._removed,
             retries=self._retries,
+            **self._switched,
         )
 
     @property
     def _retries(self) -> int:
         return self._retrying.retries + self._retrying_writes.retries
 
-    def _collection_by(self, retrying: Retrying) -> Collection:
-        settings = self._settings
-        return Collection(settings.client, settings.collection_name, settings.vector_name, retrying)
-
     def _load(self) -> None:
         settings = self._settings
+        self._collection = self._target.find()
+        self._tally.collection_name = self._collection.name
         if not self._load_rows():
             return
         if not settings.dry_run:
             self._verify()
         if self._pruning:
             self._prune(self._pruning)
-        if settings.index and not settings.dry_run:
-            self._collection.build_index(self._indexing)
+        if not settings.dry_run:
+            self._switched = self._target.finish()
 
     def _load_rows(self) -> bool:
         """Look at every row and do what is to do; whether the collection is there."""
@@ -116,7 +126,8 @@ class Run:
 
     def _made_pipeline(self) -> Pipeline[Window, Encoded | Changed, Written | Retry]:
         settings = self._settings
-        collection = self._collection_by(self._retrying_writes)
+        name = self._collection.name
+        collection = Collection(settings.client, name, settings.vector_name, self._retrying_writes)
         return Pipeline(
             lambda window: stages.encode(settings.embeddings, window),
             lambda batch: stages.write(collection, batch),
@@ -135,27 +146,9 @@ class Run:
             yield batch
 
     def _make_ready(self) -> tuple[bool, str]:
-        """Create, recreate or check the collection; whether it is there, and the fingerprint."""
-        settings, collection = self._settings, self._collection
+        """Whether the collection is there now, and the encoders' fingerprint."""
         with self._stopping.breakable():
-            exists = collection.exists()
-            if exists and settings.recreate:
-                collection.check_ours("deleted")
-                if settings.dry_run:
-                    return False, ""
-                identity = settings.embeddings.identity()
-                collection.delete()
-                collection.create(identity)
-            elif exists:
-                ours = settings.embeddings.identity(Side.CONTEXT)
-                collection.check(ours, allow_unverified=settings.allow_unverified)
-                if self._pruning:
-                    collection.check_ours("pruned")
-            elif settings.dry_run:
-                return False, ""
-            else:
-                collection.create(settings.embeddings.identity())
-            return True, settings.embeddings.fingerprint()
+            return self._target.make_ready(to_be_pruned=self._pruning is not None)
 
     def _new_items(self, rows: Iterable[Row], fingerprint: str) -> list[Item]:
         """The points of rows whose ids were not met before in this load."""
@@ -242,6 +235,8 @@ class Run:
         check = self._stopping.check
         self._tally.add(verified=self._verification.count(self._collection, self._seen, check))
         self._tally.add(compared=self._verification.compare(self._collection))
+        if self._target.is_new and self._collection.count() > self._tally["verified"]:
+            self._removed = remove_leftovers(self._collection, self._seen, check)
 
     def _prune(self, pruning: Pruning) -> None:
         sources, id_prefix = pruning.sources, pruning.id_prefix
@@ -256,11 +251,6 @@ class Run:
             dry_run=self._settings.dry_run,
             check=self._stopping.check,
         )
-
-    def _indexing(self, seconds: float) -> None:
-        self._stopping.check()
-        if self._settings.on_indexing:
-            self._settings.on_indexing(seconds)
 
     def _count(self, *, unsure: bool) -> int | None:
         try:

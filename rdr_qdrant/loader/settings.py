@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rdr_qdrant.collection import CollectionSettings
 from rdr_qdrant.loader.report import ProgressHandler
 from rdr_qdrant.loader.stopping import Stopping
 from rdr_qdrant.readers import RejectHandler
@@ -35,5 +36,10 @@ class LoadSettings:
     on_retry: Callable[[str, float], None] | None = None
     index: bool = True
     on_indexing: Callable[[float], None] | None = None
+    collection_settings: CollectionSettings | None = None
+    bulk: bool = False
+    swap_alias: bool = False
+    drop_old: bool = False
+    on_server_indexing: Callable[[int, int], None] | None = None
 
     stopping: Stopping = field(init=False, repr=False, default_factory=Stopping)

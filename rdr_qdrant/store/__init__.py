@@ -11,7 +11,12 @@ from rdr_qdrant.store.connect import (
 from rdr_qdrant.store.reaching import RequestTooLargeError, place_of, reaching
 from rdr_qdrant.store.retrying import RETRY_FOR_SECONDS, Retrying
 from rdr_qdrant.store.streams import takes_arrays, write_streams
-from rdr_qdrant.store.upkeep import build_index, disk_bytes
+from rdr_qdrant.store.upkeep import (
+    build_index,
+    builds_index_itself,
+    disk_bytes,
+    server_version,
+)
 
 __all__ = [
     "DEFAULT_PATH",
@@ -19,6 +24,7 @@ __all__ = [
     "RequestTooLargeError",
     "Retrying",
     "build_index",
+    "builds_index_itself",
     "connect",
     "connect_async",
     "connect_two",
@@ -27,6 +33,7 @@ __all__ = [
     "place_of",
     "reaching",
     "read_key_file",
+    "server_version",
     "takes_arrays",
     "write_streams",
 ]

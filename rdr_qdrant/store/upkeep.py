@@ -1,7 +1,8 @@
-"""What only an embedded collection needs or tells: building its index, its size on disk."""
+"""In what an embedded Qdrant and a server differ: who builds the index, versions, sizes on disk."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -39,3 +40,18 @@ def disk_bytes(client: QdrantClient, collection_name: str) -> int | None:
     if not isinstance(client, EmbeddedQdrant):
         return None
     return client.disk_bytes(collection_name)
+
+
+def builds_index_itself(client: QdrantClient) -> bool:
+    """Whether its index grows in the background as points come: a server's does."""
+    from rdr_qdrant.store.embedded import EmbeddedQdrant
+
+    return not isinstance(client, EmbeddedQdrant)
+
+
+def server_version(client: QdrantClient) -> tuple[int, int] | None:
+    """Major and minor version of a server; `None` for an embedded Qdrant, or where it says none."""
+    if not builds_index_itself(client):
+        return None
+    found = re.match(r"(\d+)\.(\d+)", client.info().version)
+    return (int(found[1]), int(found[2])) if found else None

@@ -197,6 +197,14 @@ def test_xquad_has_the_reference_figures(command: Command, xquad: Path) -> None:
         assert recall["recall"] == pytest.approx(XQUAD_RECALL, abs=0.2)
 
 
+def test_int8_has_the_reference_figures_within_half_a_point(command: Command, xquad: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    options = ["-c", "x", "--model", "demo", "--precision", "int8", "--json"]
+    assert command("ingest", xquad / "passages.tsv", *options).json["points"] == 410
+    recall = command("eval", xquad / "questions.jsonl", *options).json["recall"]
+    assert recall == pytest.approx(XQUAD_RECALL, abs=0.5)
+
+
 def test_bench_says_how_fast_and_how_long(command: Command, pair: list[str], tsv: Path) -> None:
     options = ["bench", tsv, "--seconds", "0", "--count", "1000", *pair]
     found = command(*options, "--json").json

@@ -1,0 +1,134 @@
+"""The collection that a load goes to: made ready before the first row, finished after the last."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from rdr_qdrant.collection import Collection
+from rdr_qdrant.encoding import Side
+from rdr_qdrant.loader.reindexing import Reindexing
+from rdr_qdrant.loader.settings import LoadSettings
+from rdr_qdrant.models import PairIdentity
+from rdr_qdrant.store import Retrying
+
+logger = logging.getLogger(__name__)
+
+
+class Target:
+    """Creates, recreates or checks the collection; afterwards sees to its index and its alias.
+
+    Args:
+        settings: of the load.
+        origin: what tells the load from another, see `Reindexing`.
+        retrying: makes the calls.
+    """
+
+    def __init__(
+        self, settings: LoadSettings, origin: Mapping[str, Any], retrying: Retrying
+    ) -> None:
+        self._settings = settings
+        self._retrying = retrying
+        self._put_off = False
+        self._reindexing: Reindexing | None = None
+        if settings.swap_alias:
+            pair = settings.embeddings.pair.label
+            made_by = {"model": pair, "max_length": settings.embeddings.max_length}
+            self._reindexing = Reindexing(
+                settings.client,
+                settings.collection_name,
+                {**origin, **made_by},
+                drop_old=settings.drop_old,
+                retrying=retrying,
+            )
+        self.collection = self._named(settings.collection_name)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is a new collection behind an alias, which nothing but this load fills."""
+        return self._reindexing is not None
+
+    def find(self) -> Collection:
+        """The collection, which behind an alias is one with a name of its own.
+
+        Raises:
+            CollectionError: see `Reindexing.begin`.
+        """
+        if self._reindexing:
+            self.collection = self._named(self._reindexing.begin())
+        return self.collection
+
+    def make_ready(self, *, to_be_pruned: bool) -> tuple[bool, str]:
+        """Create, recreate or check it; whether it is there, and the encoders' fingerprint."""
+        settings, collection = self._settings, self.collection
+        exists = collection.exists()
+        if settings.recreate or not exists:
+            collection.check_possible(settings.collection_settings)
+        if exists and settings.recreate:
+            collection.check_ours("deleted")
+            if settings.dry_run:
+                return False, ""
+            identity = settings.embeddings.identity()
+            collection.delete()
+            self._create(identity)
+        elif exists:
+            ours = settings.embeddings.identity(Side.CONTEXT)
+            collection.check(ours, allow_unverified=settings.allow_unverified)
+            if to_be_pruned:
+                collection.check_ours("pruned")
+            collection.say_differences(settings.collection_settings)
+        elif settings.dry_run:
+            return False, ""
+        else:
+            self._create(settings.embeddings.identity())
+        fingerprint = settings.embeddings.fingerprint()
+        if settings.bulk and not settings.dry_run:
+            collection.check_ours("changed by --bulk (bulk=True)")
+            self._put_off = collection.put_off_index()
+        return True, fingerprint
+
+    def finish(self) -> dict[str, Any]:
+        """See to the index and put the alias on it; what the report says of that."""
+        settings, collection = self._settings, self.collection
+        restored = collection.restore_index()
+        self._put_off = False
+        if settings.index:
+            collection.build_index(self._tell_indexing)
+        if restored or self._reindexing:
+            collection.wait_for_index(self._tell_server_indexing)
+        if self._reindexing is None:
+            return {}
+        settings.stopping.check()
+        old = self._reindexing.finish(collection.name)
+        dropped = settings.drop_old and old is not None
+        return {"alias": settings.collection_name, "replaced": old, "dropped": dropped}
+
+    def say_if_put_off(self) -> None:
+        """Where the load ended before its end, say that index building is still put off."""
+        if self._put_off:
+            logger.warning(
+                "Index building of collection %r stays put off, since the load did not end; "
+                "the same command goes on and switches it on at its end",
+                self.collection.name,
+            )
+
+    def _create(self, identity: PairIdentity) -> None:
+        notes = self._reindexing.notes() if self._reindexing else None
+        self.collection.create(identity, self._settings.collection_settings, notes)
+        if self._reindexing:
+            self._reindexing.check_noted(self.collection.name)
+
+    def _named(self, name: str) -> Collection:
+        settings = self._settings
+        return Collection(settings.client, name, settings.vector_name, self._retrying)
+
+    def _tell_indexing(self, seconds: float) -> None:
+        self._settings.stopping.check()
+        if self._settings.on_indexing:
+            self._settings.on_indexing(seconds)
+
+    def _tell_server_indexing(self, indexed: int, total: int) -> None:
+        self._settings.stopping.check()
+        if self._settings.on_server_indexing:
+            self._settings.on_server_indexing(indexed, total)
