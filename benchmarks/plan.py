@@ -34,6 +34,7 @@ from benchmarks.embedded_store import BATCH, DIM, vectors
 from rdr_qdrant.cli.demo import example_data
 from rdr_qdrant.collection.payload import to_payload
 from rdr_qdrant.passages import Passage
+from rdr_qdrant.planning import Needs, plan
 from rdr_qdrant.readers import RejectLog, open_source
 from rdr_qdrant.store.embedded import EmbeddedQdrant
 from rdr_qdrant.store.embedded.disk import folder_bytes
@@ -193,6 +194,40 @@ def measure(points: int, folder: Path) -> dict[str, dict[str, float]]:
     return results
 
 
+def compare(measured: dict[str, Any]) -> str:
+    """A table: for each layout what was planned, what was measured, and the difference."""
+    lines = [f"{'':24}{'planned MB':>12}{'measured MB':>13}{'difference':>12}"]
+    for layout in LAYOUTS:
+        found = measured[layout]
+        needs = Needs(
+            passages=measured["points"],
+            dimension=DIM,
+            payload_bytes=round(found["payload JSON"]),
+            quantizations=(layout,),
+        )
+        planned = plan(needs)
+        [whole] = planned.quantizations
+        parts = {part.name: part.value for part in planned.parts}
+        graph = 0 if layout == "none" else parts["graph"]
+        ram = whole.ram_without_vectors or whole.ram
+        rows = {
+            "RAM": (ram.value - graph, found["heap"] + found["mapped"]),
+            "disk": (whole.disk.value - graph, found["disk"]),
+            "disk, at most": (whole.disk_peak.value - 2 * graph, found["peak"]),
+        }
+        if whole.quantized:
+            rows["quantized"] = (whole.quantized.value, found["disk, quantized"])
+        if layout == "none":
+            rows |= {part: (parts[part], found[f"disk, {part}"]) for part in parts}
+        lines.append(layout)
+        for name, (expected, seen) in rows.items():
+            away = f"{expected / seen - 1:+.1%}"
+            lines.append(f"  {name:22}{expected / 1e6:>12,.1f}{seen / 1e6:>13,.1f}{away:>12}")
+    one = measured["none"]
+    lines.append(f"upload {one['points/s']:,.0f} points/s, index {one['index s']:,.0f} s")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--points", type=int, default=100_000)
@@ -215,6 +250,7 @@ def main() -> None:
             shutil.rmtree(folder)
     if options.save:
         options.save.write_text(json.dumps(measured, indent=1))
+    print(compare(measured))
 
 
 if __name__ == "__main__":
