@@ -55,7 +55,7 @@ def test_rooms_stand_only_on_those_below() -> None:
         {"passages", "models"},
         {"store", "splitter", "readers", "encoding"},
         {"collection"},
-        {"embeddings"},
+        {"embeddings", "planning"},
         {"loader", "retriever"},
         {"evaluation", "vectorstore"},
         {"cli"},

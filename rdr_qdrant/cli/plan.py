@@ -155,18 +155,20 @@ def plan_command(
 
     encoding = None if encode_rate is None else Rate(encode_rate, "--encode-rate")
     if measure:
-        encoding = _rate(
-            measured(
-                options.make_embeddings(
-                    model=model,
-                    context_encoder=context_encoder,
-                    question_encoder=question_encoder,
-                    revision=revision,
-                    max_length=options.DEFAULT_TOKENS,
-                    device=device,
-                    precision=precision,
-                )
-            )
+        embeddings = options.make_embeddings(
+            model=model,
+            context_encoder=context_encoder,
+            question_encoder=question_encoder,
+            revision=revision,
+            max_length=options.DEFAULT_TOKENS,
+            device=device,
+            precision=precision,
+        )
+        encoding = _rate(measured(embeddings, seconds=SECONDS))
+    elif model or context_encoder or question_encoder or revision:
+        raise UsageError(
+            "The encoders are run by --measure alone; without it the plan is for BERT-base, as "
+            "RDR's and DPR's are. Give --measure as well, or leave them out."
         )
     given: dict[str, Rate] = {}
     if upload_rate is not None:
