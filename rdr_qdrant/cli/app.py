@@ -13,7 +13,7 @@ import typer
 from rdr_qdrant import __version__
 from rdr_qdrant.cli import bench, copy, demo, evaluate, info, ingest, models, plan, search
 from rdr_qdrant.cli.messages import say, unwrapped
-from rdr_qdrant.cli.options import wants_traceback
+from rdr_qdrant.cli.options import close_clients, wants_traceback
 from rdr_qdrant.cli.signals import EXIT_INTERRUPTED, treat_termination_as_interrupt
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 
@@ -94,6 +94,8 @@ def run(arguments: Sequence[str]) -> int:
         text = " ".join(str(error).split())
         say(f"Error: unexpected {type(error).__name__}: {text}. --debug shows where it happened.")
         return EXIT_FAILED
+    finally:
+        close_clients()
     if status == EXIT_INTERRUPTED:  # typer turns an interrupt into this status, without a word
         if arguments[:1] in (["ingest"], ["copy"]):
             without = " without --recreate" if "--recreate" in arguments else ""

@@ -29,7 +29,6 @@ def info(
 
     client = options.open_client(url, path, api_key_file, allow_key_over_http)
     found = Collection(client, collection, vector_name).describe()
-    client.close()
     if as_json:
         print_json(found.to_json())
         return

@@ -62,7 +62,7 @@ def ingest(
         bool, typer.Option("--strict", help="Stop at the first row that cannot be used.")
     ] = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Passages looked up and written at a time.")
+        int, typer.Option(min=1, metavar="N", help="Passages looked up, and sorted by length, at a time.")
     ] = 256,
     retry_for: Annotated[
         float,
@@ -262,7 +262,6 @@ def ingest(
             if so_far.read:
                 say(f"{so_far.read:,} passages were done and are kept; the same command goes on.")
             raise
-    client.close()
     if prune and report.removed is None and not report.interrupted:
         say("Nothing was pruned: rows were set aside, and which points are theirs is not known.")
     if report.removed is not None and report.documents and report.documents.rejected:

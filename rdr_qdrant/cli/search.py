@@ -85,7 +85,6 @@ def search(
     [hits] = searcher.search(
         [question], k=k, filter=wanted or None, score_threshold=score_threshold, exact=exact
     )
-    client.close()
     if as_json:
         print_json([hit.to_json() for hit in hits])
     else:

@@ -33,7 +33,7 @@ class QdrantLoader(LoadSettings):
         embeddings: the pair whose context encoder makes the vectors.
         client: from `connect`, or any `QdrantClient`.
         collection_name: where to. An existing collection must fit the pair; it is never altered.
-        batch_size: passages that are looked up, encoded and written at a time.
+        batch_size: passages that are looked up, and sorted by length for the encoder, at a time.
         vector_name: a named vector; `""` is the unnamed one.
         allow_unverified: use a collection that does not say which encoders made it.
         recreate: delete the collection first, once the encoders and the first row are there.

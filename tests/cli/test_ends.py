@@ -35,7 +35,7 @@ def points_in(tmp_path: Path) -> dict[str, int]:
         ("columns.tsv", "a\tb\n1\t2\n", "no column 'text' in its header (found: a, b)"),
         ("header.tsv", "id\ttext\ttitle\n", "holds no passages"),
         ("broken.jsonl", "{\n", "None of the 1 rows"),
-        (".", None, ". is not a file"),
+        (".", None, "The folder . holds no documents"),
     ],
 )
 def test_a_source_that_cannot_be_used(
