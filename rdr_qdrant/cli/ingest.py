@@ -62,7 +62,10 @@ def ingest(
         bool, typer.Option("--strict", help="Stop at the first row that cannot be used.")
     ] = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Passages looked up, and sorted by length, at a time.")
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Passages looked up, and sorted by length, at a time."
+        ),
     ] = 256,
     retry_for: Annotated[
         float,
