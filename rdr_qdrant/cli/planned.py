@@ -22,14 +22,14 @@ def print_plan(found: Plan) -> None:
             "where": f"{copies} on {servers}",
         }
     )
-    _print_quantities("one copy, by parts", "@size", found.parts, size)
+    _print_quantities("one copy, by parts", "size", found.parts, size)
     quantized = {
         QUANTIZATIONS[one.name].label: one.quantized for one in found.quantizations if one.quantized
     }
     names = tuple(quantized)
-    _print_quantities("quantized vectors", "@size", tuple(quantized.values()), size, names)
+    _print_quantities("quantized vectors", "size", tuple(quantized.values()), size, names)
     _print_layouts(found)
-    _print_quantities("step", "@time", found.times, duration)
+    _print_quantities("step", "time", found.times, duration)
     _print_sources(found)
 
 
@@ -47,7 +47,7 @@ def _print_quantities(
         (name, shown(row.value), row.arithmetic, "estimate" if row.estimate else "")
         for name, row in zip(names or [row.name for row in rows], rows, strict=True)
     ]
-    print_table((title, header, "arithmetic", ""), cells)
+    print_table((title, header, "arithmetic", ""), cells, numbers=[header])
 
 
 def _print_layouts(found: Plan) -> None:
@@ -62,14 +62,14 @@ def _print_layouts(found: Plan) -> None:
         )
         for one in found.quantizations
     ]
-    header = ("all copies", "@RAM, all in it", "@RAM, vectors on disk", "@disk", "@at most")
+    header = ("all copies", "RAM, all in it", "RAM, vectors on disk", "disk", "at most")
     if rows:
         print()
-        print_table(header, rows)
+        print_table(header, rows, numbers=header[1:])
     if found.presets:
         print()
         print_table(
-            ("preset", "@RAM", "@disk", "@at most", "RAM is"),
+            ("preset", "RAM", "disk", "at most", "RAM is"),
             [
                 (
                     one.name,
@@ -80,6 +80,7 @@ def _print_layouts(found: Plan) -> None:
                 )
                 for one in found.presets
             ],
+            numbers=("RAM", "disk", "at most"),
         )
     print()
     facts = {
