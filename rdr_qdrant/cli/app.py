@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from rdr_qdrant import __version__
-from rdr_qdrant.cli import bench, copy, demo, encode, evaluate, info, ingest, models, search
+from rdr_qdrant.cli import bench, copy, demo, encode, evaluate, info, ingest, models, plan, search
 from rdr_qdrant.cli.messages import say, unwrapped
 from rdr_qdrant.cli.options import close_clients, wants_traceback
 from rdr_qdrant.cli.signals import EXIT_INTERRUPTED, treat_termination_as_interrupt
@@ -37,6 +37,7 @@ for _name, _command, _example in (
     ("info", info.info, info.EXAMPLE),
     ("copy", copy.copy, copy.EXAMPLE),
     ("bench", bench.bench, bench.EXAMPLE),
+    ("plan", plan.plan_command, plan.EXAMPLE),
     ("models", models.list_models, models.EXAMPLE),
     ("demo", demo.demo, demo.EXAMPLE),
 ):
