@@ -12,7 +12,9 @@ try:
     from examples.rag_backend.app import create_app
     from examples.rag_backend.settings import Settings
 except ModuleNotFoundError as missing:
-    sys.exit(f"The back end needs {missing.name}: pip install 'rdr-qdrant[backend]'.")
+    from rdr_qdrant.errors import how_to_install
+
+    sys.exit(f"The back end needs {missing.name}: {how_to_install('backend')}.")
 from rdr_qdrant import RDRQdrantError
 
 

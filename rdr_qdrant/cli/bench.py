@@ -9,7 +9,7 @@ import typer
 
 from rdr_qdrant.cli import options
 from rdr_qdrant.cli.demo import example_data
-from rdr_qdrant.cli.messages import say
+from rdr_qdrant.cli.messages import counted, say
 from rdr_qdrant.cli.progress import duration
 from rdr_qdrant.cli.results import print_facts, print_json
 from rdr_qdrant.errors import SourceError
@@ -91,7 +91,7 @@ def bench(
             "of the machine": f"{found.fraction_of_matrix_speed:.0%} of its own matrix speed, "
             f"{found.matrix_speed / 1e9:,.0f} GFLOP/s"
             + (" in fp32" if found.precision == "int8" else ""),
-            f"{count:,} passages": f"{duration(found.seconds_for(count))} here",
+            counted(count, "passages"): f"{duration(found.seconds_for(count))} here",
         }
     )
 
@@ -113,6 +113,7 @@ def measured(
     passages = list(islice(opened.passages(RejectLog()), WINDOW))
     if not passages:
         raise SourceError(f"{opened.name} holds no passages: there is nothing to measure with.")
-    say(f"Encoding {len(passages):,} passages with {embeddings.pair.label}, again and again.")
+    count = counted(len(passages), "passages")
+    say(f"Encoding {count} with {embeddings.pair.label}, again and again.")
     encoder = embeddings.encoder(Side.CONTEXT)
     return measure(encoder, [passage_input(p.title, p.text) for p in passages], seconds)

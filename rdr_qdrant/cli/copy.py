@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rdr_qdrant.cli import options
-from rdr_qdrant.cli.messages import say
+from rdr_qdrant.cli.messages import counted, say
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_facts, print_json
 
@@ -70,7 +70,7 @@ def copy(
         return
     print_facts(
         {
-            "collection": f"{collection} ({report.points:,} points)",
+            "collection": f"{collection} ({counted(report.points, 'points')})",
             "copied": f"{report.copied:,} in {duration(report.seconds)}",
             "unchanged": f"{report.unchanged:,}",
             "verified": f"{report.verified:,} read back from both sides and equal",

@@ -11,7 +11,7 @@ import typer
 
 from rdr_qdrant.cli import options
 from rdr_qdrant.cli.ingest import EXIT_REJECTS
-from rdr_qdrant.cli.messages import say, saying_rejects
+from rdr_qdrant.cli.messages import counted, say, saying_rejects
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_json, print_table
 from rdr_qdrant.errors import UsageError
@@ -192,7 +192,7 @@ def evaluate_command(
             beside.rows if beside else (),
             title=f"Answer recall on {published}" if published else "Answer recall",
             subtitle=f"{embeddings.pair.label}, collection {collection}, "
-            f"{report.questions:,} questions",
+            f"{counted(report.questions, 'questions')}",
         )
     return EXIT_REJECTS if log.total else 0
 
@@ -208,7 +208,7 @@ def _print_report(report: EvaluationReport, beside: Published | None, *, as_json
     print_table(*recall_table(report.recall, beside.rows if beside else ()))
     if report.exact:
         print_comparison(report.exact)
-    say(f"{report.questions:,} questions in {duration(report.seconds)}.")
+    say(f"{counted(report.questions, 'questions')} in {duration(report.seconds)}.")
 
 
 def print_comparison(exact: ExactComparison) -> None:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from rdr_qdrant.cli import options
-from rdr_qdrant.cli.results import print_facts, print_json
+from rdr_qdrant.cli.messages import say
+from rdr_qdrant.cli.results import print_facts, print_json, print_table
 
 if TYPE_CHECKING:
-    from rdr_qdrant.collection import CollectionDescription
+    from rdr_qdrant.collection import CollectionDescription, ListedCollection
 
 EXAMPLE = "rdr-qdrant info -c wiki"
 
 
 def info(
-    collection: options.CollectionOption,
+    collection: Annotated[
+        str | None,
+        typer.Option(
+            "--collection",
+            "-c",
+            metavar="NAME",
+            help="Name of the collection. Without it, all collections are listed.",
+        ),
+    ] = None,
     vector_name: options.VectorNameOption = "",
     as_json: options.JSONOption = False,
     url: options.URLOption = None,
@@ -24,10 +36,15 @@ def info(
     allow_key_over_http: options.AllowKeyOverHTTPOption = None,
     debug: options.DebugOption = False,
 ) -> None:
-    """Say what a collection holds and which encoders made it."""
-    from rdr_qdrant.collection import Collection
+    """Say what a collection holds and which encoders made it, or list the collections."""
+    from rdr_qdrant.collection import Collection, list_collections
 
     client = options.open_client(url, path, api_key_file, allow_key_over_http)
+    if collection is None:
+        listed = list_collections(client)
+        client.close()
+        _print_list(listed, as_json=as_json)
+        return
     found = Collection(client, collection, vector_name).describe()
     if as_json:
         print_json(found.to_json())
@@ -60,6 +77,19 @@ def info(
             "passage format": str(identity.get("passage_format")),
         }
     print_facts(facts)
+
+
+def _print_list(listed: list[ListedCollection], *, as_json: bool) -> None:
+    if as_json:
+        print_json([asdict(one) for one in listed])
+    elif listed:
+        rows = [
+            (one.name, f"{one.points:,}", ", ".join(one.aliases) or "-", one.model or "not said")
+            for one in listed
+        ]
+        print_table(("collection", "points", "aliases", "model"), rows)
+    else:
+        say("There is no collection yet. Make one with: rdr-qdrant ingest FILE -c NAME")
 
 
 def _index(found: CollectionDescription) -> str:

@@ -19,7 +19,7 @@ from rdr_qdrant.cli.engine import (
     check_engine,
     opened_engine,
 )
-from rdr_qdrant.cli.messages import printable, say, saying_rejects
+from rdr_qdrant.cli.messages import counted, printable, say, saying_rejects
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_facts, print_json
 from rdr_qdrant.cli.signals import EXIT_INTERRUPTED, finishing_first
@@ -312,7 +312,8 @@ def ingest(
                 report = loader.load_sources(opened, split=split, id_prefix=id_prefix, prune=prune)
         except StoreError:
             if so_far.read:
-                say(f"{so_far.read:,} passages were done and are kept; the same command goes on.")
+                done = counted(so_far.read, "passages")
+                say(f"Done and kept: {done}; the same command goes on.")
             raise
     if prune and report.removed is None and not report.interrupted:
         say("Nothing was pruned: rows were set aside, and which points are theirs is not known.")
@@ -320,16 +321,17 @@ def ingest(
         say("Of documents that were set aside, what the collection has of them is kept.")
     if report.taken_over:
         say(
-            f"Taken over: {report.taken_over:,} points with these ids came from another source. "
-            "Where two files number their rows alike, --id-prefix keeps the passages of both."
+            f"Taken over: {counted(report.taken_over, 'points')} of these ids came from another "
+            "source. Where two files number their rows alike, --id-prefix keeps the passages of "
+            "both."
         )
     if report.truncated:
         whole = split is None and not report.documents
         smaller = "--split 100" if whole else "A smaller --split"
         say(
-            f"Cut: {report.truncated:,} passages were longer than {max_length} tokens; only their "
-            f"beginning is searchable. {smaller} {'at encode ' if given.vectors else ''}keeps all "
-            "of it."
+            f"Cut: {counted(report.truncated, 'passages')} longer than {max_length} tokens; only "
+            f"the beginning is searchable. {smaller} {'at encode ' if given.vectors else ''}keeps "
+            "all of it."
         )
     if as_json:
         print_json(report.to_json())
@@ -363,14 +365,18 @@ def _confirm_recreate(collection: str) -> None:
         raise UsageError("That is not its name: nothing was done.")
 
 
+def _remarked(number: int, remark: str) -> str:
+    return f"{number:,} ({remark})" if number else "0"
+
+
 def _facts(report: LoadReport) -> dict[str, str]:
     rate = report.read / report.seconds if report.seconds else 0.0
-    points = "?" if report.points is None else f"{report.points:,}"
+    points = "? points" if report.points is None else counted(report.points, "points")
     facts = {
-        "collection": f"{report.collection_name} ({points} points)",
+        "collection": f"{report.collection_name} ({points})",
         "read": f"{report.read:,} in {duration(report.seconds)} ({rate:,.1f}/s)",
         ("to encode" if report.dry_run else "uploaded"): f"{report.uploaded:,}",
-        ("to update" if report.dry_run else "updated"): f"{report.updated:,} (metadata only)",
+        ("to update" if report.dry_run else "updated"): _remarked(report.updated, "metadata only"),
         "unchanged": f"{report.unchanged:,}",
         "rejected": f"{report.rejected:,}",
         "truncated": f"{report.truncated:,}",
@@ -383,7 +389,7 @@ def _facts(report: LoadReport) -> dict[str, str]:
         facts["alias"] = f"{report.alias} -> {report.collection_name} (before: {was}{kept})"
     if report.removed is not None:
         name = "to remove" if report.dry_run else "removed"
-        facts[name] = f"{report.removed:,} (their sources no longer have them)"
+        facts[name] = _remarked(report.removed, "their sources no longer have them")
     if report.retries:
         facts["retries"] = f"{report.retries:,}"
     if report.dry_run:
@@ -392,6 +398,7 @@ def _facts(report: LoadReport) -> dict[str, str]:
         facts["verified"] = "nothing: interrupted before the end"
     else:
         facts["verified"] = (
-            f"{report.verified:,} points are there, {report.compared:,} of them read back and equal"
+            f"{counted(report.verified, 'points')} found, {report.compared:,} of them read back "
+            "and equal"
         )
     return facts

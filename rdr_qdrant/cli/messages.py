@@ -35,6 +35,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, given in the plural: `1 passage`, `2,000 passages`."""
+    return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}"
+
+
 def unwrapped(text: str) -> str:
     """Paragraphs on one line each, for whoever wraps them to the terminal."""
     paragraphs = inspect.cleandoc(text).split("\n\n")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rdr_qdrant.cli.messages import printable, say
+from rdr_qdrant.cli.messages import counted, printable, say
 
 if TYPE_CHECKING:
     import rich.progress
@@ -104,7 +104,7 @@ def showing_progress(noun: str, fraction: Fraction) -> Iterator[Progress]:
 
 
 def _status(noun: str, done: int, part: float | None, rate: float) -> str:
-    words = [f"{done:,} {noun}", f"{rate:,.1f} {noun}/s"]
+    words = [counted(done, noun), f"{rate:,.1f} {noun}/s"]
     if part and rate:
         words.append(f"{duration(done / part * (1 - part) / rate)} left")
     return ", ".join(words)

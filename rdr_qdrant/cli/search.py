@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rdr_qdrant.cli import options
+from rdr_qdrant.cli.messages import say
 from rdr_qdrant.cli.results import print_hits, print_json
 from rdr_qdrant.errors import UsageError
 
@@ -85,6 +86,10 @@ def search(
     [hits] = searcher.search(
         [question], k=k, filter=wanted or None, score_threshold=score_threshold, exact=exact
     )
+    unknown = searcher.collection.unknown_metadata(list(wanted)) if wanted and not hits else []
+    if unknown:
+        known = ", ".join(searcher.collection.metadata_keys())
+        say(f"No passage has the metadata {', '.join(map(repr, unknown))}. There are: {known}.")
     if as_json:
         print_json([hit.to_json() for hit in hits])
     else:

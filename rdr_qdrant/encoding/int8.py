@@ -19,7 +19,7 @@ import numpy as np
 from rdr_qdrant.encoding.forward import CLSForward, FloatArray
 from rdr_qdrant.encoding.int8_graph import int8_graph
 from rdr_qdrant.encoding.known import cache_folder
-from rdr_qdrant.errors import ModelError
+from rdr_qdrant.errors import ModelError, how_to_install
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Int8Forward:
 
 def _check_installed() -> None:
     if any(find_spec(name) is None for name in ("onnx", "onnxruntime")):
-        raise ModelError("int8 needs ONNX Runtime: pip install 'rdr-qdrant[int8]'.")
+        raise ModelError(f"int8 needs ONNX Runtime: {how_to_install('int8')}.")
 
 
 def _session(graph: Path | bytes) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rdr_qdrant.errors import OutputError, UsageError
+from rdr_qdrant.errors import OutputError, UsageError, how_to_install
 from rdr_qdrant.evaluation.output_file import replaced_when_whole, writing
 from rdr_qdrant.evaluation.published import Row
 
@@ -42,9 +42,7 @@ def check_plot(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise OutputError(
-            f"Drawing {path} needs matplotlib: pip install 'rdr-qdrant[plot]'."
-        ) from None
+        raise OutputError(f"Drawing {path} needs matplotlib: {how_to_install('plot')}.") from None
 
 
 def draw_recall(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from rdr_qdrant.errors import SourceError
+from rdr_qdrant.errors import SourceError, how_to_install
 from rdr_qdrant.readers.files import open_bytes
 from rdr_qdrant.readers.rows import Reject, RejectHandler, RowError
 
@@ -26,9 +26,7 @@ def open_parquet(path: Path) -> Any:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise SourceError(
-            f"Reading {path} needs pyarrow: pip install 'rdr-qdrant[parquet]'."
-        ) from None
+        raise SourceError(f"Reading {path} needs pyarrow: {how_to_install('parquet')}.") from None
     try:
         file = pq.ParquetFile(
             _unpacked(path) if path.suffix.lower() == ".gz" else path,

@@ -34,6 +34,9 @@ class Question:
     line: int = field(default=0, compare=False)
 
 
+_PASSAGE_COLUMNS = {"id", "text"}
+
+
 def read_questions(path: str | Path, reject: RejectHandler) -> Iterator[Question]:
     """The questions of a file in their order; each row that cannot be used goes to `reject`.
 
@@ -41,7 +44,8 @@ def read_questions(path: str | Path, reject: RejectHandler) -> Iterator[Question
     tab-separated too) have the question and a Python list literal of answers. Each may be `.gz`.
 
     Raises:
-        SourceError: no such file, an empty one, or an unknown extension.
+        SourceError: no such file, an empty one, an unknown extension, or passages instead of
+            questions.
     """
     path = Path(path)
     check_readable(path)
@@ -59,6 +63,8 @@ def read_questions(path: str | Path, reject: RejectHandler) -> Iterator[Question
 def _from_json_lines(path: Path, reject: RejectHandler) -> Iterator[Question]:
     with open_bytes(path) as stream:
         for line, row in jsonlines.read_objects(stream, str(path), reject):
+            if line == 1 and "text" in row and "question" not in row:
+                raise _passages_instead(path, "its first row has a text and no question")
             try:
                 yield _question(row.get("question"), row.get("answers"), path, line, reject)
             except RowError as error:
@@ -77,6 +83,8 @@ def _from_table(path: Path, reject: RejectHandler) -> Iterator[Question]:
                 row = next(reader)
                 if not row:
                     continue
+                if lines.number == 1 and {*",".join(row).lower().split(",")} >= _PASSAGE_COLUMNS:
+                    raise _passages_instead(path, "its header has id and text")
                 if len(row) != 2:
                     raise RowError(f"has {len(row)} tab-separated fields, not 2")
                 yield _question(row[0], _literal(row[1]), path, lines.number, reject)
@@ -85,6 +93,14 @@ def _from_table(path: Path, reject: RejectHandler) -> Iterator[Question]:
             except (csv.Error, RowError) as error:
                 lines.give_back()
                 reject(Reject(str(path), lines.number, str(error), row))
+
+
+def _passages_instead(path: Path, why: str) -> SourceError:
+    return SourceError(
+        f"{path} holds passages, not questions ({why}). Questions are JSON Lines with question "
+        "and answers, or DPR's two columns. To load passages: "
+        f"rdr-qdrant ingest {path} -c NAME."
+    )
 
 
 def _literal(text: str) -> Any:

@@ -130,7 +130,7 @@ def test_a_dry_run_and_a_prune_say_what_they_do(
     assert command(*ingest, "--dry-run").json["removed"] == 2
     outcome = command("ingest", rows, "-c", "c", "--prune", *pair)
     assert "removed     2" in outcome.out
-    assert "verified    6 points are there, 6 of them read back and equal" in outcome.out
+    assert "verified    6 points found, 6 of them read back and equal" in outcome.out
     rows.write_text(rows.read_text() + "broken\n")
     outcome = command(*ingest)
     assert (outcome.status, outcome.json["removed"]) == (3, None)
@@ -194,7 +194,7 @@ def test_a_server_that_stays_away_is_one_line_and_what_was_done_is_kept(
         assert outcome.status == 1
         [line] = outcome.errors
         assert "(500): Injected fault: 500" in line
-        assert "4 passages were done and are kept; the same command goes on." in outcome.err
+        assert "Done and kept: 4 passages; the same command goes on." in outcome.err
         server.clear_faults()
         assert command(*ingest, "--json").json["unchanged"] == 4
 

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import PurePath
 from typing import BinaryIO
 
-from rdr_qdrant.errors import SourceError
+from rdr_qdrant.errors import SourceError, how_to_install
 from rdr_qdrant.readers.documents.document import Document, cleaned
 
 RULES = 1
@@ -54,7 +54,7 @@ class Kind:
             versions = [f"{package} {metadata.version(package)}" for package in self.packages]
         except metadata.PackageNotFoundError as error:
             raise SourceError(
-                f"Reading {file} needs {error.name}: pip install 'rdr-qdrant[documents]'."
+                f"Reading {file} needs {error.name}: {how_to_install('documents')}."
             ) from None
         return ", ".join([*versions[:1], f"rules {RULES}"])
 

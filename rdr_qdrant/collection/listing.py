@@ -1,0 +1,47 @@
+"""All collections of one Qdrant, each in a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rdr_qdrant.collection.aliases import Aliases
+from rdr_qdrant.collection.collection import Collection
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCollection:
+    """A collection among others.
+
+    Attributes:
+        name: its name.
+        points: number of points, exact.
+        model: the pair that made it, or `None` where it does not say.
+        aliases: other names of it, in order.
+    """
+
+    name: str
+    points: int
+    model: str | None
+    aliases: tuple[str, ...]
+
+
+def list_collections(client: QdrantClient) -> list[ListedCollection]:
+    """The collections by their names, whoever made them.
+
+    Raises:
+        StoreError: Qdrant does not answer or refuses.
+    """
+    every = Aliases(client)
+    aliases = every.all()
+    listed = []
+    for name in every.collections():
+        collection = Collection(client, name)
+        others = tuple(sorted(alias for alias, of in aliases.items() if of == name))
+        listed.append(
+            ListedCollection(name, collection.count(), collection.recorded_model(), others)
+        )
+    return listed
