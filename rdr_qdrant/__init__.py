@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rdr_qdrant.loader import LoadReport, QdrantLoader
     from rdr_qdrant.passages import Passage
     from rdr_qdrant.retriever import RDRRetriever
+    from rdr_qdrant.shards import ShardEncoder, ShardFolder
     from rdr_qdrant.store import connect, connect_async
     from rdr_qdrant.store.embedded import EmbeddedQdrant
     from rdr_qdrant.vectorstore import RDRVectorStore as RDRVectorStore
@@ -33,6 +34,8 @@ _HOMES = {
     "RDRQdrantError": "errors",
     "RDRRetriever": "retriever",
     "RDRVectorStore": "vectorstore",
+    "ShardEncoder": "shards",
+    "ShardFolder": "shards",
     "answer_recall": "evaluation",
     "connect": "store",
     "connect_async": "store",
@@ -47,6 +50,8 @@ __all__ = [
     "RDREmbeddings",
     "RDRQdrantError",
     "RDRRetriever",
+    "ShardEncoder",
+    "ShardFolder",
     "answer_recall",
     "connect",
     "connect_async",

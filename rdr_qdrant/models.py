@@ -200,3 +200,24 @@ class PairIdentity:
             "probe": list(self.probe),
             "question_probe": list(self.question_probe),
         }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> PairIdentity:
+        """The identity that `to_metadata` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: it did not write this.
+        """
+        revision = metadata["revision"]
+        return cls(
+            label=str(metadata["model"]),
+            context_encoder=str(metadata["context_encoder"]),
+            question_encoder=str(metadata["question_encoder"]),
+            dimension=int(metadata["dimension"]),
+            max_length=int(metadata["max_length"]),
+            passage_format=str(metadata["passage_format"]),
+            probe=tuple(map(float, metadata["probe"])),
+            question_probe=tuple(map(float, metadata["question_probe"])),
+            revision=None if revision is None else str(revision),
+            precision=str(metadata["precision"]),
+        )

@@ -97,6 +97,15 @@ def test_the_whole_from_the_download_to_the_table(
     assert len(server.asked) == before
 
 
+def test_files_alone_can_be_fetched(
+    run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--download-only") == 0
+    assert "are there and checked" in capsys.readouterr().err
+    assert not (tmp_path / "db").exists()
+    assert (tmp_path / "reproduce_data" / "psgs_w100.tsv.gz").exists()
+
+
 def test_a_trial_takes_no_more_than_it_needs(
     run,
     fetching: ModuleType,

@@ -66,6 +66,9 @@ def reproduce(options: argparse.Namespace) -> int:
         if limit is None
         else fetch_beginning(options.base_url, PASSAGES, folder, limit)
     )
+    if options.download_only:
+        say(f"{passages} and {questions} are there and checked.")
+        return 0
 
     client = connect(url=options.url, path=options.path)
     embeddings = RDREmbeddings(model=options.model, device=options.device)
@@ -131,6 +134,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--exact", action="store_true", help="compare with every point, not through the index")
     add("--device", default="auto", help="auto, cpu, cuda or mps")
     add("--batch-size", type=_positive, default=2048, help="passages encoded at a time")
+    add("--download-only", action="store_true", help="fetch and check the files, and stop")
     add("--base-url", default=BASE_URL, help="a mirror of %(default)s")
     options = parser.parse_args(arguments)
     trial = "" if options.limit is None else f"-{options.limit}"

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from rdr_qdrant import __version__
-from rdr_qdrant.cli import bench, copy, demo, evaluate, info, ingest, models, search
+from rdr_qdrant.cli import bench, copy, demo, encode, evaluate, info, ingest, models, plan, search
 from rdr_qdrant.cli.messages import say, unwrapped
-from rdr_qdrant.cli.options import wants_traceback
+from rdr_qdrant.cli.options import close_clients, wants_traceback
 from rdr_qdrant.cli.signals import EXIT_INTERRUPTED, treat_termination_as_interrupt
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 
@@ -31,11 +31,13 @@ app = typer.Typer(
 )
 for _name, _command, _example in (
     ("ingest", ingest.ingest, ingest.EXAMPLE),
+    ("encode", encode.encode, encode.EXAMPLE),
     ("search", search.search, search.EXAMPLE),
     ("eval", evaluate.evaluate_command, evaluate.EXAMPLE),
     ("info", info.info, info.EXAMPLE),
     ("copy", copy.copy, copy.EXAMPLE),
     ("bench", bench.bench, bench.EXAMPLE),
+    ("plan", plan.plan_command, plan.EXAMPLE),
     ("models", models.list_models, models.EXAMPLE),
     ("demo", demo.demo, demo.EXAMPLE),
 ):
@@ -93,8 +95,10 @@ def run(arguments: Sequence[str]) -> int:
         text = " ".join(str(error).split())
         say(f"Error: unexpected {type(error).__name__}: {text}. --debug shows where it happened.")
         return EXIT_FAILED
+    finally:
+        close_clients()
     if status == EXIT_INTERRUPTED:  # typer turns an interrupt into this status, without a word
-        if arguments[:1] in (["ingest"], ["copy"]):
+        if arguments[:1] in (["ingest"], ["encode"], ["copy"]):
             without = " without --recreate" if "--recreate" in arguments else ""
             say(f"Interrupted. What was done is kept; the same command{without} goes on.")
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,10 +14,15 @@ from rdr_qdrant.cli.progress import duration
 from rdr_qdrant.cli.results import print_facts, print_json
 from rdr_qdrant.errors import SourceError
 
+if TYPE_CHECKING:
+    from rdr_qdrant.embeddings import RDREmbeddings
+    from rdr_qdrant.encoding.speed import EncodingSpeed
+
 EXAMPLE = "rdr-qdrant bench passages.tsv --count 1000000"
 WIKIPEDIA = 21_015_324
 """Passages of DPR's Wikipedia (December 2018; Karpukhin et al. 2020, sec. 4.1)."""
 WINDOW = 256
+SECONDS = 20.0
 
 
 def bench(
@@ -35,7 +40,7 @@ def bench(
     ] = WIKIPEDIA,
     seconds: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long to measure.")
-    ] = 20.0,
+    ] = SECONDS,
     as_json: options.JSONOption = False,
     model: options.ModelOption = None,
     context_encoder: options.ContextEncoderOption = None,
@@ -51,15 +56,6 @@ def bench(
     Nothing is stored. The measure of the machine is its own fastest multiplication of matrices of
     the encoder's shapes.
     """
-    from rdr_qdrant.encoding import Side
-    from rdr_qdrant.encoding.speed import measure
-    from rdr_qdrant.encoding.tokens import passage_input
-    from rdr_qdrant.readers import RejectLog, open_source
-
-    opened = open_source(source or str(example_data() / "passages.tsv"))
-    passages = list(islice(opened.passages(RejectLog()), WINDOW))
-    if not passages:
-        raise SourceError(f"{opened.name} holds no passages: there is nothing to measure with.")
     embeddings = options.make_embeddings(
         model=model,
         context_encoder=context_encoder,
@@ -69,12 +65,7 @@ def bench(
         device=device,
         precision=precision,
     )
-    say(
-        f"Encoding {counted(len(passages), 'passages')} with {embeddings.pair.label}, "
-        "again and again."
-    )
-    encoder = embeddings.encoder(Side.CONTEXT)
-    found = measure(encoder, [passage_input(p.title, p.text) for p in passages], seconds)
+    found = measured(embeddings, source, seconds)
     if as_json:
         print_json(
             {
@@ -103,3 +94,26 @@ def bench(
             counted(count, "passages"): f"{duration(found.seconds_for(count))} here",
         }
     )
+
+
+def measured(
+    embeddings: RDREmbeddings, source: str | None = None, seconds: float = SECONDS
+) -> EncodingSpeed:
+    """How fast these encoders encode the first passages of a source, or of the demo, here.
+
+    Raises:
+        SourceError: it holds none.
+    """
+    from rdr_qdrant.encoding import Side
+    from rdr_qdrant.encoding.speed import measure
+    from rdr_qdrant.encoding.tokens import passage_input
+    from rdr_qdrant.readers import RejectLog, open_source
+
+    opened = open_source(source or str(example_data() / "passages.tsv"))
+    passages = list(islice(opened.passages(RejectLog()), WINDOW))
+    if not passages:
+        raise SourceError(f"{opened.name} holds no passages: there is nothing to measure with.")
+    count = counted(len(passages), "passages")
+    say(f"Encoding {count} with {embeddings.pair.label}, again and again.")
+    encoder = embeddings.encoder(Side.CONTEXT)
+    return measure(encoder, [passage_input(p.title, p.text) for p in passages], seconds)

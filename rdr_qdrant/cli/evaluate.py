@@ -184,7 +184,6 @@ def evaluate_command(
                 on_reject=log,
                 on_progress=progress,
             )
-    client.close()
     _print_report(report, beside, as_json=as_json)
     if plot:
         draw_recall(

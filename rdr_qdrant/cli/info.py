@@ -46,7 +46,6 @@ def info(
         _print_list(listed, as_json=as_json)
         return
     found = Collection(client, collection, vector_name).describe()
-    client.close()
     if as_json:
         print_json(found.to_json())
         return

@@ -9,14 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rdr_qdrant.cli import options
+from rdr_qdrant.cli.engine import (
+    LOCAL,
+    AddressOption,
+    EngineOption,
+    GPUsOption,
+    Wanted,
+    WorkersOption,
+    check_engine,
+    opened_engine,
+)
 from rdr_qdrant.cli.messages import counted, printable, say, saying_rejects
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_facts, print_json
 from rdr_qdrant.cli.signals import EXIT_INTERRUPTED, finishing_first
+from rdr_qdrant.cli.sources import open_sources
 from rdr_qdrant.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from rdr_qdrant.loader import LoadReport
+    from rdr_qdrant.embeddings import RDREmbeddings
+    from rdr_qdrant.loader import LoadReport, PassageEncoder
     from rdr_qdrant.readers import DocumentCounts
 
 EXAMPLE = "rdr-qdrant ingest passages.tsv -c wiki --url http://localhost:6333"
@@ -33,7 +45,8 @@ def ingest(
         typer.Argument(
             metavar="SOURCE",
             help=".tsv .csv .jsonl .parquet (each also .gz), or - for JSON Lines from stdin; a "
-            "document (.txt .md .html .pdf .docx), or a folder of documents.",
+            "document (.txt .md .html .pdf .docx), or a folder of documents; or a folder that "
+            "encode wrote.",
             show_default=False,
         ),
     ],
@@ -62,7 +75,10 @@ def ingest(
         bool, typer.Option("--strict", help="Stop at the first row that cannot be used.")
     ] = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Passages looked up and written at a time.")
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Passages looked up, and sorted by length, at a time."
+        ),
     ] = 256,
     retry_for: Annotated[
         float,
@@ -182,6 +198,10 @@ def ingest(
     device: options.DeviceOption = "auto",
     precision: options.PrecisionOption = "auto",
     allow_unverified: options.UnverifiedOption = False,
+    engine: EngineOption = LOCAL,
+    address: AddressOption = None,
+    gpus: GPUsOption = None,
+    workers: WorkersOption = None,
     debug: options.DebugOption = False,
 ) -> int:
     """Encode passages and load them into a collection.
@@ -192,34 +212,65 @@ def ingest(
     Of a folder and the folders in it, the documents are read. Files of other kinds (rows too: name
     those themselves) and symbolic links are counted and shown; hidden ones are left out. A document
     that did not change is not converted again; one that cannot be read is set aside and named.
+
+    Of a folder that rdr-qdrant encode wrote, the vectors are taken as they are: no model is loaded.
     """
     from rdr_qdrant.collection import CollectionSettings
     from rdr_qdrant.loader import LoadReport, QdrantLoader, fraction_read
-    from rdr_qdrant.readers import RejectLog, open_source
+    from rdr_qdrant.readers import RejectLog
 
     layout = CollectionSettings.named(preset, settings or (), payload_index or (), tenant)
-    opened = [open_source(source) for source in sources]
+    given = open_sources(
+        sources,
+        {
+            "--split": split,
+            "--model": model,
+            "--context-encoder": context_encoder,
+            "--question-encoder": question_encoder,
+            "--revision": revision,
+            "--max-length": max_length != options.DEFAULT_TOKENS,
+            "--device": device != "auto",
+            "--precision": precision != "auto",
+        },
+    )
+    opened = given.sources
     if rejects and any(source.reads(rejects) for source in opened):
         raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")
+    wanted = Wanted(engine, address, gpus, workers)
+    check_engine(wanted, url=url, path=path, encoded=given.vectors is not None)
     if recreate and not (yes or dry_run):
         _confirm_recreate(collection)
     client = options.open_client(url, path, api_key_file, allow_key_over_http, grpc_port)
-    embeddings = options.open_embeddings(
-        client,
-        collection,
-        model=model,
-        context_encoder=context_encoder,
-        question_encoder=question_encoder,
-        revision=revision,
-        max_length=max_length,
-        device=device,
-        precision=precision,
-    )
+    here: RDREmbeddings | None = None
+    encoder: PassageEncoder
+    if given.vectors:
+        encoder, pair = given.vectors, given.vectors.identity().name
+        max_length = given.vectors.identity().max_length
+    else:
+        encoder = here = options.open_embeddings(
+            client,
+            collection,
+            model=model,
+            context_encoder=context_encoder,
+            question_encoder=question_encoder,
+            revision=revision,
+            max_length=max_length,
+            device=device,
+            precision=precision,
+        )
+        pair = here.pair.label
     what = "Looking what would be done to load" if dry_run else "Loading"
     where = f"a new collection behind the alias {collection!r}" if swap_alias else repr(collection)
-    say(f"{what} {', '.join(sources)} into {where} with {embeddings.pair.label}.")
+    say(f"{what} {', '.join(sources)} into {where} with {pair}.")
     so_far = LoadReport(collection)
     with (
+        opened_engine(
+            wanted,
+            here,
+            url=url,
+            api_key_file=api_key_file,
+            allow_key_over_http=allow_key_over_http,
+        ) as elsewhere,
         RejectLog(rejects, strict=strict) as log,
         saying_rejects(log),
         showing_progress("passages", lambda: fraction_read(opened)) as update,
@@ -231,7 +282,8 @@ def ingest(
             update(report.read, waiting=report.in_hand, skipped=report.unchanged)
 
         loader = QdrantLoader(
-            embeddings=embeddings,
+            embeddings=elsewhere.embeddings if elsewhere else encoder,
+            engine=elsewhere,
             client=client,
             collection_name=collection,
             batch_size=batch_size,
@@ -263,7 +315,6 @@ def ingest(
                 done = counted(so_far.read, "passages")
                 say(f"Done and kept: {done}; the same command goes on.")
             raise
-    client.close()
     if prune and report.removed is None and not report.interrupted:
         say("Nothing was pruned: rows were set aside, and which points are theirs is not known.")
     if report.removed is not None and report.documents and report.documents.rejected:
@@ -276,10 +327,11 @@ def ingest(
         )
     if report.truncated:
         whole = split is None and not report.documents
+        smaller = "--split 100" if whole else "A smaller --split"
         say(
             f"Cut: {counted(report.truncated, 'passages')} longer than {max_length} tokens; only "
-            "the beginning is searchable. "
-            f"{'--split 100' if whole else 'A smaller --split'} keeps all of it."
+            f"the beginning is searchable. {smaller} {'at encode ' if given.vectors else ''}keeps "
+            "all of it."
         )
     if as_json:
         print_json(report.to_json())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rdr_qdrant.encoding.hardware import Precision
 
 _debug = False
+_opened: list[QdrantClient] = []
 
 
 def wants_traceback() -> bool:
@@ -206,17 +207,25 @@ def open_client(
     allow_key_over_http: str | None = None,
     grpc_port: int | None = None,
 ) -> QdrantClient:
-    """The Qdrant that `--url` and `--path` mean."""
+    """The Qdrant that `--url` and `--path` mean; it is closed when the command ends."""
     from rdr_qdrant.store import connect, read_key_file
 
     key = read_key_file(api_key_file) if api_key_file else None
-    return connect(
+    client = connect(
         url=url,
         path=path,
         api_key=key,
         allow_key_over_http=allow_key_over_http,
         grpc_port=grpc_port,
     )
+    _opened.append(client)
+    return client
+
+
+def close_clients() -> None:
+    """Close what the command opened, however it ended: a folder is free then."""
+    while _opened:
+        _opened.pop().close()
 
 
 def open_embeddings(

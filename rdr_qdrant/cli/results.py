@@ -58,14 +58,24 @@ def print_facts(facts: Mapping[str, str]) -> None:
         console.print(Text(f"{name:<{width}}  ", style="dim") + Text(printable(value)))
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; columns of numbers, whose header begins with `@`, are aligned to the right."""
+def print_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()
+) -> None:
+    """A table; columns of numbers are aligned to the right.
+
+    Args:
+        header: names of the columns.
+        rows: their cells.
+        numbers: columns of numbers, beside those whose name begins with `@`.
+    """
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in header:
-        table.add_column(Text(name), justify="right" if name.startswith("@") else "left")
+        table.add_column(
+            Text(name), justify="right" if name.startswith("@") or name in numbers else "left"
+        )
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     _console().print(table)

@@ -90,7 +90,6 @@ def search(
     if unknown:
         known = ", ".join(searcher.collection.metadata_keys())
         say(f"No passage has the metadata {', '.join(map(repr, unknown))}. There are: {known}.")
-    client.close()
     if as_json:
         print_json([hit.to_json() for hit in hits])
     else:

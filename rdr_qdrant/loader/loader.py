@@ -33,7 +33,7 @@ class QdrantLoader(LoadSettings):
         embeddings: the pair whose context encoder makes the vectors.
         client: from `connect`, or any `QdrantClient`.
         collection_name: where to. An existing collection must fit the pair; it is never altered.
-        batch_size: passages that are looked up, encoded and written at a time.
+        batch_size: passages that are looked up, and sorted by length for the encoder, at a time.
         vector_name: a named vector; `""` is the unnamed one.
         allow_unverified: use a collection that does not say which encoders made it.
         recreate: delete the collection first, once the encoders and the first row are there.
@@ -56,6 +56,7 @@ class QdrantLoader(LoadSettings):
         drop_old: then delete the collection that the alias stood for before.
         on_server_indexing: called twice a second while a server's index is waited for, with the
             vectors in it and the points in all.
+        engine: where passages are encoded and written, by default in threads of this process.
     """
 
     def load(self, passages: Iterable[Passage | Document]) -> LoadReport:

@@ -27,6 +27,12 @@ class Row:
     source: str
     line: int
 
+    def set_aside(self, reason: str) -> Reject:
+        """The same as a row that cannot be used."""
+        passage = self.passage
+        shown = {"id": passage.id, "title": passage.title, "text": passage.text}
+        return Reject(self.source, self.line, reason, shown)
+
 
 def rows_of_passages(
     passages: Iterable[Passage | Document], reject: RejectHandler

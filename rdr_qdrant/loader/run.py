@@ -12,6 +12,7 @@ from typing import Any
 from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.loader import documents, stages
+from rdr_qdrant.loader.engine import Working
 from rdr_qdrant.loader.pipeline import Pipeline
 from rdr_qdrant.loader.pruning import prune, remove_leftovers
 from rdr_qdrant.loader.report import LoadReport, Tally
@@ -88,7 +89,7 @@ class Run:
 
     @property
     def _retries(self) -> int:
-        return self._retrying.retries + self._retrying_writes.retries
+        return self._retrying.retries + self._tally["retries"]
 
     def _load(self) -> None:
         settings = self._settings
@@ -124,16 +125,23 @@ class Run:
                 raise
         return there
 
-    def _made_pipeline(self) -> Pipeline[Window, Encoded | Changed, Written | Retry]:
-        settings = self._settings
+    def _made_pipeline(self) -> Working:
+        settings, check = self._settings, self._stopping.check
         name = self._collection.name
         collection = Collection(settings.client, name, settings.vector_name, self._retrying_writes)
-        return Pipeline(
+
+        def write(batch: Encoded | Changed) -> Written:
+            return stages.write(collection, batch)
+
+        if settings.engine:
+            return settings.engine.begin(settings, name, write, check)
+        pipeline: Pipeline[Window, Encoded | Changed, Written | Retry] = Pipeline(
             lambda window: stages.encode(settings.embeddings, window),
-            lambda batch: stages.write(collection, batch),
+            write,
             writers=write_streams(settings.client),
-            check=self._stopping.check,
+            check=check,
         )
+        return pipeline
 
     def _batches(self) -> Iterator[list[Row]]:
         rows = iter(self._rows(self._reject_row, self._collection))
@@ -163,8 +171,7 @@ class Run:
                 self._tally.add(read=1, unchanged=1)
             else:
                 self._repeated += 1
-                where = f"first: {first.source}, line {first.line}"
-                self._set_aside(item, f"id stands twice with different content: {where}")
+                self._reject(row.set_aside(first.why_not_again()))
         return items
 
     def _note(self, work: Work) -> None:
@@ -175,7 +182,8 @@ class Run:
         self._tally.add(read=len(work.unchanged), unchanged=len(work.unchanged))
         for item in work.foreign:
             self._seen.forget(item.id)
-            self._set_aside(item, "its point id is taken by a point that other software wrote")
+            reason = "its point id is taken by a point that other software wrote"
+            self._reject(item.row.set_aside(reason))
 
     def _do(self, work: Work) -> Iterator[Written | Retry]:
         """Put what is to do into the pipeline, or only count it; results of what was there."""
@@ -196,8 +204,10 @@ class Run:
             if isinstance(result, Written):
                 self._count_written(result)
                 self._tell_progress()
-            elif self._settings.on_retry:
-                self._settings.on_retry(result.why, result.seconds)
+            else:
+                self._tally.add(retries=1)
+                if self._settings.on_retry:
+                    self._settings.on_retry(result.why, result.seconds)
 
     def _count_written(self, result: Written) -> None:
         """Every item of it is in the counts afterwards."""
@@ -228,7 +238,7 @@ class Run:
         if item.id not in refused:
             return False
         self._seen.forget(item.id)
-        self._set_aside(item, "larger than Qdrant takes in one request")
+        self._reject(item.row.set_aside("larger than Qdrant takes in one request"))
         return True
 
     def _verify(self) -> None:
@@ -240,6 +250,8 @@ class Run:
 
     def _prune(self, pruning: Pruning) -> None:
         sources, id_prefix = pruning.sources, pruning.id_prefix
+        if any(source.missing for source in sources):
+            return
         if self._tally["rejected"] - documents.set_aside(sources) > self._repeated:
             return
         self._removed = prune(
@@ -259,11 +271,6 @@ class Run:
             if unsure:
                 return None
             raise
-
-    def _set_aside(self, item: Item, reason: str) -> None:
-        passage, row = item.row.passage, item.row
-        shown = {"id": passage.id, "title": passage.title, "text": passage.text}
-        self._reject(Reject(row.source, row.line, reason, shown))
 
     def _reject_row(self, row: Reject) -> None:
         self._taken += 1

@@ -27,6 +27,11 @@ class Sighting:
     source: str
     line: int
 
+    def why_not_again(self) -> str:
+        """Why a later row with this id and other content is set aside."""
+        where = f"first: {self.source}, line {self.line}"
+        return f"id stands twice with different content: {where}"
+
 
 class SeenPoints:
     """A set of point ids with their first sightings, in a temporary file that nobody else sees.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rdr_qdrant.collection import CollectionSettings
+from rdr_qdrant.loader.encoder import PassageEncoder
+from rdr_qdrant.loader.engine import Engine
 from rdr_qdrant.loader.report import ProgressHandler
 from rdr_qdrant.loader.stopping import Stopping
 from rdr_qdrant.readers import RejectHandler
@@ -15,14 +17,12 @@ from rdr_qdrant.store import RETRY_FOR_SECONDS
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
-    from rdr_qdrant.embeddings import RDREmbeddings
-
 
 @dataclass(kw_only=True)
 class LoadSettings:
     """The settings of a load; `QdrantLoader` tells what each means."""
 
-    embeddings: RDREmbeddings
+    embeddings: PassageEncoder
     client: QdrantClient
     collection_name: str
     batch_size: int = 256
@@ -41,5 +41,6 @@ class LoadSettings:
     swap_alias: bool = False
     drop_old: bool = False
     on_server_indexing: Callable[[int, int], None] | None = None
+    engine: Engine | None = None
 
     stopping: Stopping = field(init=False, repr=False, default_factory=Stopping)

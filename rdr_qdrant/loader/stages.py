@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rdr_qdrant.collection import Collection, Point, PointId
 from rdr_qdrant.collection.payload import (
@@ -16,12 +16,9 @@ from rdr_qdrant.collection.payload import (
     to_payload,
 )
 from rdr_qdrant.collection.points import StoredPoint
+from rdr_qdrant.loader.encoder import PassageEncoder
 from rdr_qdrant.loader.rows import Row
 from rdr_qdrant.passages import content_hash, point_id
-
-if TYPE_CHECKING:
-    from rdr_qdrant.embeddings import RDREmbeddings
-    from rdr_qdrant.encoding.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +68,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Items with their token ids."""
+    """Items as the encoder takes them."""
 
     items: Sequence[Item]
-    tokens: Tokens
+    tokens: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +141,12 @@ def _is_anothers(item: Item, there: StoredPoint) -> bool:
     return there.metadata.get("source") != item.metadata.get("source")
 
 
-def window_of(embeddings: RDREmbeddings, items: Sequence[Item]) -> Window:
+def window_of(embeddings: PassageEncoder, items: Sequence[Item]) -> Window:
     """Items ready for the encoder."""
     return Window(items, embeddings.tokenize_passages([item.row.passage for item in items]))
 
 
-def encode(embeddings: RDREmbeddings, window: Window) -> Iterator[Encoded]:
+def encode(embeddings: PassageEncoder, window: Window) -> Iterator[Encoded]:
     """The items of a window with their vectors, a batch at a time as they are ready."""
     for batch in embeddings.encode_batches(window.tokens):
         items = [window.items[position] for position in batch.positions]

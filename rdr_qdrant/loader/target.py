@@ -29,19 +29,10 @@ class Target:
         self, settings: LoadSettings, origin: Mapping[str, Any], retrying: Retrying
     ) -> None:
         self._settings = settings
+        self._origin = origin
         self._retrying = retrying
         self._put_off = False
         self._reindexing: Reindexing | None = None
-        if settings.swap_alias:
-            pair = settings.embeddings.pair.label
-            made_by = {"model": pair, "max_length": settings.embeddings.max_length}
-            self._reindexing = Reindexing(
-                settings.client,
-                settings.collection_name,
-                {**origin, **made_by},
-                drop_old=settings.drop_old,
-                retrying=retrying,
-            )
         self.collection = self._named(settings.collection_name)
 
     @property
@@ -55,7 +46,17 @@ class Target:
         Raises:
             CollectionError: see `Reindexing.begin`.
         """
-        if self._reindexing:
+        settings = self._settings
+        if settings.swap_alias:
+            pair = settings.embeddings.identity(Side.CONTEXT)
+            made_by = {"model": pair.label, "max_length": pair.max_length}
+            self._reindexing = Reindexing(
+                settings.client,
+                settings.collection_name,
+                {**self._origin, **made_by},
+                drop_old=settings.drop_old,
+                retrying=self._retrying,
+            )
             self.collection = self._named(self._reindexing.begin())
         return self.collection
 

@@ -17,7 +17,10 @@ class PassageSource(ABC):
         name: what the user called it; kept as `source` in the metadata of its passages.
         size: bytes on disk, 0 for a stream.
         read: rows or passages seen so far, whether used or set aside.
+        missing: rows of it that were set aside before it came here; nobody knows their ids.
     """
+
+    missing = 0
 
     def __init__(self, name: str, size: int = 0) -> None:
         self.name = name

@@ -58,7 +58,7 @@ def connect(
 
     from rdr_qdrant.store.reaching import reaching
 
-    url = _url(url, path)
+    url = server_url(url, path)
     if url is None:
         return _embedded(path or DEFAULT_PATH)
     try:
@@ -92,7 +92,7 @@ async def connect_async(
     from rdr_qdrant.store.embedded import AsyncEmbeddedQdrant
     from rdr_qdrant.store.reaching import reaching
 
-    url = _url(url, path)
+    url = server_url(url, path)
     if url is None:
         place = path or DEFAULT_PATH
         if str(place) == IN_MEMORY:
@@ -148,8 +148,12 @@ def is_url(place: str) -> bool:
     return place.startswith(("http://", "https://")) and place not in ("http://", "https://")
 
 
-def _url(url: str | None, path: Place | None) -> str | None:
-    """The server that is meant, or `None` for a folder."""
+def server_url(url: str | None, path: Place | None) -> str | None:
+    """The server that is meant by what `connect` is given, or `None` for a folder.
+
+    Raises:
+        UsageError: see `connect`.
+    """
     if url:
         check_no_credentials(url)
     if url and path:

@@ -209,7 +209,8 @@ def test_bench_says_how_fast_and_how_long(command: Command, pair: list[str], tsv
     options = ["bench", tsv, "--seconds", "0", "--count", "1000", *pair]
     found = command(*options, "--json").json
     assert found["passages"] == 1000
-    assert found["seconds"] == pytest.approx(1000 / found["passages_per_second"], rel=0.01)
+    expected = 1000 / found["passages_per_second"]
+    assert found["seconds"] == pytest.approx(expected, rel=0.01, abs=0.1)
     assert (found["device"], found["precision"]) == ("cpu", "fp32")
     assert 0 < found["fraction_of_matrix_speed"] < 1
     assert "1,000 passages" in command(*options).out

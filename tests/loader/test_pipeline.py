@@ -104,7 +104,7 @@ def test_a_caller_who_is_asked_to_stop_does_not_wait_on() -> None:
         return batch
 
     def feed_too_many(pipeline: Pipeline[list[int], list[int], list[int]]) -> None:
-        for _ in range(WINDOWS_WAITING + 1):
+        for _ in range(WINDOWS_WAITING + BATCHES_PER_WRITER + 2):
             list(pipeline.feed([1, 2]))
 
     with Pipeline(in_twos, stuck, writers=1, check=check) as pipeline:

@@ -1,0 +1,5 @@
+"""One load by many encoders, in one machine or several: `RayEngine` (extra `ray`)."""
+
+from rdr_qdrant.distributed.engine import RayEngine, WorkerError
+
+__all__ = ["RayEngine", "WorkerError"]

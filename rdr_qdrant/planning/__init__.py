@@ -1,0 +1,20 @@
+"""What a corpus will take: memory, disk and time, by arithmetic alone, with its sources."""
+
+from rdr_qdrant.planning.gpus import GPUS, Gpu
+from rdr_qdrant.planning.needs import Needs, Rate
+from rdr_qdrant.planning.plan import Plan, plan
+from rdr_qdrant.planning.quantity import Quantity
+from rdr_qdrant.planning.storage import QUANTIZATIONS, LayoutPlan, QuantizationPlan
+
+__all__ = [
+    "GPUS",
+    "QUANTIZATIONS",
+    "Gpu",
+    "LayoutPlan",
+    "Needs",
+    "Plan",
+    "Quantity",
+    "QuantizationPlan",
+    "Rate",
+    "plan",
+]

@@ -1,0 +1,268 @@
+"""Many encoders make the collection that one makes, whatever becomes of them meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient
+
+from rdr_qdrant import LoadReport, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.errors import CollectionError, ModelError, StoreError, UsageError
+from rdr_qdrant.readers import Reject, open_source
+from tests.cli.conftest import Command
+from tests.cli.conftest import command as command
+from tests.conftest import COLLECTION
+from tests.support.faults import Status
+from tests.support.qdrant_http_server import QdrantHTTPServer
+
+ray = pytest.importorskip("ray")
+from rdr_qdrant.distributed import RayEngine  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+MANY = int(os.environ.get("RDR_TEST_PASSAGES", "5000"))
+"""RDR_TEST_PASSAGES=20000 runs it as large as it was promised; that takes a minute more."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_workers() -> Iterator[None]:
+    """A Ray in this machine, with room for two workers and two more; it imports this checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.delenv("QDRANT_API_KEY", raising=False)
+        ray.init(
+            address="local",
+            num_cpus=4,
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=200 * 2**20,
+        )
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def engine(tiny: RDREmbeddings, server: str) -> Iterator[RayEngine]:
+    with RayEngine(tiny, url=server, workers=2) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    if url := os.environ.get("QDRANT_URL"):
+        yield url
+        return
+    with QdrantHTTPServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def client(server: str, tmp_path: Path) -> Iterator[QdrantClient]:
+    client = connect(url=server)
+    yield client
+    for found in client.get_collections().collections:
+        if found.name.startswith(COLLECTION):
+            client.delete_collection(found.name)
+    client.close()
+
+
+def write_rows(path: Path, count: int) -> Path:
+    with path.open("w") as file:
+        for n in range(count):
+            row = {"id": f"p{n}", "text": f"the river number {n} " * (1 + n % 3)}
+            if n % 2:
+                row |= {"title": f"river {n}", "year": n, "of": {"kings": [1.5, None]}}
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
+def load(
+    client: QdrantClient,
+    name: str,
+    path: Path,
+    by: RayEngine | RDREmbeddings,
+    **options: Any,
+) -> LoadReport:
+    far = isinstance(by, RayEngine)
+    loader = QdrantLoader(
+        embeddings=by.embeddings if far else by,
+        engine=by if far else None,
+        client=client,
+        collection_name=name,
+        **options,
+    )
+    if kill := options.get("on_progress"):
+        loader.on_progress = lambda report: kill(report, loader)
+    return loader.load_sources([open_source(path)])
+
+
+def everything(client: QdrantClient, name: str) -> dict[object, tuple[object, np.ndarray]]:
+    points: list[Any] = []
+    offset = None
+    while True:
+        page, offset = client.scroll(name, limit=2000, offset=offset, with_vectors=True)
+        points += page
+        if offset is None:
+            return {p.id: (p.payload, np.array(p.vector, dtype=np.float32)) for p in points}
+
+
+def assert_equal(client: QdrantClient, one: str, other: str) -> None:
+    ours, theirs = everything(client, one), everything(client, other)
+    assert ours.keys() == theirs.keys()
+    for key, (payload, vector) in ours.items():
+        assert payload == theirs[key][0]
+        assert np.abs(vector - theirs[key][1]).max() <= 1e-5
+
+
+def pids(engine: RayEngine) -> list[int]:
+    return ray.get([w.__ray_call__.remote(lambda self: os.getpid()) for w in engine.workers])
+
+
+def test_many_passages_and_a_killed_worker_make_the_collection_of_one_machine(
+    client: QdrantClient, engine: RayEngine, tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", MANY)
+    killed: list[int] = []
+
+    def kill(report: LoadReport, loader: QdrantLoader) -> None:
+        if report.uploaded >= MANY // 4 and not killed:
+            killed.append(pids(engine)[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    report = load(client, f"{COLLECTION}-far", path, engine, on_progress=kill)
+    assert (report.read, report.uploaded, report.verified) == (MANY, MANY, MANY)
+    assert report.compared == 100
+    assert killed
+    assert killed[0] not in pids(engine)
+    once = load(client, f"{COLLECTION}-near", path, tiny)
+    assert once.uploaded == MANY
+    assert_equal(client, f"{COLLECTION}-far", f"{COLLECTION}-near")
+    again = load(client, f"{COLLECTION}-far", path, engine)
+    assert (again.uploaded, again.unchanged, again.verified) == (0, MANY, MANY)
+
+
+def test_rows_are_set_aside_as_on_one_machine(
+    client: QdrantClient, engine: RayEngine, tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 50)
+    with path.open("a") as file:
+        file.write('broken\n{"id": "p3", "text": "another"}\n')
+    far: list[Reject] = []
+    near: list[Reject] = []
+    report = load(client, f"{COLLECTION}-a", path, engine, batch_size=7, on_reject=far.append)
+    once = load(client, f"{COLLECTION}-b", path, tiny, batch_size=7, on_reject=near.append)
+    assert far == near
+    assert len(far) == 2
+    assert (report.read, report.uploaded, report.rejected) == (52, 50, 2)
+    assert report.truncated == once.truncated
+    assert_equal(client, f"{COLLECTION}-a", f"{COLLECTION}-b")
+
+
+def test_changed_metadata_is_written_without_encoding(
+    client: QdrantClient, engine: RayEngine, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 20)
+    load(client, COLLECTION, path, engine)
+    path.write_text(path.read_text().replace('"year": 3,', '"year": 33,'))
+    report = load(client, COLLECTION, path, engine)
+    assert (report.updated, report.uploaded, report.unchanged) == (1, 0, 19)
+
+
+def test_a_stopped_load_finishes_what_is_in_flight_and_goes_on(
+    client: QdrantClient, engine: RayEngine, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 2000)
+
+    def stop(report: LoadReport, loader: QdrantLoader) -> None:
+        if report.uploaded >= 40:
+            loader.stop()
+
+    first = load(client, COLLECTION, path, engine, batch_size=20, on_progress=stop)
+    assert first.interrupted
+    assert first.read == first.uploaded == first.points
+    assert 40 <= first.read < 2000
+    rest = load(client, COLLECTION, path, engine)
+    assert (rest.unchanged, rest.uploaded) == (first.read, 2000 - first.read)
+
+
+def test_another_pairs_collection_is_refused(
+    client: QdrantClient, engine: RayEngine, other: RDREmbeddings, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 3)
+    load(client, COLLECTION, path, other)
+    with pytest.raises(CollectionError, match="was made with"):
+        load(client, COLLECTION, path, engine)
+
+
+def test_what_a_worker_cannot_do_is_told_in_one_line(tmp_path: Path, server: str) -> None:
+    nowhere = RDREmbeddings(context_encoder=str(tmp_path), question_encoder=str(tmp_path))
+    with RayEngine(nowhere, url=server, workers=1) as engine, pytest.raises(ModelError) as told:
+        engine.embeddings.fingerprint()
+    assert str(tmp_path) in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_more_than_there_is_is_refused(tiny: RDREmbeddings, server: str) -> None:
+    with pytest.raises(UsageError, match="99 cores were asked for, but .* has 4, 2 of them free"):
+        RayEngine(tiny, url=server, workers=99)
+    with pytest.raises(UsageError, match="1 GPUs were asked for, but .* has 0, 0 of them free"):
+        RayEngine(tiny, url=server, gpus=1)
+
+
+@pytest.mark.skipif("QDRANT_URL" in os.environ, reason="faults are the test server's")
+def test_calls_are_made_again_and_the_key_shows_nowhere(
+    tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    key = "the-key-1b7c9e"
+    path = write_rows(tmp_path / "rows.jsonl", 40)
+    with QdrantHTTPServer(api_key=key) as server:
+        client = connect(url=server.url, api_key=key)
+        with RayEngine(tiny, url=server.url, api_key=key, workers=1) as engine:
+            server.inject(Status(503), times=3, match="PUT .*/points")
+            report = load(client, COLLECTION, path, engine, batch_size=10)
+            assert (report.uploaded, report.retries) == (40, 3)
+            server.inject(Status(403), times=99, match="PUT .*/points")
+            path.write_text(path.read_text().replace("river", "king"))
+            with pytest.raises(StoreError, match="refused") as told:
+                load(client, COLLECTION, path, engine, retry_for=1)
+            assert key not in str(told.value)
+            assert key not in repr(vars(engine))
+            [pid] = pids(engine)
+            assert key not in Path(f"/proc/{pid}/cmdline").read_text()
+            assert key not in Path(f"/proc/{pid}/environ").read_text()
+        client.close()
+    logs = Path(ray._private.worker._global_node.get_session_dir_path()) / "logs"
+    texts = [found.read_bytes() for found in logs.rglob("*") if found.is_file()]
+    assert texts
+    assert not any(key.encode() in text for text in texts)
+
+
+def test_the_command(
+    command: Command,
+    tiny_pair: tuple[str, str],
+    client: QdrantClient,
+    server: str,
+    tmp_path: Path,
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 30)
+    pair = ["--context-encoder", tiny_pair[0], "--question-encoder", tiny_pair[1]]
+    arguments = ["ingest", path, "-c", COLLECTION, "--json", *pair]
+    outcome = command(*arguments, "--url", server, "--engine", "ray", "--workers", "1")
+    assert (outcome.status, outcome.json["uploaded"]) == (0, 30)
+    outcome = command(*arguments, "--url", server)
+    assert (outcome.status, outcome.json["unchanged"]) == (0, 30)
+    for options, message in [
+        (["--path", "here", "--engine", "ray"], "the folder here can be open in one process only"),
+        (["--path", "here", "--gpus", "2"], "--gpus is for --engine ray"),
+        (["--url", server, "--engine", "spark"], "There is no engine 'spark'. Known: local, ray."),
+    ]:
+        outcome = command(*arguments, *options)
+        assert outcome.status == 2
+        assert message in outcome.err

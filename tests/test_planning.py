@@ -1,0 +1,195 @@
+"""The arithmetic of a plan, against figures worked out by hand and against a real collection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rdr_qdrant.collection import CollectionSettings
+from rdr_qdrant.errors import UsageError
+from rdr_qdrant.planning import GPUS, QUANTIZATIONS, Needs, Plan, Quantity, Rate, plan
+from rdr_qdrant.planning.quantity import size
+
+WIKIPEDIA = Needs(
+    passages=21_015_324,
+    quantizations=tuple(QUANTIZATIONS),
+    presets=("small", "large", "disk"),
+    gpus=("h100",),
+)
+
+
+@pytest.fixture(scope="module")
+def found() -> Plan:
+    return plan(WIKIPEDIA)
+
+
+def named(parts: tuple[Quantity, ...], name: str) -> Quantity:
+    [one] = [part for part in parts if part.name == name]
+    return one
+
+
+def test_wikipedias_vectors_are_64_6_gb(found: Plan) -> None:
+    vectors = named(found.parts, "vectors")
+    assert vectors.value == 21_015_324 * 768 * 4
+    assert size(vectors.value) == "64.6 GB"
+    assert vectors.arithmetic == "21,015,324 x 768 x 4 B"
+    assert not vectors.estimate
+
+
+@pytest.mark.parametrize(
+    ("name", "bytes_each"),
+    [("scalar", 772), ("turbo", 392), ("product", 192), ("binary", 96)],
+)
+def test_a_quantized_vector_takes_what_the_engine_writes(
+    found: Plan, name: str, bytes_each: int
+) -> None:
+    [one] = [layout for layout in found.quantizations if layout.name == name]
+    assert one.quantized is not None
+    assert one.quantized.value == 21_015_324 * bytes_each
+
+
+def test_vectors_on_disk_leave_ram_by_their_size(found: Plan) -> None:
+    for layout in found.quantizations:
+        if layout.ram_without_vectors is None:
+            assert layout.quantized is None
+        else:
+            saved = layout.ram.value - layout.ram_without_vectors.value
+            assert saved == pytest.approx(named(found.parts, "vectors").value)
+
+
+def test_float16_halves_the_vectors_and_nothing_else(found: Plan) -> None:
+    none, float16 = found.quantizations[:2]
+    half = named(found.parts, "vectors").value / 2
+    assert none.ram.value - float16.ram.value == pytest.approx(half)
+    assert none.disk.value - float16.disk.value == pytest.approx(half)
+
+
+def test_building_the_index_takes_all_but_the_log_a_second_time(found: Plan) -> None:
+    log = named(found.parts, "log").value
+    for layout in found.quantizations:
+        assert layout.disk_peak.value == pytest.approx(2 * layout.disk.value - log)
+
+
+def test_the_presets_are_those_of_a_collection(found: Plan) -> None:
+    small, large, disk = found.presets
+    by_name = {layout.name: layout for layout in found.quantizations}
+    assert CollectionSettings.preset("large").quantization == "turbo"
+    assert small.ram.value == by_name["none"].ram.value
+    assert by_name["turbo"].ram_without_vectors is not None
+    assert large.ram.value == by_name["turbo"].ram_without_vectors.value
+    assert disk.ram.value < large.ram.value < small.ram.value
+    assert disk.disk.value == large.disk.value == by_name["turbo"].disk.value
+
+
+def test_copies_multiply_the_points_and_servers_share_the_index() -> None:
+    one = plan(replace(WIKIPEDIA, servers=6))
+    two = plan(replace(WIKIPEDIA, servers=6, replicas=2))
+    logs = named(one.parts, "log").value
+    assert two.quantizations[0].disk.value - logs == pytest.approx(
+        2 * (one.quantizations[0].disk.value - logs)
+    )
+    assert two.index.value == pytest.approx(2 * one.index.value)
+    assert plan(WIKIPEDIA).index.value == pytest.approx(6 * one.index.value)
+
+
+def test_encoding_is_operations_over_what_is_assumed_of_the_peak(found: Plan) -> None:
+    [encoding] = found.encoding
+    layer = 135 * (4 * 768 * 768 + 2 * 768 * 3072) + 2 * 135 * 135 * 768
+    last = 4 * 768 * 768 + 2 * 768 * 3072 + 2 * 135 * 12 * 768
+    seconds = 21_015_324 * 2 * (11 * layer + last) / (GPUS["h100"].peak * 0.4)
+    assert encoding.value == pytest.approx(seconds)
+    assert encoding.estimate
+    assert "40% of it is assumed" in encoding.source
+    assert "NVIDIA H100 data sheet" in encoding.source
+
+
+def test_a_measured_rate_takes_the_place_of_an_estimate() -> None:
+    needs = replace(WIKIPEDIA, gpus=(), encoding=Rate(1000.0, "bench"), upload=Rate(500.0, "here"))
+    found = plan(needs)
+    [encoding] = found.encoding
+    assert (encoding.value, encoding.estimate) == (pytest.approx(21_015.324), False)
+    assert (found.upload.value, found.upload.estimate) == (pytest.approx(42_030.648), False)
+    assert found.ingest is not None
+    assert found.ingest.value == found.upload.value + found.index.value
+
+
+def test_more_devices_share_the_encoding() -> None:
+    eight = plan(replace(WIKIPEDIA, devices=8)).encoding[0]
+    assert eight.value == pytest.approx(plan(WIKIPEDIA).encoding[0].value / 8)
+    assert eight.name == "encoding, 8 x H100 SXM"
+
+
+def test_no_whole_time_where_several_gpus_are_compared() -> None:
+    assert plan(replace(WIKIPEDIA, gpus=("h100", "t4"))).ingest is None
+
+
+def test_every_quantity_says_how_it_came_about(found: Plan) -> None:
+    quantities = [*found.parts, *found.times, found.rule_of_thumb]
+    for layout in found.quantizations:
+        quantities += [layout.ram, layout.disk, layout.disk_peak]
+    for one in quantities:
+        assert one.arithmetic
+        assert one.source
+        assert one.value > 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"passages": 0}, "passages must be at least 1, not 0"),
+        ({"utilization": 1.5}, "at most 1, not 1.5"),
+        ({"replicas": 2}, "2 replicas need as many servers, but there are 1"),
+        ({"gpus": ("h900",)}, "no GPU 'h900' here. Known: h200"),
+        ({"encoding": Rate(0.0, "x")}, "above 0, not 0"),
+        ({"quantizations": ("int3",)}, "no quantization 'int3'. Known: none"),
+        ({"presets": ("huge",)}, "no preset 'huge'. Known: small"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused_by_name(wrong: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        plan(replace(WIKIPEDIA, **wrong))
+
+
+def test_sizes_are_said_in_thousands() -> None:
+    assert [size(999), size(1e3), size(64.56e9), size(2.5e12)] == [
+        "999 B",
+        "1.0 kB",
+        "64.6 GB",
+        "2.5 TB",
+    ]
+
+
+def test_a_real_collection_takes_what_was_planned(tmp_path: Path) -> None:
+    from qdrant_client import models
+
+    from rdr_qdrant.store.embedded import EmbeddedQdrant
+
+    points, dimension = 3_000, 384
+    vectors = np.random.default_rng(0).standard_normal((points, dimension), dtype=np.float32)
+    with EmbeddedQdrant(tmp_path) as client:
+        client.create_collection(
+            "x",
+            models.VectorParams(size=dimension, distance=models.Distance.DOT),
+            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=1000),
+            quantization_config=models.ScalarQuantization(
+                scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8)
+            ),
+        )
+        client.upsert(
+            "x", [models.PointStruct(id=i, vector=v.tolist()) for i, v in enumerate(vectors)]
+        )
+        client.build_index("x")
+        sizes = {
+            name: sum(file.stat().st_size for file in tmp_path.rglob(name))
+            for name in ("matrix.dat", "quantized.data", "links*.bin")
+        }
+    found = plan(Needs(passages=points, dimension=dimension, quantizations=("scalar",)))
+    [layout] = found.quantizations
+    assert layout.quantized is not None
+    assert sizes["matrix.dat"] == pytest.approx(named(found.parts, "vectors").value, rel=0.01)
+    assert sizes["quantized.data"] == pytest.approx(layout.quantized.value, rel=0.01)
+    graph = named(found.parts, "graph").value
+    assert graph / 3 < sizes["links*.bin"] <= 1.1 * graph
