@@ -1,9 +1,10 @@
 # make demo: see it work.  make serve: a page to ask.  make test: everything that must hold.
+# make pictures: those of the README again.
 # All need only Python 3.11+ and make.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo serve test lint types unit clean
+.PHONY: demo serve test lint types unit pictures clean
 
 demo: .venv/demo
 	$(BIN)/rdr-qdrant demo
@@ -25,6 +26,9 @@ types: .venv/dev
 
 unit: .venv/dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+pictures: .venv/dev
+	$(BIN)/python docs/pictures/make_all.py
 
 .venv/demo: pyproject.toml constraints.txt
 	@echo "Installing into .venv; this takes some minutes the first time."
