@@ -25,8 +25,14 @@ _LOADING = "Loading"
 def plan_command(
     passages: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = WIKIPEDIA,
     dimension: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Numbers of a vector.")
-    ] = needs.DIMENSION,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Numbers of a vector.",
+            show_default=f"{needs.DIMENSION}, or with --measure those of the encoder",
+        ),
+    ] = None,
     text_bytes: Annotated[
         int, typer.Option(min=0, metavar="BYTES", help="Of a passage's text, on the mean.")
     ] = needs.TEXT_BYTES,
@@ -165,6 +171,7 @@ def plan_command(
             precision=precision,
         )
         encoding = _rate(measured(embeddings, seconds=SECONDS))
+        dimension = dimension or embeddings.dimension
     elif model or context_encoder or question_encoder or revision:
         raise UsageError(
             "The encoders are run by --measure alone; without it the plan is for BERT-base, as "
@@ -178,7 +185,7 @@ def plan_command(
     found = plan(
         Needs(
             passages=passages,
-            dimension=dimension,
+            dimension=dimension or needs.DIMENSION,
             payload_bytes=payload_bytes or text_bytes + needs.PAYLOAD_BESIDE_TEXT,
             m=m,
             quantizations=tuple(quantization or (() if preset else QUANTIZATIONS)),

@@ -60,6 +60,7 @@ def test_encoding_is_measured_here(
     assert encoding["source"].startswith("measured here on cpu in fp32, at ")
     assert encoding["estimate"] is False
     assert encoding["value"] > 0
+    assert found["needs"]["dimension"] == 32
 
 
 @pytest.mark.parametrize(
