@@ -19,6 +19,7 @@ from rdr_qdrant.cli.engine import (
     check_engine,
     opened_engine,
 )
+from rdr_qdrant.cli.load_report import facts_of, say_remarks
 from rdr_qdrant.cli.messages import counted, printable, say, saying_rejects
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_facts, print_json
@@ -29,7 +30,6 @@ from rdr_qdrant.errors import StoreError, UsageError
 if TYPE_CHECKING:
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.loader import LoadReport, PassageEncoder
-    from rdr_qdrant.readers import DocumentCounts
 
 EXAMPLE = "rdr-qdrant ingest passages.tsv -c wiki --url http://localhost:6333"
 EXIT_REJECTS = 3
@@ -319,39 +319,14 @@ def ingest(
         say("Nothing was pruned: rows were set aside, and which points are theirs is not known.")
     if report.removed is not None and report.documents and report.documents.rejected:
         say("Of documents that were set aside, what the collection has of them is kept.")
-    if report.taken_over:
-        say(
-            f"Taken over: {counted(report.taken_over, 'points')} of these ids came from another "
-            "source. Where two files number their rows alike, --id-prefix keeps the passages of "
-            "both."
-        )
-    if report.truncated:
-        whole = split is None and not report.documents
-        smaller = "--split 100" if whole else "A smaller --split"
-        say(
-            f"Cut: {counted(report.truncated, 'passages')} longer than {max_length} tokens; only "
-            f"the beginning is searchable. {smaller} {'at encode ' if given.vectors else ''}keeps "
-            "all of it."
-        )
+    say_remarks(report, max_length, split, encoded_before=given.vectors is not None)
     if as_json:
         print_json(report.to_json())
     else:
-        print_facts(_facts(report))
+        print_facts(facts_of(report))
     if report.interrupted:
         return EXIT_INTERRUPTED
     return EXIT_REJECTS if log.total else 0
-
-
-def _document_facts(counts: DocumentCounts) -> dict[str, str]:
-    from rdr_qdrant.readers import shown_others
-
-    facts = {
-        "documents": f"{counts.files:,}: {counts.converted:,} converted, {counts.unchanged:,} "
-        f"unchanged, {counts.rejected:,} set aside"
-    }
-    if counts.others:
-        facts["not read"] = f"{shown_others(counts.others)} (no documents)"
-    return facts
 
 
 def _confirm_recreate(collection: str) -> None:
@@ -363,42 +338,3 @@ def _confirm_recreate(collection: str) -> None:
     question = f"--recreate deletes the collection {printable(collection)}. Its name again"
     if typer.prompt(question, err=True, default="", show_default=False) != collection:
         raise UsageError("That is not its name: nothing was done.")
-
-
-def _remarked(number: int, remark: str) -> str:
-    return f"{number:,} ({remark})" if number else "0"
-
-
-def _facts(report: LoadReport) -> dict[str, str]:
-    rate = report.read / report.seconds if report.seconds else 0.0
-    points = "? points" if report.points is None else counted(report.points, "points")
-    facts = {
-        "collection": f"{report.collection_name} ({points})",
-        "read": f"{report.read:,} in {duration(report.seconds)} ({rate:,.1f}/s)",
-        ("to encode" if report.dry_run else "uploaded"): f"{report.uploaded:,}",
-        ("to update" if report.dry_run else "updated"): _remarked(report.updated, "metadata only"),
-        "unchanged": f"{report.unchanged:,}",
-        "rejected": f"{report.rejected:,}",
-        "truncated": f"{report.truncated:,}",
-    }
-    if report.documents:
-        facts |= _document_facts(report.documents)
-    if report.alias:
-        was = report.replaced or "nothing"
-        kept = "" if not report.replaced else ", dropped" if report.dropped else ", kept"
-        facts["alias"] = f"{report.alias} -> {report.collection_name} (before: {was}{kept})"
-    if report.removed is not None:
-        name = "to remove" if report.dry_run else "removed"
-        facts[name] = _remarked(report.removed, "their sources no longer have them")
-    if report.retries:
-        facts["retries"] = f"{report.retries:,}"
-    if report.dry_run:
-        facts["verified"] = "nothing: a dry run, nothing was written"
-    elif report.interrupted and not report.verified:
-        facts["verified"] = "nothing: interrupted before the end"
-    else:
-        facts["verified"] = (
-            f"{counted(report.verified, 'points')} found, {report.compared:,} of them read back "
-            "and equal"
-        )
-    return facts
