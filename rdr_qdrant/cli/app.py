@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from rdr_qdrant.cli import bench, copy, demo, encode, evaluate, info, ingest, mo
 from rdr_qdrant.cli.messages import say, unwrapped
 from rdr_qdrant.cli.options import close_clients, wants_traceback
 from rdr_qdrant.cli.signals import EXIT_INTERRUPTED, treat_termination_as_interrupt
+from rdr_qdrant.cli.starting import collect_less
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 
 EXIT_FAILED = 1
@@ -65,7 +65,7 @@ def _options(
 
 def main() -> None:
     """Run the command of this process and exit with its status."""
-    gc.set_threshold(50_000)  # imports make some 100,000 objects that stay: a tenth of the start
+    collect_less()
     treat_termination_as_interrupt()
     sys.exit(run(sys.argv[1:]))
 
