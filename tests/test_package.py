@@ -64,8 +64,9 @@ def test_rooms_stand_only_on_those_below() -> None:
     floor_of = {room: n for n, floor in enumerate(floors) for room in floor}
     for path in (ROOT / "rdr_qdrant").rglob("*.py"):
         room = path.relative_to(ROOT / "rdr_qdrant").parts[0].removesuffix(".py")
-        if room not in floor_of:
+        if room in ("__init__", "__main__"):  # the doors
             continue
+        assert room in floor_of, f"{path} is in no room"
         for line in path.read_text().splitlines():
             words = line.split()
             if words[:1] in (["from"], ["import"]) and words[1].startswith("rdr_qdrant."):
