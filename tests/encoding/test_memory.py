@@ -1,4 +1,4 @@
-"""A device without memory for a batch."""
+"""A device without memory for a batch, or without the range for its numbers."""
 
 from __future__ import annotations
 
@@ -47,4 +47,17 @@ def test_a_device_without_memory_for_one_input_is_told(
 ) -> None:
     allow(encoder, 0, monkeypatch)
     with pytest.raises(ModelError, match="cpu has no memory left for one input of"):
+        encoder.encode(TEXTS)
+
+
+def test_numbers_beyond_the_precision_are_told(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflowing(ids: list[list[int]]) -> np.ndarray:
+        vectors = np.ones((len(ids), encoder.dimension), dtype=np.float32)
+        vectors[0, 3] = np.inf
+        return vectors
+
+    monkeypatch.setattr(encoder, "_forward", overflowing)
+    with pytest.raises(ModelError, match="not finite in fp32.*Use precision"):
         encoder.encode(TEXTS)

@@ -119,3 +119,10 @@ async def test_async_of_a_folder_and_of_a_server(tmp_path: Path) -> None:
             await client.close()
     with pytest.raises(StoreError, match="does not answer"):
         await connect_async(url="http://127.0.0.1:9")
+
+
+def test_a_server_without_grpc_at_that_port_is_one_line() -> None:
+    with QdrantHTTPServer() as server:
+        with pytest.raises(StoreError, match="failed over gRPC") as caught:
+            connect(url=server.url, grpc_port=1)
+        assert "\n" not in str(caught.value)
