@@ -8,7 +8,10 @@ from pathlib import Path
 from rdr_qdrant.errors import StoreError
 
 LOCK_FILE = ".embedded.lock"
-PATIENCE = 0.4  # seconds; a process that was just killed lets go within them
+PATIENCE = 0.4
+"""Seconds to wait for a holder that lives; it may be about to end."""
+PATIENCE_WITH_THE_DEAD = 10.0
+"""Seconds to wait for one that was killed: the system closes its files a while after its end."""
 
 
 class FolderLock:
@@ -25,7 +28,7 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self.descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if not self._taken():
-            holder = os.pread(self.descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            holder = self._holder() or "unknown"
             os.close(self.descriptor)
             raise StoreError(
                 f"The folder {folder} is in use by process {holder}; "
@@ -35,18 +38,36 @@ class FolderLock:
         os.pwrite(self.descriptor, str(os.getpid()).encode(), 0)
 
     def _taken(self) -> bool:
-        until = time.monotonic() + PATIENCE
+        started = time.monotonic()
         while True:
             try:
                 fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except OSError:
-                if time.monotonic() > until:
+                patience = PATIENCE_WITH_THE_DEAD if self._holder_is_dead() else PATIENCE
+                if time.monotonic() > started + patience:
                     return False
                 time.sleep(0.02)
+
+    def _holder(self) -> str:
+        return os.pread(self.descriptor, 32, 0).decode(errors="replace").strip()
+
+    def _holder_is_dead(self) -> bool:
+        holder = self._holder()
+        return holder.isdecimal() and not _is_running(int(holder))
 
     def release(self) -> None:
         """Let go of the folder; a second call does nothing."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True

@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.store.embedded import EmbeddedQdrant, NotSupportedError, StoreClosedError
+from rdr_qdrant.store.embedded.lock import LOCK_FILE, FolderLock
 from tests.store.embedded.corpus import points_of
 
 PARAMS = models.VectorParams(size=16, distance=models.Distance.DOT)
@@ -86,6 +88,15 @@ def test_another_process_is_refused_until_the_holder_dies(folder: Path) -> None:
     holder.communicate()
     with EmbeddedQdrant(folder) as client:
         assert client.count("a").count == 30
+
+
+def test_a_holder_that_was_killed_is_waited_for(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    lock = FolderLock(tmp_path)
+    (tmp_path / LOCK_FILE).write_text(str(dead.pid))
+    threading.Timer(1.0, lock.release).start()
+    FolderLock(tmp_path).release()
 
 
 def test_a_folder_of_another_engine_version_is_refused_untouched(folder: Path) -> None:
