@@ -10,7 +10,7 @@ from rdr_qdrant.collection.listing import ListedCollection, list_collections
 from rdr_qdrant.collection.payload import Hit
 from rdr_qdrant.collection.points import Point, PointId
 from rdr_qdrant.collection.querying import QueryOptions, to_hits
-from rdr_qdrant.collection.sampling import Reservoir
+from rdr_qdrant.collection.sampling import Drawn, Reservoir
 from rdr_qdrant.collection.sizing import PRESETS, CollectionSettings
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "CollectionDescription",
     "CollectionSettings",
     "CopyReport",
+    "Drawn",
     "Hit",
     "ListedCollection",
     "Point",

@@ -1,31 +1,54 @@
-"""A uniform random sample of a stream of unknown length."""
+"""A uniform random sample of a stream of unknown length, or of several streams together."""
 
 from __future__ import annotations
 
+import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-class Reservoir(Generic[T]):
-    """Keeps `size` of the things offered, each with the same chance (Vitter 1985, algorithm R).
+@dataclass(frozen=True, slots=True, order=True)
+class Drawn(Generic[T]):
+    """A thing with the number that it drew."""
 
-    Attributes:
-        items: those kept so far.
+    number: float
+    thing: T = field(compare=False)
+
+
+class Reservoir(Generic[T]):
+    """Keeps `size` of the things offered, each with the same chance.
+
+    Each draws a random number, and the highest numbers stay (Efraimidis and Spirakis 2006, equal
+    weights). So the samples of several streams make the sample of all of them.
     """
 
     def __init__(self, size: int) -> None:
-        self.items: list[T] = []
+        self._kept: list[Drawn[T]] = []
         self._size = size
-        self._seen = 0
         self._random = random.Random()
 
-    def offer(self, make: Callable[[], T]) -> None:
-        """Offer one thing; it is made only if it is kept."""
-        self._seen += 1
-        if len(self.items) < self._size:
-            self.items.append(make())
-        elif (place := self._random.randrange(self._seen)) < self._size:
-            self.items[place] = make()
+    @property
+    def items(self) -> list[T]:
+        """Those kept so far."""
+        return [drawn.thing for drawn in self._kept]
+
+    def offer(self, make: Callable[[], T]) -> Drawn[T] | None:
+        """Offer one thing; it is made, and returned with its number, only if it is kept for now."""
+        number = self._random.random()
+        if len(self._kept) >= self._size and number <= self._kept[0].number:
+            return None
+        drawn = Drawn(number, make())
+        self.merge([drawn])
+        return drawn
+
+    def merge(self, others: Iterable[Drawn[T]]) -> None:
+        """Take in what another reservoir of this size kept, of other things."""
+        for drawn in others:
+            if len(self._kept) < self._size:
+                heapq.heappush(self._kept, drawn)
+            else:
+                heapq.heappushpop(self._kept, drawn)

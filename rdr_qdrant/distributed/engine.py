@@ -1,30 +1,33 @@
-"""`RayEngine`: encoders in processes of a Ray cluster, each writing what it encoded.
+"""`RayEngine`: a load as a Ray Data pipeline, on a Ray cluster or in this machine.
 
-What of Ray is used: its actors, which Ray starts where a GPU or a core is free, and again, with
-the calls that they had, where one dies. Ray Data is not used, and `ray-qdrant` (0.1.1, Apache-2.0,
-Qdrant's own sink for Ray Data) is not either, because neither keeps what a load promises here:
+Ray Data reads, streams, starts what died again and gives it the batches again that it had. What
+this package adds is what a load promises:
 
-- A dataset is made of read tasks that can be run again, which is how it survives a lost worker.
-  Our rows come in one order out of one pass (of two rows with one id the first wins, stdin is read
-  once, documents are converted apart), and a dataset takes no iterator of the driver's.
-- A dataset that is stopped drops what is in flight; a load finishes it.
-- A sink tells nothing of its rows: no counts, no refused points, nothing to verify by.
-- `ray-qdrant` makes five attempts within about 15 seconds and honours no Retry-After; here calls
-  are made again for `retry_for` seconds. It fails the job at a point that is too large, where that
-  one is set aside. It carries metadata through Arrow, which gives a row the keys of its neighbours
-  as nulls, so that the payload is another. It keeps the API key as plain text.
+- Rows in their order up to one process that lets the first of rows with one id through (`gate`).
+- A stopped load finishes what is in flight: a dataset that is stopped drops it, so the load is
+  stopped at its source and ends by itself (`board`).
+- What was written, refused, cut or left as it was comes back as the rows of the dataset (`worker`).
 
-So the driver reads, tells what is new, asks Qdrant, and counts, as on one machine; workers encode
-and write with the very `Collection` that one machine uses. The driver holds two windows a worker.
+Writing goes around `ray-qdrant` (0.1.1, Apache-2.0, Qdrant's own sink for Ray Data), and this is
+where that does not keep what is promised here. Its code was read and its payloads were made:
+
+- ids and payload: it keeps them where they come as Python objects. Metadata in columns of Arrow
+  gets the keys of its neighbours as nulls. It would create a collection without our description.
+- retries: five attempts within about 15 seconds, no Retry-After; here calls are made again for
+  `retry_for` seconds, and the driver tells it meanwhile.
+- a point larger than Qdrant takes ends the job; here it is set aside and named.
+- skipping and verification: it writes every row, and tells nothing of what it wrote.
+- the API key is plain text in the sink.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import secrets
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -33,27 +36,27 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from rdr_qdrant.distributed.windows import Windows, answer_of
-from rdr_qdrant.distributed.worker import Server, Target, Worker, WorkerError
+from rdr_qdrant.distributed.answers import answer_of
+from rdr_qdrant.distributed.flow import Flow
+from rdr_qdrant.distributed.worker import Scout, Server, Target
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import EncodedBatch, Side
 from rdr_qdrant.errors import RDRQdrantError, UsageError
+from rdr_qdrant.loader.parts import Part
 from rdr_qdrant.loader.settings import LoadSettings
-from rdr_qdrant.loader.stages import Changed, Encoded, Written
 from rdr_qdrant.models import PairIdentity
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.store import key_for
 
-__all__ = ["RayEngine", "WorkerError"]
-
-RESTARTS = 100
-"""How often a worker that died is started again, before the load fails."""
 SECONDS_TO_SETTLE = 5.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class RayEngine:
-    """Encodes and writes in processes of a Ray cluster, or of this machine where there is none.
+    """Reads, encodes and writes in processes of a Ray cluster, or of this machine without one.
+
+    Files of rows are read side by side, by processes of this machine; streams, iterables and
+    documents by this process. Workers encode and write, wherever they are.
 
     The collection is the same, point for point, as without it. The API key travels to the workers
     in Ray's own messages (encrypted where Ray is set up with TLS), never in an environment,
@@ -100,23 +103,20 @@ class RayEngine:
         gpus: int | None = None,
         workers: int | None = None,
     ) -> None:
-        server = Server(url, key_for(url, api_key, allow_key_over_http), allow_key_over_http)
+        self._server = Server(url, key_for(url, api_key, allow_key_over_http), allow_key_over_http)
+        self._pair = embeddings.model_dump()
         self._ray = _ray()
         self._ours = not self._ray.is_initialized()
         if self._ours:
             self._start(address)
         try:
             self._check_reach(url)
-            count, needs = self._share(gpus, workers)
-            remote = self._ray.remote(Worker).options(
-                **needs, max_restarts=RESTARTS, max_task_retries=-1, max_concurrency=4
-            )
-            pair = embeddings.model_dump()
-            self.workers: Sequence[Any] = [remote.remote(pair, server) for _ in range(count)]
+            self._workers, self._needs = self._share(gpus, workers)
         except BaseException:
             self.close()
             raise
-        self.embeddings = RemoteEncoder(self.workers[0])
+        scout = self._ray.remote(Scout).options(**self._needs, max_restarts=3, max_task_retries=-1)
+        self.embeddings = RemoteEncoder(lambda: scout.remote(self._pair))
 
     def __enter__(self) -> Self:
         return self
@@ -133,36 +133,31 @@ class RayEngine:
         self,
         settings: LoadSettings,
         collection_name: str,
-        write: Callable[[Encoded | Changed], Written],
+        fingerprint: str,
+        parts: Sequence[Part],
         check: Callable[[], None],
-    ) -> Windows:
+    ) -> Flow:
         """See `Engine.begin`."""
-
-        load = secrets.token_hex(8)
-
-        def target() -> Target:
-            return Target(
-                load,
-                collection_name,
-                settings.vector_name,
-                settings.retry_for,
-                self.embeddings.fingerprint(),
-            )
-
-        return Windows(self.workers, load, target, write, check)
+        target = Target(
+            server=self._server,
+            collection_name=collection_name,
+            vector_name=settings.vector_name,
+            retry_for=settings.retry_for,
+            fingerprint=fingerprint,
+            workers=self._workers,
+        )
+        self.embeddings.release()
+        return Flow(parts, settings.batch_size, self._pair, target, self._needs, check)
 
     def close(self) -> None:
-        """End the workers, and Ray where it was started here."""
-        for worker in getattr(self, "workers", ()):
-            self._ray.kill(worker)
-        self.workers = ()
+        """End Ray where it was started here, else what of it this engine holds."""
         if self._ours:
             self._ray.shutdown()
+        elif encoder := getattr(self, "embeddings", None):
+            encoder.release()
 
     def _start(self, address: str | None) -> None:
         """Join the cluster, or start one here."""
-        import logging
-
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         here: dict[str, Any] = {} if address else {"include_dashboard": False}
         try:
@@ -173,6 +168,8 @@ class RayEngine:
                     logging_level=logging.ERROR,
                     **here,
                 )
+            logging.getLogger("ray.data").setLevel(logging.ERROR)  # what it does is shown by us
+            warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             text = " ".join(str(error).split())
             where = f"the Ray cluster {address}" if address else "Ray in this machine"
@@ -217,21 +214,28 @@ class RayEngine:
 
 
 class RemoteEncoder:
-    """A worker's encoder, where the loader wants one: asked what it is, and seldom to encode."""
+    """An encoder where the workers will be: asked what it is before the load begins.
 
-    def __init__(self, worker: Any) -> None:
-        self._worker = worker
+    Args:
+        start: a `Scout`; it takes the place of a worker until it is released.
+    """
+
+    def __init__(self, start: Callable[[], Any]) -> None:
+        self._start = start
+        self._scout: Any = None
+        self._identities: dict[tuple[Side, ...], PairIdentity] = {}
         self._fingerprint: str | None = None
 
     def identity(self, *sides: Side) -> PairIdentity:
         """See `RDREmbeddings.identity`."""
-        found: PairIdentity = answer_of(self._worker.identity.remote(sides))
-        return found
+        if sides not in self._identities:
+            self._identities[sides] = answer_of(self._there().identity.remote(sides))
+        return self._identities[sides]
 
     def fingerprint(self) -> str:
         """See `RDREmbeddings.fingerprint`."""
         if self._fingerprint is None:
-            self._fingerprint = str(answer_of(self._worker.fingerprint.remote()))
+            self._fingerprint = str(answer_of(self._there().fingerprint.remote()))
         return self._fingerprint
 
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
@@ -239,9 +243,22 @@ class RemoteEncoder:
         return passages
 
     def encode_batches(self, tokens: Sequence[Passage]) -> Iterator[EncodedBatch]:
-        """Their vectors, by one worker."""
-        vectors, truncated = answer_of(self._worker.encode.remote(tokens))
+        """Their vectors, by the scout."""
+        vectors, truncated = answer_of(self._there().encode.remote(tokens))
         yield EncodedBatch(list(range(len(tokens))), vectors, list(truncated))
+
+    def release(self) -> None:
+        """Make room for a worker."""
+        import ray
+
+        if self._scout is not None:
+            ray.kill(self._scout)
+            self._scout = None
+
+    def _there(self) -> Any:
+        if self._scout is None:
+            self._scout = self._start()
+        return self._scout
 
 
 @contextmanager
@@ -258,6 +275,7 @@ def _our_signals() -> Iterator[None]:
 def _ray() -> Any:
     try:
         import ray
+        import ray.data
     except ImportError:
         raise RDRQdrantError(
             "The engine ray needs Ray: pip install 'rdr-qdrant[ray]', on every machine of the "

@@ -1,31 +1,33 @@
-"""What runs in each process of the cluster: one encoder, and a client of Qdrant's."""
+"""What runs on each GPU or core: one encoder, and a client of Qdrant's."""
 
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import SecretStr
 
-from rdr_qdrant.collection import Collection, PointId
+from rdr_qdrant.collection import Collection
+from rdr_qdrant.distributed.answers import WorkerError, answer_of, telling
+from rdr_qdrant.distributed.board import Watch
+from rdr_qdrant.distributed.boxes import boxed, unboxed
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import ModelError, RDRQdrantError
 from rdr_qdrant.loader import stages
-from rdr_qdrant.loader.stages import Encoded, Item, Retry
+from rdr_qdrant.loader.account import Account
+from rdr_qdrant.loader.elsewhere import Done, RowBatch, done, load_rows, untouched
+from rdr_qdrant.loader.stages import Encoded, Item
+from rdr_qdrant.loader.verification import Verification
 from rdr_qdrant.models import PairIdentity
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.store import Retrying, connect
 
-T = TypeVar("T")
-
-
-class WorkerError(RDRQdrantError):
-    """A process of the cluster that failed, or that could not be started again."""
+RESTARTS = 100
+"""How often workers that died are started again, before the load fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,123 +44,123 @@ class Target:
     """Where a load goes.
 
     Attributes:
-        load: which load, of those that the workers see.
+        server: the server.
         collection_name: the collection.
         vector_name: its vector.
         retry_for: seconds for which a call is made again.
         fingerprint: of the encoder of this load.
+        workers: that share the load.
     """
 
-    load: str
+    server: Server
     collection_name: str
     vector_name: str
     retry_for: float
     fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What became of a window.
-
-    Attributes:
-        vectors: float32 [n, dim], in the order of its items.
-        truncated: for each of them whether it was cut.
-        refused: points that the server takes in no request.
-        retries: calls that were made again.
-    """
-
-    vectors: Any
-    truncated: Sequence[bool]
-    refused: set[PointId]
-    retries: Sequence[Retry]
+    workers: int
 
 
 class Worker:
-    """Encodes windows and writes them; two at a time: one is encoded while the other is written.
+    """Loads batches of rows; for `map_batches`, an actor each, some batches at a time.
 
-    Nothing is loaded or reached before it is needed, so that whatever fails is told as the error
-    of a call. Every call may be made again, after a death too: points are written by their ids.
+    While one batch is encoded, others are looked up, tokenised and written. Nothing is loaded or
+    reached before it is needed, and errors are values, so that what other batches did is counted.
+    A batch may be loaded again, after a death too: points are written by their ids.
 
     Args:
         pair: fields of the `RDREmbeddings`.
-        server: where to write.
+        target: where to.
+        board: a `Board`.
     """
 
-    def __init__(self, pair: Mapping[str, Any], server: Server) -> None:
+    def __init__(self, pair: Mapping[str, Any], target: Target, board: Any) -> None:
         self._embeddings = RDREmbeddings(**pair)
-        self._server = server
+        self._target = target
+        self._board = board
+        self._verification = Verification()
+        self._starting = threading.Lock()
         self._encoding = threading.Lock()
-        self._connecting = threading.Lock()
-        self._given_up: defaultdict[str, threading.Event] = defaultdict(threading.Event)
 
-    def identity(self, sides: Sequence[Side]) -> PairIdentity:
-        """See `RDREmbeddings.identity`."""
-        return _telling(lambda: self._embeddings.identity(*sides))
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        [rows] = unboxed(batch)
+        return boxed(self.load(rows))
 
-    def fingerprint(self) -> str:
-        """See `RDREmbeddings.fingerprint`."""
-        return _telling(lambda: self._fingerprint)
+    def load(self, batch: RowBatch) -> Done:
+        """What became of a batch, or nothing where the load is being stopped."""
+        account = Account(self._verification)
+        try:
+            with self._starting:
+                watch = telling(lambda: self._watch)
+            if watch.stopped.is_set():
+                return untouched(batch)
+            if batch.rows:
+                telling(lambda: self._load(batch, account))
+        except RDRQdrantError as error:
+            return done(batch, account, error)
+        return done(batch, account)
 
-    def encode(self, passages: Sequence[Passage]) -> tuple[Any, Sequence[bool]]:
-        """Vectors of passages, float32 [n, dim], and which were cut."""
-        return _telling(lambda: self._encode(passages))
+    def _load(self, batch: RowBatch, account: Account) -> None:
+        with self._starting:
+            collection = self._collection
+        load_rows(batch.rows, self._target.fingerprint, collection, self._encode, account)
 
-    def load(self, items: Sequence[Item], target: Target) -> Loaded:
-        """Encode items, and write them.
+    def _encode(self, items: Sequence[Item]) -> Iterable[Encoded]:
+        with self._starting:
+            self._check_encoder()
+        window = stages.window_of(self._embeddings, items)
+        with self._encoding:
+            return list(stages.encode(self._embeddings, window))
 
-        Raises:
-            ModelError: the encoder cannot be loaded here, or is another than the load's.
-            StoreError: Qdrant does not answer, or refuses.
-        """
-        return _telling(lambda: self._load(items, target))
+    @cached_property
+    def _watch(self) -> Watch:
+        starts = answer_of(self._board.count_start.remote())
+        if starts > self._target.workers + RESTARTS:
+            raise WorkerError(
+                f"Workers died {RESTARTS} times. Is there memory enough for so many? What was "
+                "written is kept; the same command goes on."
+            )
+        return Watch(self._board)
 
-    def give_up(self, load: str) -> None:
-        """Make no call of this load again from now on."""
-        self._given_up[load].set()
+    @cached_property
+    def _collection(self) -> Collection:
+        target, server = self._target, self._target.server
+        client = connect(
+            url=server.url, api_key=server.api_key, allow_key_over_http=server.allow_key_over_http
+        )
+        retrying = Retrying(target.retry_for, self._watch.tell, self._watch.stopped)
+        return Collection(client, target.collection_name, target.vector_name, retrying)
+
+    def _check_encoder(self) -> None:
+        if self._fingerprint != self._target.fingerprint:
+            raise ModelError(
+                f"The encoder {self._embeddings.pair.context_encoder} is not the same on all "
+                "machines of the cluster: its weights differ. Copy one checkpoint to all of them."
+            )
 
     @cached_property
     def _fingerprint(self) -> str:
         return self._embeddings.fingerprint()
 
-    @cached_property
-    def _client(self) -> Any:
-        server = self._server
-        return connect(
-            url=server.url, api_key=server.api_key, allow_key_over_http=server.allow_key_over_http
-        )
 
-    def _encode(self, passages: Sequence[Passage]) -> tuple[Any, Sequence[bool]]:
-        with self._encoding:
-            encoded = self._embeddings.encode_passages_counted(passages)
+class Scout:
+    """A Ray actor that says, before the load, what the encoder is where it will run.
+
+    Args:
+        pair: fields of the `RDREmbeddings`.
+    """
+
+    def __init__(self, pair: Mapping[str, Any]) -> None:
+        self._embeddings = RDREmbeddings(**pair)
+
+    def identity(self, sides: Sequence[Side]) -> PairIdentity:
+        """See `RDREmbeddings.identity`."""
+        return telling(lambda: self._embeddings.identity(*sides))
+
+    def fingerprint(self) -> str:
+        """See `RDREmbeddings.fingerprint`."""
+        return telling(self._embeddings.fingerprint)
+
+    def encode(self, passages: Sequence[Passage]) -> tuple[Any, Sequence[bool]]:
+        """Vectors of passages, float32 [n, dim], and which were cut."""
+        encoded = telling(lambda: self._embeddings.encode_passages_counted(passages))
         return encoded.vectors, encoded.truncated
-
-    def _load(self, items: Sequence[Item], target: Target) -> Loaded:
-        with self._encoding:
-            ours = self._fingerprint
-        if ours != target.fingerprint:
-            raise ModelError(
-                f"The encoder {self._embeddings.pair.context_encoder} is not the same on all "
-                "machines of the cluster: its weights differ. Copy one checkpoint to all of them."
-            )
-        vectors, truncated = self._encode([item.row.passage for item in items])
-        retries: list[Retry] = []
-        retrying = Retrying(
-            target.retry_for,
-            lambda why, seconds: retries.append(Retry(why, seconds)),
-            self._given_up[target.load],
-        )
-        with self._connecting:
-            client = self._client
-        collection = Collection(client, target.collection_name, target.vector_name, retrying)
-        written = stages.write(collection, Encoded(items, vectors, truncated))
-        return Loaded(vectors, truncated, written.refused, retries)
-
-
-def _telling(call: Callable[[], T]) -> T:
-    """Errors of ours as they are; others as one line of text, which can travel."""
-    try:
-        return call()
-    except RDRQdrantError:
-        raise
-    except Exception as error:
-        raise WorkerError(f"A worker failed ({type(error).__name__}: {error}).") from None

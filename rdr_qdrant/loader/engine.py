@@ -1,51 +1,60 @@
-"""Where passages are encoded and written: by threads of this process, or elsewhere."""
+"""What reads, encodes and writes in other processes, where threads of this one are not enough."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rdr_qdrant.loader.stages import Changed, Encoded, Retry, Window, Written
+from rdr_qdrant.loader.elsewhere import Done
+from rdr_qdrant.loader.parts import Part
+from rdr_qdrant.loader.rows import Row
+from rdr_qdrant.loader.stages import Retry
 
 if TYPE_CHECKING:
     from rdr_qdrant.loader.settings import LoadSettings
 
 
 class Working(AbstractContextManager[Any], Protocol):
-    """Windows in, what was done with them out; `Pipeline` says what each method does."""
+    """A load that is under way elsewhere. Every iterator has to be run to its end."""
 
-    def feed(self, window: Window) -> Iterator[Written | Retry]:
-        """Put a window in as soon as there is room; meanwhile, results."""
+    def feed(self, part: int, rows: Sequence[Row]) -> Iterator[Done | Retry]:
+        """Give rows of a part that is read here; meanwhile, results."""
 
-    def feed_encoded(self, batch: Changed) -> Iterator[Written | Retry]:
-        """Put in what only has to be written."""
+    def end(self, part: int) -> None:
+        """There are no more rows of this part."""
 
-    def tell(self, news: Written | Retry) -> None:
-        """Put something between the results."""
+    def rest(self) -> Iterator[Done | Retry]:
+        """Wait until everything is done.
 
-    def rest(self) -> Iterator[Written | Retry]:
-        """Wait until everything is done."""
+        Raises:
+            RDRQdrantError: the processes failed.
+            Exception: what `check` raised.
+        """
 
-    def stop(self) -> Iterator[Written | Retry]:
-        """End once what is being encoded or written is; what was done of it."""
+    def stop(self) -> Iterator[Done | Retry]:
+        """End once the batches that are being loaded are; what was done of them."""
 
 
 class Engine(Protocol):
-    """Encodes and writes."""
+    """Loads the parts of a load."""
 
     def begin(
         self,
         settings: LoadSettings,
         collection_name: str,
-        write: Callable[[Encoded | Changed], Written],
+        fingerprint: str,
+        parts: Sequence[Part],
         check: Callable[[], None],
     ) -> Working:
-        """Be ready for windows.
+        """Begin to read the parts that can be read elsewhere, and to load all of them.
+
+        Of rows with one id, the first in the order of the parts is loaded.
 
         Args:
             settings: of the load.
             collection_name: where to; behind an alias it is not that of the settings.
-            write: writes a batch from here.
+            fingerprint: of the encoder.
+            parts: in their order.
             check: called now and then while the caller waits; what it raises ends the wait.
         """

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import SourceError, UsageError
 from rdr_qdrant.loader.documents import StoredDocuments, counted
+from rdr_qdrant.loader.parts import Part, part_of
 from rdr_qdrant.loader.report import LoadReport
-from rdr_qdrant.loader.rows import Row, rows_of_passages, rows_of_sources
-from rdr_qdrant.loader.run import Pruning, Rows, Run
+from rdr_qdrant.loader.rows import ITERABLE, rows_of_passages
+from rdr_qdrant.loader.run import Pruning, Run
 from rdr_qdrant.loader.settings import LoadSettings
 from rdr_qdrant.passages import Passage
-from rdr_qdrant.readers import PassageSource, RejectHandler
+from rdr_qdrant.readers import PassageSource
 from rdr_qdrant.readers.sources import STDIN
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class QdrantLoader(LoadSettings):
         drop_old: then delete the collection that the alias stood for before.
         on_server_indexing: called twice a second while a server's index is waited for, with the
             vectors in it and the points in all.
-        engine: where passages are encoded and written, by default in threads of this process.
+        engine: reads, encodes and writes in other processes; by default threads of this one do.
     """
 
     def load(self, passages: Iterable[Passage | Document]) -> LoadReport:
@@ -72,7 +73,8 @@ class QdrantLoader(LoadSettings):
             StoreError: Qdrant does not answer for longer than `retry_for`, or refuses.
             VerificationError: what is there afterwards is not what was sent.
         """
-        return self._load(lambda reject, collection: rows_of_passages(passages, reject))
+        part = Part(ITERABLE, lambda reject, _: rows_of_passages(passages, reject))
+        return self._load([part])
 
     def load_sources(
         self,
@@ -107,12 +109,12 @@ class QdrantLoader(LoadSettings):
         if prune and STDIN in names:
             raise UsageError("Standard input cannot be pruned: two streams have the same name.")
 
-        def rows(reject: RejectHandler, collection: Collection) -> Iterable[Row]:
-            recall = StoredDocuments(self, collection, id_prefix)
-            return rows_of_sources(sources, reject, split, id_prefix, recall)
+        def recall(collection: Collection) -> StoredDocuments:
+            return StoredDocuments(self, collection, id_prefix)
 
+        parts = [part_of(source, split, id_prefix, recall) for source in sources]
         origin = {"sources": names, "split": split, "id_prefix": id_prefix}
-        report = self._load(rows, Pruning(sources, id_prefix) if prune else None, origin)
+        report = self._load(parts, Pruning(sources, id_prefix) if prune else None, origin)
         report = replace(report, documents=counted(sources))
         if report.read == report.rejected and not report.interrupted:
             where = ", ".join(names)
@@ -138,7 +140,7 @@ class QdrantLoader(LoadSettings):
 
     def _load(
         self,
-        rows: Rows,
+        parts: Sequence[Part],
         pruning: Pruning | None = None,
         origin: Mapping[str, Any] | None = None,
     ) -> LoadReport:
@@ -150,4 +152,4 @@ class QdrantLoader(LoadSettings):
             )
         if self.drop_old and not self.swap_alias:
             raise UsageError("--drop-old (drop_old) goes with --swap-alias (swap_alias) alone.")
-        return Run(self, rows, pruning, origin or {}).report()
+        return Run(self, parts, pruning, origin or {}).report()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
-from rdr_qdrant.collection import Collection, PointId
+from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.loader import documents, stages
-from rdr_qdrant.loader.engine import Working
+from rdr_qdrant.loader.account import Account
+from rdr_qdrant.loader.elsewhere import Done
+from rdr_qdrant.loader.engine import Engine
+from rdr_qdrant.loader.parts import Part
 from rdr_qdrant.loader.pipeline import Pipeline
 from rdr_qdrant.loader.pruning import prune, remove_leftovers
 from rdr_qdrant.loader.report import LoadReport, Tally
@@ -23,10 +26,8 @@ from rdr_qdrant.loader.stages import Changed, Encoded, Item, Retry, Window, Work
 from rdr_qdrant.loader.stopping import Stopped
 from rdr_qdrant.loader.target import Target
 from rdr_qdrant.loader.verification import Verification, VerificationError
-from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
+from rdr_qdrant.readers import PassageSource, Reject
 from rdr_qdrant.store import Retrying, write_streams
-
-Rows = Callable[[RejectHandler, Collection], Iterable[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,13 @@ class Run:
     def __init__(
         self,
         settings: LoadSettings,
-        rows: Rows,
+        parts: Sequence[Part],
         pruning: Pruning | None,
         origin: Mapping[str, Any],
     ) -> None:
         self._settings = settings
         self._stopping = settings.stopping
-        self._rows = rows
+        self._parts = parts
         self._pruning = pruning
         self._tally = Tally(settings.collection_name, dry_run=settings.dry_run)
         self._retrying = Retrying(settings.retry_for, settings.on_retry, self._stopping.asked)
@@ -106,11 +107,18 @@ class Run:
 
     def _load_rows(self) -> bool:
         """Look at every row and do what is to do; whether the collection is there."""
+        engine = self._settings.engine
+        if engine is None or self._settings.dry_run:
+            return self._load_here(self._parts)
+        return self._load_elsewhere(engine)
+
+    def _load_here(self, parts: Sequence[Part]) -> bool:
+        """By threads of this process."""
         fingerprint: str | None = None
         there = False
         with self._made_pipeline() as self._pipeline:
             try:
-                for rows in self._batches():
+                for rows in self._batches(parts):
                     if fingerprint is None:
                         there, fingerprint = self._make_ready()
                     items = self._new_items(rows, fingerprint)
@@ -125,7 +133,46 @@ class Run:
                 raise
         return there
 
-    def _made_pipeline(self) -> Working:
+    def _load_elsewhere(self, engine: Engine) -> bool:
+        """By an engine, but for what can be read here alone."""
+        begun = self._begun()
+        if begun is None:  # there is nothing to load, but there may be rows to set aside
+            return self._load_here([part for part in self._parts if part.reading])
+        there, fingerprint = self._make_ready()
+        settings, name = self._settings, self._collection.name
+        with engine.begin(settings, name, fingerprint, self._parts, self._stopping.check) as work:
+            try:
+                for number, part in enumerate(self._parts):
+                    if part.reading is None:
+                        for rows in begun.get(number) or self._batches([part]):
+                            self._take(work.feed(number, rows))
+                        work.end(number)
+                self._take(work.rest())
+            except BaseException:
+                self._take(work.stop())
+                raise
+        return there
+
+    def _begun(self) -> dict[int, Iterable[list[Row]]] | None:
+        """Parts whose reading had to be begun here to find a row that can be used.
+
+        `None` where there is no such row.
+        """
+        begun: dict[int, Iterable[list[Row]]] = {}
+        for number, part in enumerate(self._parts):
+            if part.reading:
+                with self._stopping.breakable():
+                    if part.reading.has_rows():
+                        return begun
+                continue
+            batches = self._batches([part])
+            begun[number] = batches
+            if first := next(batches, None):
+                begun[number] = chain([first], batches)
+                return begun
+        return None
+
+    def _made_pipeline(self) -> Pipeline[Window, Encoded | Changed, Written | Retry]:
         settings, check = self._settings, self._stopping.check
         name = self._collection.name
         collection = Collection(settings.client, name, settings.vector_name, self._retrying_writes)
@@ -133,18 +180,16 @@ class Run:
         def write(batch: Encoded | Changed) -> Written:
             return stages.write(collection, batch)
 
-        if settings.engine:
-            return settings.engine.begin(settings, name, write, check)
-        pipeline: Pipeline[Window, Encoded | Changed, Written | Retry] = Pipeline(
+        return Pipeline(
             lambda window: stages.encode(settings.embeddings, window),
             write,
             writers=write_streams(settings.client),
             check=check,
         )
-        return pipeline
 
-    def _batches(self) -> Iterator[list[Row]]:
-        rows = iter(self._rows(self._reject_row, self._collection))
+    def _batches(self, parts: Sequence[Part]) -> Iterator[list[Row]]:
+        """The rows of parts, one part after the other."""
+        rows = chain.from_iterable(part.rows(self._reject_row, self._collection) for part in parts)
         while True:
             with self._stopping.breakable():
                 batch = list(islice(rows, self._settings.batch_size))
@@ -176,14 +221,9 @@ class Run:
 
     def _note(self, work: Work) -> None:
         """What needs no doing."""
-        self._tally.add(taken_over=len(work.taken_over))
-        for item in work.unchanged:
-            self._verification.sent(item)
-        self._tally.add(read=len(work.unchanged), unchanged=len(work.unchanged))
-        for item in work.foreign:
-            self._seen.forget(item.id)
-            reason = "its point id is taken by a point that other software wrote"
-            self._reject(item.row.set_aside(reason))
+        account = Account(self._verification)
+        account.note(work)
+        self._settle(account)
 
     def _do(self, work: Work) -> Iterator[Written | Retry]:
         """Put what is to do into the pipeline, or only count it; results of what was there."""
@@ -198,48 +238,55 @@ class Run:
                 window = stages.window_of(self._settings.embeddings, work.fresh)
             yield from self._pipeline.feed(window)
 
-    def _take(self, results: Iterator[Written | Retry]) -> None:
-        """Count what was written, and pass on what the writers tell."""
+    def _take(self, results: Iterator[Written | Retry] | Iterator[Done | Retry]) -> None:
+        """Count what was done, and pass on what is told."""
         for result in results:
-            if isinstance(result, Written):
-                self._count_written(result)
-                self._tell_progress()
-            else:
+            if isinstance(result, Retry):
                 self._tally.add(retries=1)
                 if self._settings.on_retry:
                     self._settings.on_retry(result.why, result.seconds)
+                continue
+            if isinstance(result, Written):
+                account = Account(self._verification)
+                account.written(result)
+                self._settle(account)
+            else:
+                self._settle_done(result)
+            self._tell_progress()
 
-    def _count_written(self, result: Written) -> None:
-        """Every item of it is in the counts afterwards."""
-        batch = result.batch
-        if isinstance(batch, Encoded):
-            for item, vector, cut in zip(batch.items, batch.vectors, batch.truncated, strict=True):
-                if not self._too_large(item, result.refused):
-                    self._verification.sent(item, vector)
-                    self._tally.add(read=1, uploaded=1, truncated=int(cut))
-        else:
-            for item in batch.items:
-                if not self._too_large(item, result.refused):
-                    self._verification.sent(item)
-                    self._tally.add(read=1, updated=1)
+    def _settle(self, account: Account) -> None:
+        """All that it counted is in the counts of the load afterwards."""
+        self._tally.add(**account.counts)
+        for gone in account.gone:
+            self._seen.forget(gone)
+        for row in account.rejects:
+            self._reject(row)
+
+    def _settle_done(self, done: Done) -> None:
+        """`_settle` for what was done elsewhere."""
+        batch = done.batch
+        if source := self._parts[batch.part].source:
+            source.was_read_elsewhere(batch.read, batch.fraction)
+        self._tally.add(**done.counts)
+        self._tally.add(read=batch.same, unchanged=batch.same)
+        self._repeated += batch.conflicting
+        self._seen.note(done.there)
+        self._verification.merge(done.sample)
+        for row in [*batch.rejects, *done.rejects]:
+            self._reject(row)
+        if done.error:
+            raise done.error
 
     def _tell_progress(self) -> None:
         read = self._tally["read"]
         if self._settings.on_progress and read > self._told:
             self._told = read
-            in_hand = self._taken - read
+            in_hand = max(0, self._taken - read)
             report = self._tally.report(retries=self._retries, in_hand=in_hand)
             self._settings.on_progress(report)
 
     def _tell_retry(self, why: str, seconds: float) -> None:
         self._pipeline.tell(Retry(why, seconds))
-
-    def _too_large(self, item: Item, refused: set[PointId]) -> bool:
-        if item.id not in refused:
-            return False
-        self._seen.forget(item.id)
-        self._reject(item.row.set_aside("larger than Qdrant takes in one request"))
-        return True
 
     def _verify(self) -> None:
         check = self._stopping.check

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from rdr_qdrant.collection import PointId
 from rdr_qdrant.errors import RDRQdrantError
@@ -14,8 +15,10 @@ from rdr_qdrant.errors import RDRQdrantError
 CACHE_KIB = 16 * 1024
 """Memory of the table; what is more goes to a file, about 50 bytes a point."""
 
-_TABLE = """
-CREATE TABLE seen (id BLOB PRIMARY KEY, digest BLOB, source INTEGER, line INTEGER) WITHOUT ROWID
+_TABLES = """
+CREATE TABLE IF NOT EXISTS
+    seen (id BLOB PRIMARY KEY, digest BLOB, source INTEGER, line INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sources (number INTEGER PRIMARY KEY, name TEXT);
 """
 
 
@@ -34,18 +37,43 @@ class Sighting:
 
 
 class SeenPoints:
-    """A set of point ids with their first sightings, in a temporary file that nobody else sees.
+    """A set of point ids with their first sightings.
 
-    It lies where SQLite puts such files: `SQLITE_TMPDIR`, `TMPDIR`, else /var/tmp or /tmp.
+    Args:
+        path: a file that outlives the process that writes it, and what of a transaction was done
+            when that was killed is undone. By default a temporary file that nobody else sees,
+            where SQLite puts such files: `SQLITE_TMPDIR`, `TMPDIR`, else /var/tmp or /tmp.
     """
 
-    def __init__(self) -> None:
-        self._sources: list[str] = []
-        self._numbers: dict[str, int] = {}
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
-            self._database.execute(f"PRAGMA {setting}")
-        self._database.execute(_TABLE)
+    def __init__(self, path: Path | None = None) -> None:
+        journal = "OFF" if path is None else "WAL"
+        with _file_errors():
+            self._database = sqlite3.connect(
+                path or "", isolation_level=None, check_same_thread=False
+            )
+            for setting in (
+                f"journal_mode = {journal}",
+                "synchronous = OFF",
+                f"cache_size = -{CACHE_KIB}",
+            ):
+                self._database.execute(f"PRAGMA {setting}")
+            self._database.executescript(_TABLES)
+            found = self._database.execute("SELECT name FROM sources ORDER BY number")
+            self._sources = [name for (name,) in found]
+        self._numbers = {name: number for number, name in enumerate(self._sources)}
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what is noted meanwhile is kept, or nothing of it."""
+        with _file_errors():
+            self._database.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        with _file_errors():
+            self._database.execute("COMMIT")
 
     def add(self, point_id: PointId, sighting: Sighting) -> Sighting | None:
         """Note a point; returns its first sighting where it is not new."""
@@ -59,6 +87,13 @@ class SeenPoints:
             )
             digest, source, line = found.fetchone()
         return Sighting(digest, self._sources[source], line)
+
+    def note(self, ids: Iterable[PointId]) -> None:
+        """Note points whose sightings nobody will ask for."""
+        with _file_errors():
+            self._database.executemany(
+                "INSERT OR IGNORE INTO seen (id) VALUES (?)", [(_key(one),) for one in ids]
+            )
 
     def forget(self, point_id: PointId) -> None:
         """It was not written after all."""
@@ -87,8 +122,9 @@ class SeenPoints:
 
     def _number(self, source: str) -> int:
         if source not in self._numbers:
-            self._numbers[source] = len(self._sources)
+            number = self._numbers[source] = len(self._sources)
             self._sources.append(source)
+            self._database.execute("INSERT INTO sources VALUES (?, ?)", (number, source))
         return self._numbers[source]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rdr_qdrant.collection import Collection, PointId, Reservoir
+from rdr_qdrant.collection import Collection, Drawn, PointId, Reservoir
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, same_json
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.loader.seen import SeenPoints
@@ -44,9 +44,9 @@ class Verification:
     def __init__(self) -> None:
         self._sample: Reservoir[Sent] = Reservoir(SAMPLE_SIZE)
 
-    def sent(self, item: Item, vector: Any | None = None) -> None:
-        """This is in the collection now."""
-        self._sample.offer(
+    def sent(self, item: Item, vector: Any | None = None) -> Drawn[Sent] | None:
+        """This is in the collection now; what the sample keeps of it, where it does for now."""
+        return self._sample.offer(
             lambda: Sent(
                 id=item.id,
                 text_digest=_digest(item.row.passage.text),
@@ -55,6 +55,10 @@ class Verification:
                 vector=None if vector is None else vector.copy(),
             )
         )
+
+    def merge(self, others: Iterable[Drawn[Sent]]) -> None:
+        """What another verification of the same load kept."""
+        self._sample.merge(others)
 
     def count(self, collection: Collection, seen: SeenPoints, check: Callable[[], None]) -> int:
         """Number of the load's points that are in the collection: all of them.

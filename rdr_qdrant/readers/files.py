@@ -75,6 +75,10 @@ class Position:
         self._done = self.bytes_read
         self._raw = None
 
+    def reached(self, done: int) -> None:
+        """So many bytes were read by somebody else."""
+        self._done = done
+
     @property
     def bytes_read(self) -> int:
         return self._raw.tell() if self._raw is not None else self._done

@@ -52,7 +52,9 @@ def _unpacked(path: Path) -> IO[bytes]:
     return unpacked
 
 
-def read_rows(path: Path, file: Any, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_rows(
+    path: Path, name: str, file: Any, reject: RejectHandler
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Row number (from 1) and columns of every row, as JSON values; others go to `reject`."""
     import pyarrow as pa
 
@@ -63,7 +65,7 @@ def read_rows(path: Path, file: Any, reject: RejectHandler) -> Iterator[tuple[in
             for values in zip(*columns, strict=True):
                 number += 1
                 if fault := next((v for v in values if isinstance(v, RowError)), None):
-                    reject(Reject(str(path), number, str(fault), None))
+                    reject(Reject(name, number, str(fault), None))
                     continue
                 yield number, dict(zip(batch.schema.names, map(_json_value, values), strict=True))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

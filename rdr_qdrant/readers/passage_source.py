@@ -18,9 +18,12 @@ class PassageSource(ABC):
         size: bytes on disk, 0 for a stream.
         read: rows or passages seen so far, whether used or set aside.
         missing: rows of it that were set aside before it came here; nobody knows their ids.
+        path: the file that any process of this machine can read in its place; `None` where there
+            is none, or where reading it takes more than the file.
     """
 
     missing = 0
+    path: Path | None = None
 
     def __init__(self, name: str, size: int = 0) -> None:
         self.name = name
@@ -38,6 +41,10 @@ class PassageSource(ABC):
     def fraction_read(self) -> float | None:
         """How much of it has been read, from 0 to 1, or `None` where its length is not known."""
         return None
+
+    def was_read_elsewhere(self, read: int, fraction: float | None) -> None:
+        """Another process reads it in this one's place, and has come so far."""
+        self.read = read
 
     def reads(self, path: Path) -> bool:
         """Whether this file is (a part of) the source, so that it must not be written."""

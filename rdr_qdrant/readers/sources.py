@@ -55,26 +55,34 @@ class RowSource(PassageSource):
 
 
 class _File(RowSource):
-    def __init__(self, path: Path, size: int) -> None:
-        super().__init__(str(path), size)
+    path: Path
+
+    def __init__(self, path: Path, size: int, name: str) -> None:
+        super().__init__(name, size)
         self.path = path
         self.position = Position()
 
     def fraction_read(self) -> float | None:
         return min(1.0, self.position.bytes_read / self.size)
 
+    def was_read_elsewhere(self, read: int, fraction: float | None) -> None:
+        super().was_read_elsewhere(read, fraction)
+        self.position.reached(round((fraction or 0) * self.size))
+
     def reads(self, path: Path) -> bool:
         return same_file(self.path, path)
 
 
 class _Table(_File):
-    def __init__(self, path: Path, size: int) -> None:
-        super().__init__(path, size)
+    def __init__(self, path: Path, size: int, name: str) -> None:
+        super().__init__(path, size, name)
         self.delimiter = tables.DELIMITERS[suffix_of(path)]
         self.header = tables.read_header(path, self.delimiter)
 
     def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
-        return tables.read_rows(self.path, self.delimiter, self.header, self.position, reject)
+        return tables.read_rows(
+            self.path, self.name, self.delimiter, self.header, self.position, reject
+        )
 
 
 class _JSONLines(_File):
@@ -84,13 +92,13 @@ class _JSONLines(_File):
 
 
 class _Parquet(_File):
-    def __init__(self, path: Path, size: int) -> None:
-        super().__init__(path, size)
+    def __init__(self, path: Path, size: int, name: str) -> None:
+        super().__init__(path, size, name)
         self.parquet = parquet.open_parquet(path)
         self.total = self.parquet.metadata.num_rows
 
     def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
-        return parquet.read_rows(self.path, self.parquet, reject)
+        return parquet.read_rows(self.path, self.name, self.parquet, reject)
 
     def fraction_read(self) -> float | None:
         return self.read / self.total if self.total else 1.0
@@ -116,10 +124,14 @@ _FORMATS: dict[str, type[_File]] = {
 }
 
 
-def open_source(source: str | Path) -> PassageSource:
+def open_source(source: str | Path, name: str | None = None) -> PassageSource:
     """A file of passages by its extension, a folder, or `-` for JSON Lines from standard input.
 
     Everything that can be known without reading it through is checked here.
+
+    Args:
+        source: its path, or `-`.
+        name: of a file of rows, what it is called in metadata; by default its path.
 
     Raises:
         SourceError: no such file, an empty one, an unknown extension, columns that are missing, a
@@ -142,4 +154,4 @@ def open_source(source: str | Path) -> PassageSource:
             f"{path} has an extension that is not known ({path.suffix or 'none'}). "
             f"Known: {KNOWN_FORMATS}."
         ) from None
-    return kind(path, size)
+    return kind(path, size, name or str(path))

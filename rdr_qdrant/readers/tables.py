@@ -39,7 +39,12 @@ def read_header(path: Path, delimiter: str) -> list[str]:
 
 
 def read_rows(
-    path: Path, delimiter: str, header: list[str], position: Position, reject: RejectHandler
+    path: Path,
+    name: str,
+    delimiter: str,
+    header: list[str],
+    position: Position,
+    reject: RejectHandler,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number and columns of every row after the header; broken rows go to `reject`."""
     with open_text(path, position) as stream:
@@ -55,13 +60,13 @@ def read_rows(
                 return
             except csv.Error as error:
                 first = lines.give_back()
-                reject(Reject(str(path), lines.number, f"broken quoting: {error}", first))
+                reject(Reject(name, lines.number, f"broken quoting: {error}", first))
                 continue
             if not fields:
                 continue
             if len(fields) != len(header):
                 reason = f"has {len(fields)} fields, the header has {len(header)}"
-                reject(Reject(str(path), lines.number, reason, fields))
+                reject(Reject(name, lines.number, reason, fields))
                 continue
             yield lines.number, dict(zip(header, fields, strict=True))
 

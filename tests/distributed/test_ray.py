@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient
 
-from rdr_qdrant import LoadReport, QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.errors import CollectionError, ModelError, StoreError, UsageError
+from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.errors import CollectionError, ModelError, SourceError, StoreError, UsageError
+from rdr_qdrant.loader.elsewhere import RowBatch
+from rdr_qdrant.loader.rows import Row
 from rdr_qdrant.readers import Reject, open_source
 from tests.cli.conftest import Command
 from tests.cli.conftest import command as command
@@ -24,6 +27,8 @@ from tests.support.qdrant_http_server import QdrantHTTPServer
 
 ray = pytest.importorskip("ray")
 from rdr_qdrant.distributed import RayEngine  # noqa: E402
+from rdr_qdrant.distributed.boxes import boxed, unboxed  # noqa: E402
+from rdr_qdrant.distributed.gate import Gate  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 MANY = int(os.environ.get("RDR_TEST_PASSAGES", "5000"))
@@ -86,8 +91,10 @@ def write_rows(path: Path, count: int) -> Path:
 def load(
     client: QdrantClient,
     name: str,
-    path: Path,
+    paths: Path | Sequence[Path],
     by: RayEngine | RDREmbeddings,
+    *,
+    prune: bool = False,
     **options: Any,
 ) -> LoadReport:
     far = isinstance(by, RayEngine)
@@ -100,7 +107,8 @@ def load(
     )
     if kill := options.get("on_progress"):
         loader.on_progress = lambda report: kill(report, loader)
-    return loader.load_sources([open_source(path)])
+    paths = [paths] if isinstance(paths, Path) else paths
+    return loader.load_sources([open_source(path) for path in paths], prune=prune)
 
 
 def everything(client: QdrantClient, name: str) -> dict[object, tuple[object, np.ndarray]]:
@@ -121,26 +129,38 @@ def assert_equal(client: QdrantClient, one: str, other: str) -> None:
         assert np.abs(vector - theirs[key][1]).max() <= 1e-5
 
 
-def pids(engine: RayEngine) -> list[int]:
-    return ray.get([w.__ray_call__.remote(lambda self: os.getpid()) for w in engine.workers])
+def processes(what: str) -> list[int]:
+    """Those of Ray's processes that run this operator now."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            title = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if title.startswith(b"ray::") and what.encode() in title:
+            found.append(int(process.name))
+    return found
 
 
-def test_many_passages_and_a_killed_worker_make_the_collection_of_one_machine(
+def test_many_passages_and_killed_processes_make_the_collection_of_one_machine(
     client: QdrantClient, engine: RayEngine, tiny: RDREmbeddings, tmp_path: Path
 ) -> None:
     path = write_rows(tmp_path / "rows.jsonl", MANY)
     killed: list[int] = []
+    victims = ["Passages", "(Gate)", "(Worker)", "Board", "(Worker)"]
 
     def kill(report: LoadReport, loader: QdrantLoader) -> None:
-        if report.uploaded >= MANY // 4 and not killed:
-            killed.append(pids(engine)[0])
-            os.kill(killed[0], signal.SIGKILL)
+        if victims and report.uploaded >= MANY * (5 - len(victims)) // 6:
+            for pid in processes(victims.pop(0))[:1]:  # reading may be through by then
+                killed.append(pid)
+                os.kill(pid, signal.SIGKILL)
 
-    report = load(client, f"{COLLECTION}-far", path, engine, on_progress=kill)
+    report = load(
+        client, f"{COLLECTION}-far", path, engine, on_progress=kill, batch_size=MANY // 200
+    )
     assert (report.read, report.uploaded, report.verified) == (MANY, MANY, MANY)
     assert report.compared == 100
-    assert killed
-    assert killed[0] not in pids(engine)
+    assert len(killed) >= 3
     once = load(client, f"{COLLECTION}-near", path, tiny)
     assert once.uploaded == MANY
     assert_equal(client, f"{COLLECTION}-far", f"{COLLECTION}-near")
@@ -163,6 +183,101 @@ def test_rows_are_set_aside_as_on_one_machine(
     assert (report.read, report.uploaded, report.rejected) == (52, 50, 2)
     assert report.truncated == once.truncated
     assert_equal(client, f"{COLLECTION}-a", f"{COLLECTION}-b")
+
+
+def test_many_sources_of_all_kinds_are_loaded_as_on_one_machine(
+    client: QdrantClient, engine: RayEngine, tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    """Files side by side, documents by the driver; of rows with one id the first file's wins."""
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    (pages / "one.md").write_text("# The river\n\n" + "the river is in the north " * 50)
+    (pages / "two.md").write_bytes(b"\xff\xfe broken \x00")
+    rows = write_rows(tmp_path / "rows.jsonl", 300)
+    table = tmp_path / "more.tsv.gz"
+    with gzip.open(table, "wt") as file:
+        file.write("id\ttext\ttitle\nq1\tthe king\tking\np7\tanother river\triver\n")
+        file.write("q2\ttoo\tmany\tfields\nq1\tthe king\tking\n")
+    again = tmp_path / "again.jsonl"
+    again.write_text(json.dumps({"id": "p8", "text": "a third river"}) + "\n" + rows.read_text())
+    paths = [table, rows, pages, again]
+    seen: dict[str, list[Reject]] = {}
+    reports = {}
+    for name, by in [("far", engine), ("near", tiny)]:
+        rejects = seen.setdefault(name, [])
+        collection = f"{COLLECTION}-{name}"
+        load(client, collection, paths, by, batch_size=16, on_reject=rejects.append)
+        rejects.append(Reject("", 0, "again", None))
+        again.write_text(again.read_text().replace("a third river", "a fourth river"))
+        table.write_bytes(gzip.compress(b"id\ttext\ttitle\nq3\tthe old city\tcity\n"))
+        reports[name] = load(client, collection, paths, by, prune=True, on_reject=rejects.append)
+        table.write_bytes(
+            gzip.compress(
+                b"id\ttext\ttitle\nq1\tthe king\tking\np7\tanother river\triver\n"
+                b"q2\ttoo\tmany\tfields\nq1\tthe king\tking\n"
+            )
+        )
+        again.write_text(again.read_text().replace("a fourth river", "a third river"))
+    assert_equal(client, f"{COLLECTION}-far", f"{COLLECTION}-near")
+    assert sorted(map(repr, seen["far"])) == sorted(map(repr, seen["near"]))
+    far, near = reports["far"], reports["near"]
+    assert far.removed == near.removed == 1  # q1; p7 is of another file again
+    assert (far.read, far.rejected, far.unchanged, far.taken_over) == (
+        near.read,
+        near.rejected,
+        near.unchanged,
+        near.taken_over,
+    )
+
+
+def test_an_iterable_is_loaded_lazily(
+    client: QdrantClient, engine: RayEngine, tiny: RDREmbeddings
+) -> None:
+    loader = QdrantLoader(
+        embeddings=engine.embeddings,
+        engine=engine,
+        client=client,
+        collection_name=COLLECTION,
+        batch_size=10,
+    )
+    passages = [Passage(str(n), f"river {n}", "", {"n": n}) for n in range(100)]
+    report = loader.load(passage for passage in [*passages, passages[3], Passage("4", "other")])
+    assert (report.read, report.uploaded, report.unchanged, report.rejected) == (102, 100, 1, 1)
+    assert (report.verified, report.points) == (100, 100)
+
+
+def test_a_file_that_cannot_be_read_to_its_end_ends_the_load(
+    client: QdrantClient, engine: RayEngine, tmp_path: Path
+) -> None:
+    whole = gzip.compress(write_rows(tmp_path / "rows.jsonl", 5000).read_bytes())
+    (tmp_path / "rows.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match=r"rows.jsonl.gz is truncated or damaged"):
+        load(client, COLLECTION, tmp_path / "rows.jsonl.gz", engine)
+    assert client.count(COLLECTION).count > 0  # what came before is kept
+
+
+def test_the_gate_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    def batch(part: int, *texts: str) -> RowBatch:
+        rows = [Row(Passage(text[0], text), "f", n) for n, text in enumerate(texts)]
+        return RowBatch(part, rows)
+
+    def through(gate: Gate, rows: RowBatch) -> RowBatch:
+        [passed] = unboxed(gate(boxed(rows)))
+        assert isinstance(passed, RowBatch)
+        return passed
+
+    names = ["first.jsonl", "second.jsonl"]
+    passed = through(Gate(tmp_path / "seen", names), batch(0, "a1", "b1", "a2"))
+    assert [row.passage.text for row in passed.rows] == ["a1", "b1"]
+    again = through(Gate(tmp_path / "seen", names), batch(0, "a1", "b1", "a2"))
+    assert again == passed
+    other = through(Gate(tmp_path / "seen", names), batch(1, "a1", "b2", "c1"))
+    assert [row.passage.text for row in other.rows] == ["c1"]
+    assert (other.same, other.conflicting) == (1, 1)
+    [reject] = other.rejects
+    assert "first: first.jsonl, line 1" in reject.reason
+    late = through(Gate(tmp_path / "seen", names), batch(0, "c2"))
+    assert "another order" in str(late.error)
 
 
 def test_changed_metadata_is_written_without_encoding(
@@ -210,7 +325,7 @@ def test_what_a_worker_cannot_do_is_told_in_one_line(tmp_path: Path, server: str
 
 
 def test_more_than_there_is_is_refused(tiny: RDREmbeddings, server: str) -> None:
-    with pytest.raises(UsageError, match="99 cores were asked for, but .* has 4, 2 of them free"):
+    with pytest.raises(UsageError, match="99 cores were asked for, but .* has 4, 4 of them free"):
         RayEngine(tiny, url=server, workers=99)
     with pytest.raises(UsageError, match="1 GPUs were asked for, but .* has 0, 0 of them free"):
         RayEngine(tiny, url=server, gpus=1)
@@ -226,17 +341,23 @@ def test_calls_are_made_again_and_the_key_shows_nowhere(
         client = connect(url=server.url, api_key=key)
         with RayEngine(tiny, url=server.url, api_key=key, workers=1) as engine:
             server.inject(Status(503), times=3, match="PUT .*/points")
-            report = load(client, COLLECTION, path, engine, batch_size=10)
+            shown: list[bytes] = []
+
+            def look(report: LoadReport, loader: QdrantLoader) -> None:
+                for pid in processes("ray::"):
+                    shown.append(Path(f"/proc/{pid}/cmdline").read_bytes())
+                    shown.append(Path(f"/proc/{pid}/environ").read_bytes())
+
+            report = load(client, COLLECTION, path, engine, batch_size=10, on_progress=look)
             assert (report.uploaded, report.retries) == (40, 3)
+            assert any(b"(Worker)" in one for one in shown)
+            assert not any(key.encode() in one for one in shown)
             server.inject(Status(403), times=99, match="PUT .*/points")
             path.write_text(path.read_text().replace("river", "king"))
             with pytest.raises(StoreError, match="refused") as told:
                 load(client, COLLECTION, path, engine, retry_for=1)
             assert key not in str(told.value)
             assert key not in repr(vars(engine))
-            [pid] = pids(engine)
-            assert key not in Path(f"/proc/{pid}/cmdline").read_text()
-            assert key not in Path(f"/proc/{pid}/environ").read_text()
         client.close()
     logs = Path(ray._private.worker._global_node.get_session_dir_path()) / "logs"
     texts = [found.read_bytes() for found in logs.rglob("*") if found.is_file()]

@@ -1,0 +1,242 @@
+"""One load as a Ray Data pipeline; stands where the loader has its own `Pipeline`.
+
+    read tasks, side by side -> gate, one actor -> workers, an actor for each GPU or core -> driver
+
+Batches keep their order up to the gate and after it, so that what is counted and set aside is told
+as on one machine. All are streamed: no operator holds more than a few batches for each worker.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, Self
+
+from rdr_qdrant.distributed.answers import in_words
+from rdr_qdrant.distributed.board import Board
+from rdr_qdrant.distributed.boxes import unboxed
+from rdr_qdrant.distributed.gate import Gate
+from rdr_qdrant.distributed.reading import Spool, datasource
+from rdr_qdrant.distributed.worker import Target, Worker
+from rdr_qdrant.loader.elsewhere import Done
+from rdr_qdrant.loader.parts import Part
+from rdr_qdrant.loader.rows import Row
+from rdr_qdrant.loader.stages import Retry
+
+FILES_AT_A_TIME = 16
+"""Read tasks side by side."""
+BATCHES_AT_A_TIME = 3
+"""Batches that a worker has in hand: one is encoded, others are looked up or written."""
+SECONDS_BETWEEN_CHECKS = 0.1
+SECONDS_BETWEEN_NEWS = 1.0
+SECONDS_TO_END = 10.0
+
+
+class Flow:
+    """A load on its way through Ray.
+
+    Args:
+        parts: of the load.
+        batch_size: rows in a batch.
+        pair: fields of the `RDREmbeddings`.
+        target: where to.
+        needs: what a worker needs (`num_cpus`, `num_gpus`).
+        check: called now and then while the caller waits; what it raises ends the wait.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        batch_size: int,
+        pair: Mapping[str, Any],
+        target: Target,
+        needs: Mapping[str, float],
+        check: Callable[[], None],
+    ) -> None:
+        self._check = check
+        self._folder = tempfile.TemporaryDirectory(prefix="rdr-qdrant-load-")
+        folder = Path(self._folder.name)
+        self._spools = {
+            number: Spool(number, folder)
+            for number, part in enumerate(parts)
+            if part.reading is None
+        }
+        self._results: SimpleQueue[Done | Exception | None] = SimpleQueue()
+        self._over = self._abandoned = False
+        self._news: Any = None
+        self._asked_for_news = time.monotonic()
+        self._board = self._pinned(Board)
+        dataset = self._dataset(parts, folder, batch_size, pair, target, needs)
+        self._thread = threading.Thread(
+            target=self._run, args=(dataset,), name="ray-data", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        import ray
+
+        if not self._over:  # the caller does not want to hear the rest
+            self._abandoned = True
+            self._board.stop.remote()
+            self._thread.join(SECONDS_TO_END)
+        ray.kill(self._board)
+        self._folder.cleanup()
+
+    def feed(self, part: int, rows: Sequence[Row]) -> Iterator[Done | Retry]:
+        """See `Working.feed`."""
+        self._spools[part].write(rows)
+        yield from self._there()
+
+    def end(self, part: int) -> None:
+        """See `Working.end`."""
+        self._spools[part].end()
+
+    def rest(self) -> Iterator[Done | Retry]:
+        """See `Working.rest`."""
+        while not self._over:
+            self._check()
+            yield from self._there(wait=SECONDS_BETWEEN_CHECKS)
+        yield from self._told(last=True)
+
+    def stop(self) -> Iterator[Done | Retry]:
+        """See `Working.stop`; errors are dropped, for something else has ended the load."""
+        while not self._over:
+            self._board.stop.remote()  # again and again, for it may have died meanwhile
+            try:
+                for result in self._there(wait=SECONDS_BETWEEN_CHECKS):
+                    yield _without_error(result)
+            except Exception:
+                self._over = True
+        yield from self._told(last=True)
+
+    def _there(self, wait: float = 0.0) -> Iterator[Done | Retry]:
+        """Results that are there, or come soon.
+
+        Raises:
+            RDRQdrantError: the pipeline broke.
+        """
+        yield from self._told()
+        while True:
+            try:
+                result = self._results.get(timeout=wait) if wait else self._results.get_nowait()
+            except Empty:
+                return
+            wait = 0.0
+            if result is None:
+                self._over = True
+                return
+            if isinstance(result, Exception):
+                self._over = True
+                raise result
+            yield result
+
+    def _told(self, *, last: bool = False) -> Iterator[Retry]:
+        """What workers told meanwhile."""
+        import ray
+        from ray.exceptions import RayError
+
+        now = time.monotonic()
+        if self._news is None and (last or now - self._asked_for_news >= SECONDS_BETWEEN_NEWS):
+            self._asked_for_news = now
+            self._news = self._board.news.remote()
+        if self._news is None:
+            return
+        done, _ = ray.wait([self._news], timeout=10.0 if last else 0.0)
+        if done:
+            try:
+                yield from ray.get(self._news)
+            except RayError:
+                pass
+            finally:
+                self._news = None
+
+    def _run(self, dataset: Any) -> None:
+        """In a thread of its own: results as they come, then `None`, or why there are no more."""
+        try:
+            for batch in dataset.iter_batches(
+                batch_size=None, batch_format="numpy", prefetch_batches=0
+            ):
+                for result in unboxed(batch):
+                    self._results.put(result)
+                if self._abandoned:
+                    return
+        except Exception as error:
+            self._results.put(in_words(error))
+        else:
+            self._results.put(None)
+
+    def _dataset(
+        self,
+        parts: Sequence[Part],
+        folder: Path,
+        batch_size: int,
+        pair: Mapping[str, Any],
+        target: Target,
+        needs: Mapping[str, float],
+    ) -> Any:
+        import ray
+        from ray.data import ActorPoolStrategy, DataContext
+
+        context = DataContext.get_current().copy()
+        context.enable_progress_bars = False  # ours is shown
+        context.print_on_execution_start = False
+        context.execution_options.preserve_order = True
+        context.target_max_block_size = 1  # a block for each row: a batch each
+        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+        readings = [part.reading for part in parts]
+        with DataContext.current(context):
+            rows = ray.data.read_datasource(
+                datasource(readings, folder, batch_size, self._board),
+                override_num_blocks=len(parts),
+                concurrency=min(len(parts), FILES_AT_A_TIME),
+                num_cpus=0,
+                label_selector=here,
+            )
+            firsts = rows.map_batches(
+                Gate,
+                fn_constructor_args=(folder / "seen", [part.name for part in parts]),
+                batch_size=None,
+                compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1),
+                num_cpus=0,
+                memory=1,  # unlike reading, or Ray Data would make one operator of both
+                label_selector=here,
+            )
+            return firsts.map_batches(
+                Worker,
+                fn_constructor_args=(dict(pair), target, self._board),
+                batch_size=None,
+                compute=ActorPoolStrategy(
+                    size=target.workers,
+                    max_concurrent_calls_per_actor=BATCHES_AT_A_TIME,
+                    max_tasks_in_flight_per_actor=BATCHES_AT_A_TIME + 1,
+                    enable_true_multi_threading=True,
+                ),
+                **needs,
+            )
+
+    def _pinned(self, kind: type) -> Any:
+        """An actor on this machine, which needs nothing and is started again where it dies."""
+        import ray
+
+        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+        return ray.remote(kind).options(**options, label_selector=here).remote()
+
+
+def _without_error(result: Done | Retry) -> Done | Retry:
+    from dataclasses import replace
+
+    return replace(result, error=None) if isinstance(result, Done) else result
