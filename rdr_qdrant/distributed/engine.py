@@ -25,6 +25,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -49,6 +50,7 @@ from rdr_qdrant.passages import Passage
 from rdr_qdrant.store import key_for
 
 SECONDS_TO_SETTLE = 5.0
+BACKEND_LOG_LEVEL = "RAY_BACKEND_LOG_LEVEL"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -161,7 +163,7 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         here: dict[str, Any] = {} if address else {"include_dashboard": False}
         try:
-            with _our_signals():
+            with _our_signals(), _quiet_backend():
                 self._ray.init(
                     address=address or "local",
                     log_to_driver=False,
@@ -270,6 +272,28 @@ def _our_signals() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def _quiet_backend() -> Iterator[None]:
+    """Ray's C++ part writes to this process's stderr by itself, of what is no error of the load.
+
+    How much is read when it starts, which it tells as well. What Python raises comes through.
+    """
+    if BACKEND_LOG_LEVEL in os.environ:
+        yield
+        return
+    os.environ[BACKEND_LOG_LEVEL] = "fatal"
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (a device)
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        del os.environ[BACKEND_LOG_LEVEL]
 
 
 def _ray() -> Any:

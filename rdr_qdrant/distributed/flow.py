@@ -169,8 +169,8 @@ class Flow:
             for batch in dataset.iter_batches(
                 batch_size=None, batch_format="numpy", prefetch_batches=0
             ):
-                for result in unboxed(batch):
-                    self._results.put(result)
+                for done in unboxed(batch):
+                    self._results.put(done)
                 if self._abandoned:
                     return
         except Exception as error:
@@ -209,6 +209,7 @@ class Flow:
                 Gate,
                 fn_constructor_args=(folder / "seen", [part.name for part in parts]),
                 batch_size=None,
+                batch_format="pyarrow",
                 compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1),
                 num_cpus=0,
                 memory=1,  # unlike reading, or Ray Data would make one operator of both
@@ -218,6 +219,7 @@ class Flow:
                 Worker,
                 fn_constructor_args=(dict(pair), target, self._board),
                 batch_size=None,
+                batch_format="pyarrow",
                 compute=ActorPoolStrategy(
                     size=target.workers,
                     max_concurrent_calls_per_actor=BATCHES_AT_A_TIME,

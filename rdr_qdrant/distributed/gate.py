@@ -1,25 +1,19 @@
-"""Of rows with one id the first is loaded: one process sees all rows, in their order."""
+"""Of rows with one id the first is loaded: one process sees all ids, in the order of their rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rdr_qdrant.distributed.answers import WorkerError, telling
-from rdr_qdrant.distributed.boxes import boxed, unboxed
-from rdr_qdrant.errors import RDRQdrantError
-from rdr_qdrant.loader.elsewhere import RowBatch
-from rdr_qdrant.loader.rows import Row
+from rdr_qdrant.distributed.answers import WorkerError
+from rdr_qdrant.distributed.boxes import DIGESTS, KEYS, LINES, PART, with_verdicts
 from rdr_qdrant.loader.seen import SeenPoints, Sighting
-from rdr_qdrant.loader.stages import item_of
-from rdr_qdrant.readers import Reject
 
 
 class Gate:
-    """Takes the rows out of batches that are not to be loaded; for `map_batches`, in one actor.
+    """Says of each row whether it is to be loaded; for `map_batches`, in one actor.
 
     What it saw is in a file, and a batch in one transaction: where the process dies, Ray starts it
     again and gives it the batch again that it had. A row is known by where it stands.
@@ -33,40 +27,32 @@ class Gate:
         self._file = file
         self._names = names
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        [rows] = unboxed(batch)
-        try:
-            return boxed(telling(lambda: self._sorted(rows)))
-        except RDRQdrantError as error:
-            return boxed(RowBatch(rows.part, error=error))
+    def __call__(self, block: Any) -> Any:
+        """The block with its verdicts.
+
+        Raises:
+            RDRQdrantError: the file cannot be written.
+            WorkerError: an earlier row comes after a later one.
+        """
+        with self._seen.transaction():
+            return with_verdicts(block, list(self._verdicts(block)))
 
     @cached_property
     def _seen(self) -> SeenPoints:
         return SeenPoints(self._file)
 
-    def _sorted(self, batch: RowBatch) -> RowBatch:
-        rows: list[Row] = []
-        rejects: list[Reject] = []
-        same = 0
-        with self._seen.transaction():
-            for row in batch.rows:
-                item = item_of(row, "")  # the content matters here, not what encodes it
-                sighting = Sighting(item.content_digest(), str(batch.part), row.line)
-                first = self._seen.add(item.id, sighting)
-                if first is None or first == sighting:
-                    rows.append(row)
-                elif first.digest == sighting.digest:
-                    same += 1
-                elif int(first.source) > batch.part:
-                    raise WorkerError("Ray gave out rows in another order than theirs.")
-                else:
-                    name = self._names[int(first.source)]
-                    reason = replace(first, source=name).why_not_again()
-                    rejects.append(row.set_aside(reason))
-        return replace(
-            batch,
-            rows=rows,
-            rejects=[*batch.rejects, *rejects],
-            same=same,
-            conflicting=len(rejects),
-        )
+    def _verdicts(self, block: Any) -> Iterator[str | None]:
+        part = block[PART][0].as_py()
+        columns = (block[name][0].as_py() for name in (KEYS, DIGESTS, LINES))
+        for key, digest, line in zip(*columns, strict=True):
+            sighting = Sighting(digest, str(part), line)
+            first = self._seen.add_key(key, sighting)
+            if first is None or first == sighting:
+                yield None
+            elif first.digest == digest:
+                yield ""
+            elif int(first.source) > part:
+                raise WorkerError("Ray gave out rows in another order than theirs.")
+            else:
+                name = self._names[int(first.source)]
+                yield Sighting(first.digest, name, first.line).why_not_again()

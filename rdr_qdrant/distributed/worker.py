@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.distributed.answers import WorkerError, answer_of, telling
 from rdr_qdrant.distributed.board import Watch
-from rdr_qdrant.distributed.boxes import boxed, unboxed
+from rdr_qdrant.distributed.boxes import batch_of, boxed
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import ModelError, RDRQdrantError
@@ -81,9 +81,8 @@ class Worker:
         self._starting = threading.Lock()
         self._encoding = threading.Lock()
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        [rows] = unboxed(batch)
-        return boxed(self.load(rows))
+    def __call__(self, block: Any) -> dict[str, Any]:
+        return boxed(self.load(batch_of(block)))
 
     def load(self, batch: RowBatch) -> Done:
         """What became of a batch, or nothing where the load is being stopped."""

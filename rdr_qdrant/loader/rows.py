@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from rdr_qdrant.collection.payload import canonical_json
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers import DocumentSource, PassageSource, Reject, RejectHandler
 from rdr_qdrant.readers.documents import WORDS, Recall
@@ -26,6 +28,19 @@ class Row:
     passage: Passage
     source: str
     line: int
+
+    def content_digest(self) -> bytes:
+        """16 bytes over all content; in which file it stands is not content."""
+        passage = self.passage
+        metadata = passage.metadata
+        if metadata.get("source") == self.source:
+            metadata = {key: value for key, value in metadata.items() if key != "source"}
+        digest = hashlib.blake2b(digest_size=16)
+        for part in (passage.title, passage.text, canonical_json(metadata)):
+            data = part.encode()
+            digest.update(len(data).to_bytes(8, "big"))
+            digest.update(data)
+        return digest.digest()
 
     def set_aside(self, reason: str) -> Reject:
         """The same as a row that cannot be used."""

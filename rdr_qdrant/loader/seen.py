@@ -77,7 +77,11 @@ class SeenPoints:
 
     def add(self, point_id: PointId, sighting: Sighting) -> Sighting | None:
         """Note a point; returns its first sighting where it is not new."""
-        values = (_key(point_id), sighting.digest, self._number(sighting.source), sighting.line)
+        return self.add_key(key_of(point_id), sighting)
+
+    def add_key(self, key: bytes, sighting: Sighting) -> Sighting | None:
+        """`add` for a point whose key is known."""
+        values = (key, sighting.digest, self._number(sighting.source), sighting.line)
         with _file_errors():
             done = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", values)
             if done.rowcount:
@@ -92,17 +96,17 @@ class SeenPoints:
         """Note points whose sightings nobody will ask for."""
         with _file_errors():
             self._database.executemany(
-                "INSERT OR IGNORE INTO seen (id) VALUES (?)", [(_key(one),) for one in ids]
+                "INSERT OR IGNORE INTO seen (id) VALUES (?)", [(key_of(one),) for one in ids]
             )
 
     def forget(self, point_id: PointId) -> None:
         """It was not written after all."""
         with _file_errors():
-            self._database.execute("DELETE FROM seen WHERE id = ?", (_key(point_id),))
+            self._database.execute("DELETE FROM seen WHERE id = ?", (key_of(point_id),))
 
     def without(self, ids: Sequence[PointId]) -> list[PointId]:
         """Those of these points that were not met."""
-        keys = {_key(one): one for one in ids}
+        keys = {key_of(one): one for one in ids}
         marks = ",".join("?" * len(keys))
         with _file_errors():
             found = self._database.execute(f"SELECT id FROM seen WHERE id IN ({marks})", [*keys])
@@ -128,7 +132,8 @@ class SeenPoints:
         return self._numbers[source]
 
 
-def _key(point_id: PointId) -> bytes:
+def key_of(point_id: PointId) -> bytes:
+    """A point id in 8 bytes, or in 16."""
     return point_id.to_bytes(8, "big") if isinstance(point_id, int) else uuid.UUID(point_id).bytes
 
 

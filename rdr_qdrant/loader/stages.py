@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,6 @@ from rdr_qdrant.collection import Collection, Point, PointId
 from rdr_qdrant.collection.payload import (
     HASH_KEY,
     METADATA_KEY,
-    canonical_json,
     same_json,
     to_payload,
 )
@@ -39,12 +37,8 @@ class Item:
         return found
 
     def content_digest(self) -> bytes:
-        """16 bytes over all content; in which file a row stands is not content."""
-        metadata = self.metadata
-        if metadata.get("source") == self.row.source:
-            metadata = {key: value for key, value in metadata.items() if key != "source"}
-        content = f"{self.content_hash}{canonical_json(metadata)}"
-        return hashlib.sha256(content.encode()).digest()[:16]
+        """See `Row.content_digest`."""
+        return self.row.content_digest()
 
 
 @dataclass(frozen=True, slots=True)
