@@ -181,7 +181,8 @@ class RayEngine:
             ) from None
 
     def _check_reach(self, url: str) -> None:
-        machines = sum(bool(node["Alive"]) for node in self._ray.nodes())
+        alive = [node for node in self._ray.nodes() if node["Alive"]]
+        machines = len({node["NodeManagerAddress"] for node in alive})
         if machines > 1 and (urlsplit(url).hostname or "") in LOOPBACK:
             raise UsageError(
                 f"{url} means another machine on each of the {machines} machines of the cluster. "

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-from rdr_qdrant.distributed.answers import in_words
+from rdr_qdrant.distributed.answers import WorkerError, in_words
 from rdr_qdrant.distributed.board import Board
 from rdr_qdrant.distributed.boxes import unboxed
 from rdr_qdrant.distributed.gate import Gate
@@ -34,6 +34,7 @@ BATCHES_AT_A_TIME = 3
 """Batches that a worker has in hand: one is encoded, others are looked up or written."""
 SECONDS_BETWEEN_CHECKS = 0.1
 SECONDS_BETWEEN_NEWS = 1.0
+SECONDS_BETWEEN_ROLL_CALLS = 10.0
 SECONDS_TO_END = 10.0
 
 
@@ -70,11 +71,11 @@ class Flow:
         self._over = self._abandoned = False
         self._news: Any = None
         self._asked_for_news = time.monotonic()
+        self._needs = needs
+        self._asked_for_machines = time.monotonic()
         self._board = self._pinned(Board)
-        dataset = self._dataset(parts, folder, batch_size, pair, target, needs)
-        self._thread = threading.Thread(
-            target=self._run, args=(dataset,), name="ray-data", daemon=True
-        )
+        self._dataset = self._pipeline(parts, folder, batch_size, pair, target)
+        self._thread = threading.Thread(target=self._run, name="ray-data", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -88,9 +89,10 @@ class Flow:
     ) -> None:
         import ray
 
-        if not self._over:  # the caller does not want to hear the rest
+        if not self._over:  # it cannot end, or nobody wants to wait for it
             self._abandoned = True
-            self._board.stop.remote()
+            if executor := getattr(self._dataset, "_current_executor", None):
+                executor.shutdown(force=True)  # there is no public way
             self._thread.join(SECONDS_TO_END)
         ray.kill(self._board)
         self._folder.cleanup()
@@ -108,6 +110,7 @@ class Flow:
         """See `Working.rest`."""
         while not self._over:
             self._check()
+            self._check_machines()
             yield from self._there(wait=SECONDS_BETWEEN_CHECKS)
         yield from self._told(last=True)
 
@@ -116,11 +119,33 @@ class Flow:
         while not self._over:
             self._board.stop.remote()  # again and again, for it may have died meanwhile
             try:
+                self._check_machines()
                 for result in self._there(wait=SECONDS_BETWEEN_CHECKS):
                     yield _without_error(result)
             except Exception:
-                self._over = True
+                break
         yield from self._told(last=True)
+
+    def _check_machines(self) -> None:
+        """Ray waits for ever for what is not there; a load does not.
+
+        Raises:
+            WorkerError: no machine can run a worker any more.
+        """
+        import ray
+
+        now = time.monotonic()
+        if now - self._asked_for_machines < SECONDS_BETWEEN_ROLL_CALLS:
+            return
+        self._asked_for_machines = now
+        there: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        for resource, needed in self._needs.items():
+            what = {"num_gpus": "GPU", "num_cpus": "CPU"}[resource]
+            if there.get(what, 0) < needed:
+                raise WorkerError(
+                    f"No machine with a {what} for a worker is left in the Ray cluster. What was "
+                    "written is kept; bring one back, and the same command goes on."
+                )
 
     def _there(self, wait: float = 0.0) -> Iterator[Done | Retry]:
         """Results that are there, or come soon.
@@ -163,10 +188,10 @@ class Flow:
             finally:
                 self._news = None
 
-    def _run(self, dataset: Any) -> None:
+    def _run(self) -> None:
         """In a thread of its own: results as they come, then `None`, or why there are no more."""
         try:
-            for batch in dataset.iter_batches(
+            for batch in self._dataset.iter_batches(
                 batch_size=None, batch_format="numpy", prefetch_batches=0
             ):
                 for done in unboxed(batch):
@@ -178,14 +203,13 @@ class Flow:
         else:
             self._results.put(None)
 
-    def _dataset(
+    def _pipeline(
         self,
         parts: Sequence[Part],
         folder: Path,
         batch_size: int,
         pair: Mapping[str, Any],
         target: Target,
-        needs: Mapping[str, float],
     ) -> Any:
         import ray
         from ray.data import ActorPoolStrategy, DataContext
@@ -226,7 +250,7 @@ class Flow:
                     max_tasks_in_flight_per_actor=BATCHES_AT_A_TIME + 1,
                     enable_true_multi_threading=True,
                 ),
-                **needs,
+                **self._needs,
             )
 
     def _pinned(self, kind: type) -> Any:
