@@ -53,7 +53,9 @@ class QdrantLoader(LoadSettings):
             next one switches it on.
         swap_alias: `collection_name` is an alias. Load into a new collection (`wiki-2` for `wiki`),
             and when all of it is there, verified and indexed, put the alias on it in one step.
-            Until then nothing changes for those who search; the same load again goes on.
+            Until then nothing changes for those who search; the same load again goes on, one of
+            other sources, encoders or settings begins another new collection. What `load` is given
+            has no name, so that any two such loads with one pair are the same to it.
         drop_old: then delete the collection that the alias stood for before.
         on_server_indexing: called twice a second while a server's index is waited for, with the
             vectors in it and the points in all.

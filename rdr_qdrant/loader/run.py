@@ -292,7 +292,8 @@ class Run:
         check = self._stopping.check
         self._tally.add(verified=self._verification.count(self._collection, self._seen, check))
         self._tally.add(compared=self._verification.compare(self._collection))
-        if self._target.is_new and self._collection.count() > self._tally["verified"]:
+        more = self._collection.count() > self._tally["verified"]
+        if more and self._target.is_unseen():
             self._removed = remove_leftovers(self._collection, self._seen, check)
 
     def _prune(self, pruning: Pruning) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from rdr_qdrant.collection import Collection
+from rdr_qdrant.collection import Collection, CollectionSettings
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.loader.reindexing import Reindexing
 from rdr_qdrant.loader.settings import LoadSettings
@@ -35,10 +35,11 @@ class Target:
         self._reindexing: Reindexing | None = None
         self.collection = self._named(settings.collection_name)
 
-    @property
-    def is_new(self) -> bool:
-        """Whether it is a new collection behind an alias, which nothing but this load fills."""
-        return self._reindexing is not None
+    def is_unseen(self) -> bool:
+        """Whether it waits for its alias: until that is on it, nothing but this load fills it."""
+        return self._reindexing is not None and not self._reindexing.is_switched(
+            self.collection.name
+        )
 
     def find(self) -> Collection:
         """The collection, which behind an alias is one with a name of its own.
@@ -49,11 +50,16 @@ class Target:
         settings = self._settings
         if settings.swap_alias:
             pair = settings.embeddings.identity(Side.CONTEXT)
-            made_by = {"model": pair.label, "max_length": pair.max_length}
+            made = {
+                "model": pair.label,
+                "max_length": pair.max_length,
+                "vector_name": settings.vector_name,
+                "settings": _as_json(settings.collection_settings),
+            }
             self._reindexing = Reindexing(
                 settings.client,
                 settings.collection_name,
-                {**self._origin, **made_by},
+                {**self._origin, **made},
                 drop_old=settings.drop_old,
                 retrying=self._retrying,
             )
@@ -63,7 +69,7 @@ class Target:
     def make_ready(self, *, to_be_pruned: bool) -> tuple[bool, str]:
         """Create, recreate or check it; whether it is there, and the encoders' fingerprint."""
         settings, collection = self._settings, self.collection
-        exists = collection.exists()
+        exists = self._is_there()
         if settings.recreate or not exists:
             collection.check_possible(settings.collection_settings)
         if exists and settings.recreate:
@@ -114,6 +120,12 @@ class Target:
                 self.collection.name,
             )
 
+    def _is_there(self) -> bool:
+        """Whether it is there to be loaded into; a new one of a re-index has to be made by it."""
+        if self._reindexing and not self._reindexing.goes_on:
+            return False
+        return self.collection.exists()
+
     def _create(self, identity: PairIdentity) -> None:
         notes = self._reindexing.notes() if self._reindexing else None
         self.collection.create(identity, self._settings.collection_settings, notes)
@@ -133,3 +145,8 @@ class Target:
         self._settings.stopping.check()
         if self._settings.on_server_indexing:
             self._settings.on_server_indexing(indexed, total)
+
+
+def _as_json(settings: CollectionSettings | None) -> dict[str, Any]:
+    """Those that say something, as they come back from a collection's metadata."""
+    return settings.model_dump(mode="json", exclude_defaults=True) if settings else {}

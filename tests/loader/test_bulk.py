@@ -7,18 +7,12 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Collection
-from rdr_qdrant.collection import indexing as index_module
 from rdr_qdrant.collection.indexing import BULK_KEY
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.retriever import PassageSearcher
 from tests.conftest import COLLECTION
 
 Load = Callable[..., LoadReport]
-
-
-@pytest.fixture(autouse=True)
-def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "SECONDS_BETWEEN_LOOKS", 0.01)
 
 
 @pytest.fixture
