@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ class Target:
         self._origin = origin
         self._retrying = retrying
         self._put_off = False
+        self._writes = False
         self._reindexing: Reindexing | None = None
         self.collection = self._named(settings.collection_name)
 
@@ -92,24 +94,41 @@ class Target:
         fingerprint = settings.embeddings.fingerprint()
         if settings.bulk and not settings.dry_run:
             collection.check_ours("changed by --bulk (bulk=True)")
-            self._put_off = collection.put_off_index()
         return True, fingerprint
+
+    def before_writing(self) -> None:
+        """Put the index off where that is asked for: to be called before points are written.
+
+        Only then, for each change of that setting makes a server begin its index building anew.
+
+        Raises:
+            CollectionError: see `IndexedPoints.put_off_index`.
+        """
+        if self._settings.bulk and not self._writes:
+            self._put_off = self.collection.put_off_index()
+        self._writes = True
 
     def finish(self) -> dict[str, Any]:
         """See to the index and put the alias on it; what the report says of that."""
         settings, collection = self._settings, self.collection
-        restored = collection.restore_index()
-        self._put_off = False
-        if settings.index:
-            collection.build_index(self._tell_indexing)
-        if restored or self._reindexing:
-            collection.wait_for_index(self._tell_server_indexing)
+        index = {"index_seconds": self._finish_index()}
         if self._reindexing is None:
-            return {}
+            return index
         settings.stopping.check()
         old = self._reindexing.finish(collection.name)
         dropped = settings.drop_old and old is not None
-        return {"alias": settings.collection_name, "replaced": old, "dropped": dropped}
+        return {"alias": settings.collection_name, "replaced": old, "dropped": dropped, **index}
+
+    def _finish_index(self) -> float | None:
+        """The seconds that the index was built or waited for, or `None` where it was not."""
+        settings, collection = self._settings, self.collection
+        restored = collection.restore_index()
+        self._put_off = False
+        started = time.monotonic()
+        waited = settings.index and collection.build_index(self._tell_indexing)
+        if restored or settings.bulk or self._reindexing:
+            waited = collection.wait_for_index(self._tell_server_indexing) or waited
+        return time.monotonic() - started if waited else None
 
     def say_if_put_off(self) -> None:
         """Where the load ended before its end, say that index building is still put off."""
