@@ -84,12 +84,16 @@ def _print_list(listed: list[ListedCollection], *, as_json: bool) -> None:
         print_json([asdict(one) for one in listed])
     elif listed:
         rows = [
-            (one.name, f"{one.points:,}", ", ".join(one.aliases) or "-", one.model or "not said")
+            (one.name, _points(one), ", ".join(one.aliases) or "-", one.model or "not said")
             for one in listed
         ]
         print_table(("collection", "points", "aliases", "model"), rows)
     else:
         say("There is no collection yet. Make one with: rdr-qdrant ingest FILE -c NAME")
+
+
+def _points(one: ListedCollection) -> str:
+    return f"{one.points:,}" + (" (index put off)" if one.index_put_off else "")
 
 
 def _index(found: CollectionDescription) -> str:

@@ -303,7 +303,7 @@ def ingest(
             bulk=bulk,
             swap_alias=swap_alias,
             drop_old=drop_old,
-            on_server_indexing=lambda indexed, total: update.doing(
+            on_server_indexing=lambda indexed, total: update.waiting(
                 f"waiting for the index, {indexed:,} of {total:,} vectors"
             ),
         )

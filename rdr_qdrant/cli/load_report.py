@@ -58,6 +58,8 @@ def facts_of(report: LoadReport) -> dict[str, str]:
     }
     if report.documents:
         facts |= _document_facts(report.documents)
+    if report.index_seconds is not None:
+        facts["index"] = f"complete after {duration(report.index_seconds)}"
     if report.alias:
         was = report.replaced or "nothing"
         kept = "" if not report.replaced else ", dropped" if report.dropped else ", kept"

@@ -27,6 +27,7 @@ class Progress(ABC):
         self._fraction = fraction
         self._started = self._idle_until = time.monotonic()
         self._part: float | None = None
+        self._waiting_since: float | None = None
 
     def __call__(self, done: int, *, waiting: int = 0, skipped: int = 0) -> None:
         """So many are done by now.
@@ -50,6 +51,12 @@ class Progress(ABC):
     def doing(self, what: str) -> None:
         """Something that is not counted is going on."""
         self.show(what)
+
+    def waiting(self, what: str) -> None:
+        """Something else does what remains: shown with the time since the first call."""
+        now = time.monotonic()
+        self._waiting_since = now if self._waiting_since is None else self._waiting_since
+        self.doing(f"{what}, {duration(now - self._waiting_since)}")
 
     @abstractmethod
     def show(self, status: str) -> None:

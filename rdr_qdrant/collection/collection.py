@@ -51,15 +51,16 @@ class Collection(IndexedPoints):
         """Make it: dot product, the pair's dimension, and what made it in its metadata.
 
         Where it is there by now, because another load or a call whose answer was lost made it, it
-        is checked instead.
+        is checked instead, with the notes.
 
         Args:
             identity: the pair.
             settings: how it is laid out; payload indexes are made before any point is there.
-            notes: further metadata.
+            notes: further metadata; what is there by now without them is another's.
 
         Raises:
-            CollectionError: this Qdrant does not have one of the settings.
+            CollectionError: this Qdrant does not have one of the settings, or what is there by now
+                does not fit.
         """
         from qdrant_client import models
 
@@ -84,6 +85,7 @@ class Collection(IndexedPoints):
         except StoreError:
             if not self.exists():
                 raise
+            self._check_notes(notes or {})
             self.check(identity)
         for field, schema in payload_indexes(settings).items():
             self._ask(
@@ -97,6 +99,14 @@ class Collection(IndexedPoints):
                 "This Qdrant did not keep all settings of the new collection %r: %s",
                 self.name,
                 different,
+            )
+
+    def _check_notes(self, notes: Mapping[str, Any]) -> None:
+        there = self.info().config.metadata or {}
+        if any(there.get(key) != note for key, note in notes.items()):
+            raise CollectionError(
+                f"Collection {self.name!r} was made by another load since this one began, so "
+                "nothing is written to it. When that load has ended, run the same command again."
             )
 
     def check_possible(self, settings: CollectionSettings | None) -> Version | None:

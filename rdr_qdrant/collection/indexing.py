@@ -69,6 +69,8 @@ class IndexedPoints(Points):
             return False
         info = self.info()
         threshold = info.config.optimizer_config.indexing_threshold
+        if put_off(info) and threshold == 0:
+            return True  # the same again would have the server begin its work anew
         if not put_off(info):
             if threshold == 0:
                 return False
@@ -106,17 +108,24 @@ class IndexedPoints(Points):
         self.take_out(BULK_KEY)
         return True
 
-    def wait_for_index(self, progress: IndexProgress | None = None) -> None:
+    def wait_for_index(self, progress: IndexProgress | None = None) -> bool:
         """Return when the server has nothing left to index; at once where it does not index.
+
+        Where shards have replicas, the server asks one of each: others may still be building.
 
         Args:
             progress: called twice a second; may raise to give up waiting.
 
+        Returns:
+            Whether it is a server's, to be waited for.
+
         Raises:
             StoreError: the server's optimizers failed.
         """
+        if not builds_index_itself(self.client):
+            return False
         quiet = 0
-        while builds_index_itself(self.client):
+        while True:
             info = self.info()
             status, optimizers = info.status.value, info.optimizer_status
             if status == "red" or not isinstance(getattr(optimizers, "value", optimizers), str):
@@ -130,7 +139,7 @@ class IndexedPoints(Points):
             if progress:
                 progress(info.indexed_vectors_count or 0, info.points_count or 0)
             if quiet == QUIET_LOOKS:
-                return
+                return True
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _nudge(self, info: models.CollectionInfo) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rdr_qdrant.collection.aliases import Aliases
 from rdr_qdrant.collection.collection import Collection
+from rdr_qdrant.collection.indexing import put_off
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -21,12 +22,14 @@ class ListedCollection:
         points: number of points, exact.
         model: the pair that made it, or `None` where it does not say.
         aliases: other names of it, in order.
+        index_put_off: whether a bulk load put index building off and has not ended.
     """
 
     name: str
     points: int
     model: str | None
     aliases: tuple[str, ...]
+    index_put_off: bool
 
 
 def list_collections(client: QdrantClient) -> list[ListedCollection]:
@@ -40,8 +43,13 @@ def list_collections(client: QdrantClient) -> list[ListedCollection]:
     listed = []
     for name in every.collections():
         collection = Collection(client, name)
-        others = tuple(sorted(alias for alias, of in aliases.items() if of == name))
         listed.append(
-            ListedCollection(name, collection.count(), collection.recorded_model(), others)
+            ListedCollection(
+                name=name,
+                points=collection.count(),
+                model=collection.recorded_model(),
+                aliases=tuple(sorted(alias for alias, of in aliases.items() if of == name)),
+                index_put_off=put_off(collection.info()),
+            )
         )
     return listed

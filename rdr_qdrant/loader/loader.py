@@ -49,11 +49,17 @@ class QdrantLoader(LoadSettings):
         collection_settings: how a collection is laid out that the load creates; an existing one
             keeps its own, and where they differ that is said.
         bulk: let a server put off index building until the end of the load, for a load that nobody
-            searches meanwhile; then wait until the index is built. If the load ends before, the
-            next one switches it on.
+            searches meanwhile; then wait until the index is built (of shards with replicas a server
+            tells of one of each). It is put off right before the first point is written. If the
+            load ends before its end, the next one switches it on; so does another load that ends
+            while this one goes on, bulk or not: then the index is built beside it, which costs only
+            time.
         swap_alias: `collection_name` is an alias. Load into a new collection (`wiki-2` for `wiki`),
-            and when all of it is there, verified and indexed, put the alias on it in one step.
-            Until then nothing changes for those who search; the same load again goes on.
+            and when all of it is there, verified and indexed (of replicas: as with `bulk`), put the
+            alias on it in one step.
+            Until then nothing changes for those who search; the same load again goes on, one of
+            other sources, encoders or settings begins another new collection. What `load` is given
+            has no name: two such loads with the same pair and settings are one to it.
         drop_old: then delete the collection that the alias stood for before.
         on_server_indexing: called twice a second while a server's index is waited for, with the
             vectors in it and the points in all.

@@ -39,6 +39,8 @@ class LoadReport:
         alias: the alias that stands for the collection now, where it was put there.
         replaced: the collection that the alias stood for before.
         dropped: that one was deleted.
+        index_seconds: of those, how long the index was built or a server's waited for; `None` where
+            neither was done, or it was broken off.
     """
 
     collection_name: str
@@ -62,10 +64,15 @@ class LoadReport:
     alias: str | None = None
     replaced: str | None = None
     dropped: bool = False
+    index_seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as a dict, seconds rounded to milliseconds."""
-        return asdict(self) | {"seconds": round(self.seconds, 3)}
+        index = self.index_seconds
+        return asdict(self) | {
+            "seconds": round(self.seconds, 3),
+            "index_seconds": None if index is None else round(index, 3),
+        }
 
 
 ProgressHandler = Callable[[LoadReport], None]

@@ -62,7 +62,7 @@ class Run:
         self._repeated = 0
         self._taken = self._told = 0
         self._removed: int | None = None
-        self._switched: dict[str, Any] = {}
+        self._finished: dict[str, Any] = {}
 
     def report(self) -> LoadReport:
         """Load everything, or up to where the loader is asked to stop."""
@@ -85,7 +85,7 @@ class Run:
             interrupted=interrupted,
             removed=self._removed,
             retries=self._retries,
-            **self._switched,
+            **self._finished,
         )
 
     @property
@@ -103,7 +103,7 @@ class Run:
         if self._pruning:
             self._prune(self._pruning)
         if not settings.dry_run:
-            self._switched = self._target.finish()
+            self._finished = self._target.finish()
 
     def _load_rows(self) -> bool:
         """Look at every row and do what is to do; whether the collection is there."""
@@ -140,6 +140,7 @@ class Run:
             return self._load_here([part for part in self._parts if part.reading])
         there, fingerprint = self._make_ready()
         settings, name = self._settings, self._collection.name
+        self._target.before_writing()
         with engine.begin(settings, name, fingerprint, self._parts, self._stopping.check) as work:
             try:
                 for number, part in enumerate(self._parts):
@@ -231,6 +232,8 @@ class Run:
             self._tally.add(read=len(work.fresh), uploaded=len(work.fresh))
             self._tally.add(read=len(work.changed), updated=len(work.changed))
             return
+        if work.changed or work.fresh:
+            self._target.before_writing()
         if work.changed:
             yield from self._pipeline.feed_encoded(Changed(work.changed))
         if work.fresh:
@@ -292,7 +295,8 @@ class Run:
         check = self._stopping.check
         self._tally.add(verified=self._verification.count(self._collection, self._seen, check))
         self._tally.add(compared=self._verification.compare(self._collection))
-        if self._target.is_new and self._collection.count() > self._tally["verified"]:
+        more = self._collection.count() > self._tally["verified"]
+        if more and self._target.is_unseen():
             self._removed = remove_leftovers(self._collection, self._seen, check)
 
     def _prune(self, pruning: Pruning) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from rdr_qdrant.collection import Collection
+from rdr_qdrant.collection import Collection, CollectionSettings
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.loader.reindexing import Reindexing
 from rdr_qdrant.loader.settings import LoadSettings
@@ -32,13 +33,15 @@ class Target:
         self._origin = origin
         self._retrying = retrying
         self._put_off = False
+        self._writes = False
         self._reindexing: Reindexing | None = None
         self.collection = self._named(settings.collection_name)
 
-    @property
-    def is_new(self) -> bool:
-        """Whether it is a new collection behind an alias, which nothing but this load fills."""
-        return self._reindexing is not None
+    def is_unseen(self) -> bool:
+        """Whether it waits for its alias: until that is on it, nothing but this load fills it."""
+        return self._reindexing is not None and not self._reindexing.is_switched(
+            self.collection.name
+        )
 
     def find(self) -> Collection:
         """The collection, which behind an alias is one with a name of its own.
@@ -49,11 +52,16 @@ class Target:
         settings = self._settings
         if settings.swap_alias:
             pair = settings.embeddings.identity(Side.CONTEXT)
-            made_by = {"model": pair.label, "max_length": pair.max_length}
+            made = {
+                "model": pair.label,
+                "max_length": pair.max_length,
+                "vector_name": settings.vector_name,
+                "settings": _as_json(settings.collection_settings),
+            }
             self._reindexing = Reindexing(
                 settings.client,
                 settings.collection_name,
-                {**self._origin, **made_by},
+                {**self._origin, **made},
                 drop_old=settings.drop_old,
                 retrying=self._retrying,
             )
@@ -63,7 +71,7 @@ class Target:
     def make_ready(self, *, to_be_pruned: bool) -> tuple[bool, str]:
         """Create, recreate or check it; whether it is there, and the encoders' fingerprint."""
         settings, collection = self._settings, self.collection
-        exists = collection.exists()
+        exists = self._is_there()
         if settings.recreate or not exists:
             collection.check_possible(settings.collection_settings)
         if exists and settings.recreate:
@@ -86,24 +94,41 @@ class Target:
         fingerprint = settings.embeddings.fingerprint()
         if settings.bulk and not settings.dry_run:
             collection.check_ours("changed by --bulk (bulk=True)")
-            self._put_off = collection.put_off_index()
         return True, fingerprint
+
+    def before_writing(self) -> None:
+        """Put the index off where that is asked for: to be called before points are written.
+
+        Only then, for each change of that setting makes a server begin its index building anew.
+
+        Raises:
+            CollectionError: see `IndexedPoints.put_off_index`.
+        """
+        if self._settings.bulk and not self._writes:
+            self._put_off = self.collection.put_off_index()
+        self._writes = True
 
     def finish(self) -> dict[str, Any]:
         """See to the index and put the alias on it; what the report says of that."""
         settings, collection = self._settings, self.collection
-        restored = collection.restore_index()
-        self._put_off = False
-        if settings.index:
-            collection.build_index(self._tell_indexing)
-        if restored or self._reindexing:
-            collection.wait_for_index(self._tell_server_indexing)
+        index = {"index_seconds": self._finish_index()}
         if self._reindexing is None:
-            return {}
+            return index
         settings.stopping.check()
         old = self._reindexing.finish(collection.name)
         dropped = settings.drop_old and old is not None
-        return {"alias": settings.collection_name, "replaced": old, "dropped": dropped}
+        return {"alias": settings.collection_name, "replaced": old, "dropped": dropped, **index}
+
+    def _finish_index(self) -> float | None:
+        """The seconds that the index was built or waited for, or `None` where it was not."""
+        settings, collection = self._settings, self.collection
+        restored = collection.restore_index()
+        self._put_off = False
+        started = time.monotonic()
+        waited = settings.index and collection.build_index(self._tell_indexing)
+        if restored or settings.bulk or self._reindexing:
+            waited = collection.wait_for_index(self._tell_server_indexing) or waited
+        return time.monotonic() - started if waited else None
 
     def say_if_put_off(self) -> None:
         """Where the load ended before its end, say that index building is still put off."""
@@ -113,6 +138,12 @@ class Target:
                 "the same command goes on and switches it on at its end",
                 self.collection.name,
             )
+
+    def _is_there(self) -> bool:
+        """Whether it is there to be loaded into; a new one of a re-index has to be made by it."""
+        if self._reindexing and not self._reindexing.goes_on:
+            return False
+        return self.collection.exists()
 
     def _create(self, identity: PairIdentity) -> None:
         notes = self._reindexing.notes() if self._reindexing else None
@@ -133,3 +164,8 @@ class Target:
         self._settings.stopping.check()
         if self._settings.on_server_indexing:
             self._settings.on_server_indexing(indexed, total)
+
+
+def _as_json(settings: CollectionSettings | None) -> dict[str, Any]:
+    """Those that say something, as they come back from a collection's metadata."""
+    return settings.model_dump(mode="json", exclude_defaults=True) if settings else {}

@@ -97,8 +97,14 @@ def test_a_bulk_load_that_ends_early_is_told_and_mended(
     info = ["info", "-c", "c", "--url", server.url]
     assert command(*info, "--json").json["index_put_off"] is True
     assert "any ingest switches it on" in " ".join(command(*info).out.split())
-    assert command(*load).status == 3
+    listed = ["info", "--url", server.url]
+    assert [one["index_put_off"] for one in command(*listed, "--json").json] == [True]
+    assert " (index put off)" in command(*listed).out
+    ended = command(*load)
+    assert ended.status == 3
+    assert "index       complete after " in ended.out
     assert command(*info, "--json").json["index_put_off"] is False
+    assert "put off" not in command(*listed).out
 
 
 def test_rescoring_is_asked_for_in_searches_and_evaluation(

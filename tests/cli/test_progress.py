@@ -34,6 +34,14 @@ def test_what_was_read_and_is_not_done_is_still_to_do(shown: list[str]) -> None:
     assert shown == ["100 passages, 20.0 passages/s, 15 s left"]
 
 
+def test_what_is_waited_for_is_shown_with_the_time_since_it_began(shown: list[str]) -> None:
+    with progress.showing_progress("passages", lambda: 1.0) as update:
+        update(100)
+        update.waiting("waiting for the index")
+        update.waiting("waiting for the index")
+    assert shown[1:] == ["waiting for the index, 0 s", "waiting for the index, 10 s"]
+
+
 def test_where_no_length_is_known_no_time_is_left(shown: list[str]) -> None:
     with progress.showing_progress("points", lambda: None) as update:
         update(100)

@@ -1,24 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Collection
-from rdr_qdrant.collection import indexing as index_module
 from rdr_qdrant.collection.indexing import BULK_KEY
-from rdr_qdrant.errors import CollectionError, StoreError
+from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.store.embedded import EmbeddedQdrant
 from tests.conftest import COLLECTION
 
 Load = Callable[..., LoadReport]
-
-
-@pytest.fixture(autouse=True)
-def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "SECONDS_BETWEEN_LOOKS", 0.01)
 
 
 @pytest.fixture
@@ -36,6 +32,20 @@ def threshold(client: QdrantClient) -> int | None:
 
 def note(client: QdrantClient) -> object:
     return (client.get_collection(COLLECTION).config.metadata or {}).get(BULK_KEY)
+
+
+def changes_of(client: QdrantClient, monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """The thresholds that are sent from now on."""
+    sent: list[int | None] = []
+    update = client.update_collection
+
+    def watched(name: str, **options: object) -> bool:
+        if optimizers := options.get("optimizers_config"):
+            sent.append(optimizers.indexing_threshold)
+        return update(name, **options)
+
+    monkeypatch.setattr(client, "update_collection", watched)
+    return sent
 
 
 def test_the_index_is_off_during_the_load_and_on_after_it(
@@ -58,6 +68,8 @@ def test_the_index_is_off_during_the_load_and_on_after_it(
         on_server_indexing=lambda indexed, total: looks.append((indexed, total)),
     )
     assert report.points == 6
+    assert report.index_seconds is not None
+    assert report.to_json()["index_seconds"] > 0
     assert during == [(0, {"indexing_threshold": before or 10_000})]
     assert threshold(server) == (before or 10_000)
     assert note(server) is None
@@ -68,7 +80,10 @@ def test_every_qdrant_takes_a_bulk_load(
     client: QdrantClient, tiny: RDREmbeddings, passages: list[Passage]
 ) -> None:
     loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION, bulk=True)
-    assert loader.load(passages).points == 6
+    report = loader.load(passages)
+    assert report.points == 6
+    if isinstance(client, EmbeddedQdrant):  # as small as that it needs no index
+        assert report.index_seconds is None
     assert note(client) is None
 
 
@@ -119,6 +134,100 @@ def test_a_load_that_is_killed_between_note_and_switch_loses_nothing(
     assert threshold(server) == 12_345
 
 
+def test_where_nothing_is_written_a_running_index_build_is_let_be(
+    load: Load, server: QdrantClient, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(passages)
+    changes = changes_of(server, monkeypatch)
+    report = load(passages, bulk=True)
+    assert (report.unchanged, 0 in changes) == (6, False)
+    assert report.index_seconds is not None  # it was asked for, and may still be under way
+    changed = [replace(one, metadata={"source": "now"}) for one in passages[:1]]
+    assert load(changed, bulk=True).updated == 1
+    assert changes[0] == 0
+
+
+def test_what_is_put_off_already_is_not_put_off_again(
+    load: Load, server: QdrantClient, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(passages[:1])
+    assert Collection(server, COLLECTION).put_off_index()
+    changes = changes_of(server, monkeypatch)
+    load(passages, bulk=True)
+    assert 0 not in changes
+    assert note(server) is None
+
+
+def test_a_note_is_restored_and_waited_for_where_nothing_is_written(
+    load: Load, server: QdrantClient, passages: list[Passage]
+) -> None:
+    load(passages)
+    before = threshold(server) or 10_000
+    assert Collection(server, COLLECTION).put_off_index()
+    looks: list[int] = []
+    load(passages, bulk=True, on_server_indexing=lambda *_: looks.append(1))
+    assert (threshold(server), note(server)) == (before, None)
+    assert looks
+
+
+@pytest.mark.parametrize("bulk", [True, False])
+def test_a_bulk_load_waits_although_another_load_switched_the_index_on(
+    load: Load, server: QdrantClient, passages: list[Passage], *, bulk: bool
+) -> None:
+    load(passages[:1])
+    looks: list[int] = []
+    during = []
+
+    def stream() -> Iterator[Passage]:
+        yield from passages[:4]
+        load(passages[:1], bulk=bulk)
+        during.append(note(server))
+        yield from passages[4:]
+
+    tell = looks.append
+    report = load(stream(), bulk=True, batch_size=2, on_server_indexing=lambda n, _: tell(n))
+    assert during == [None]
+    assert looks
+    assert report.index_seconds is not None
+    assert note(server) is None
+
+
+class Elsewhere:
+    """An engine whose processes find nothing to do."""
+
+    def __init__(self, begun: Callable[[], None]) -> None:
+        self._begun = begun
+
+    def begin(self, *_: object) -> Elsewhere:
+        self._begun()
+        return self
+
+    def __enter__(self) -> Elsewhere:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def feed(self, *_: object) -> Iterator[object]:
+        return iter(())
+
+    def end(self, _: int) -> None:
+        pass
+
+    rest = stop = feed
+
+
+def test_what_writes_elsewhere_finds_the_index_put_off(
+    load: Load, server: QdrantClient, passages: list[Passage]
+) -> None:
+    load(passages[:1])
+    before = threshold(server) or 10_000
+    begun: list[int | None] = []
+    load(passages, bulk=True, engine=Elsewhere(lambda: begun.append(threshold(server))))
+    assert begun == [0]
+    assert (threshold(server), note(server)) == (before, None)
+
+
 def test_a_dry_run_switches_nothing(
     load: Load, server: QdrantClient, passages: list[Passage]
 ) -> None:
@@ -152,48 +261,10 @@ def test_others_collections_are_not_switched(
     assert threshold(server) == before
 
 
-class Scripted:
-    """`get_collection` answers with these states, one after the other."""
-
-    def __init__(self, client: QdrantClient, states: list[str]) -> None:
-        self._ask, self._states = client.get_collection, states
-        self.updates = 0
-
-    def __call__(self, name: str) -> models.CollectionInfo:
-        info = self._ask(name)
-        state = self._states.pop(0) if self._states else "green"
-        return info.model_copy(update={"status": models.CollectionStatus(state)})
-
-
-def test_yellow_is_waited_for_and_grey_is_woken(
-    load: Load, server: QdrantClient, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load(passages)
-    states = ["grey", "yellow", "green", "yellow", "green", "green"]
-    monkeypatch.setattr(server, "get_collection", Scripted(server, states))
-    woken = []
-    update = server.update_collection
-    monkeypatch.setattr(
-        server, "update_collection", lambda *a, **k: woken.append(k) or update(*a, **k)
-    )
-    Collection(server, COLLECTION).wait_for_index()
-    assert states == []
-    assert [set(one) for one in woken] == [{"optimizers_config"}]
-
-
-def test_failed_optimizers_are_an_error(
-    load: Load, server: QdrantClient, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load(passages)
-    monkeypatch.setattr(server, "get_collection", Scripted(server, ["yellow", "red"]))
-    with pytest.raises(StoreError, match=r"failed to index .* \(status red"):
-        Collection(server, COLLECTION).wait_for_index()
-
-
 def test_a_server_without_metadata_is_not_put_in_bulk_mode(
     load: Load, server: QdrantClient, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load(passages)
+    load(passages[:5])
     before = threshold(server)
     update = server.update_collection
 
@@ -203,4 +274,4 @@ def test_a_server_without_metadata_is_not_put_in_bulk_mode(
     monkeypatch.setattr(server, "update_collection", forgetful)
     with pytest.raises(CollectionError, match="Leave --bulk"):
         load(passages, bulk=True)
-    assert threshold(server) == before
+    assert (threshold(server), server.count(COLLECTION).count) == (before, 5)

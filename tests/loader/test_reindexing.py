@@ -1,46 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 from qdrant_client import QdrantClient
 
-from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings
+from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Aliases
-from rdr_qdrant.collection import indexing as index_module
 from rdr_qdrant.collection.aliases import REINDEX_KEY
 from rdr_qdrant.errors import CollectionError, UsageError
 from rdr_qdrant.retriever import PassageSearcher
 from tests.conftest import COLLECTION
-
-Swap = Callable[..., LoadReport]
-
-
-@pytest.fixture(autouse=True)
-def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "SECONDS_BETWEEN_LOOKS", 0.01)
-
-
-@pytest.fixture
-def swap(client: QdrantClient, tiny: RDREmbeddings) -> Swap:
-    def swap(passages: object, **options: object) -> LoadReport:
-        settings = {"swap_alias": True, "batch_size": 2} | options
-        loader = QdrantLoader(
-            embeddings=tiny, client=client, collection_name=COLLECTION, **settings
-        )
-        return loader.load(passages)
-
-    return swap
-
-
-def dying(passages: list[Passage]) -> Iterator[Passage]:
-    yield from passages
-    raise RuntimeError("the source broke")
-
-
-def collections(client: QdrantClient) -> list[str]:
-    names = (one.name for one in client.get_collections().collections)
-    return sorted(name.removeprefix(COLLECTION) for name in names if name.startswith(COLLECTION))
+from tests.loader.conftest import Swap, collections, dying
 
 
 def test_the_first_load_makes_the_alias_and_the_second_moves_it(
@@ -96,23 +65,6 @@ def test_another_load_does_not_go_on_with_it(
     assert swap(passages[:2]).collection_name == f"{COLLECTION}-2"
     assert "is an unfinished re-index" in caplog.text
     assert client.count(f"{COLLECTION}-1").count > 0
-
-
-def test_an_end_between_the_switch_and_its_note_is_mended(
-    swap: Swap, client: QdrantClient, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from rdr_qdrant.collection import Collection
-
-    swap(passages[:1])
-    with monkeypatch.context() as patch:
-        patch.setattr(Collection, "take_out", lambda *_: (_ for _ in ()).throw(RuntimeError()))
-        with pytest.raises(RuntimeError):
-            swap(passages)
-    assert Aliases(client).all()[COLLECTION] == f"{COLLECTION}-2"
-    report = swap(passages, drop_old=True)
-    assert (report.collection_name, report.replaced) == (f"{COLLECTION}-2", f"{COLLECTION}-1")
-    assert report.dropped
-    assert collections(client) == ["-2"]
 
 
 def test_the_old_one_is_dropped_on_request(
