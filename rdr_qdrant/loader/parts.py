@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rdr_qdrant.collection import Collection
-from rdr_qdrant.errors import RDRQdrantError
 from rdr_qdrant.loader.rows import Row, rows_of_sources
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler, open_source
 from rdr_qdrant.readers.documents import Recall
@@ -44,11 +43,12 @@ class Reading:
         return rows_of_sources([source], reject, self.split, self.id_prefix, _nothing_known)
 
     def has_rows(self) -> bool:
-        """Whether there is a row that can be used; an error of reading is told when it is read."""
-        try:
-            return next(self.rows(self.open(), _nowhere), None) is not None
-        except RDRQdrantError:
-            return True
+        """Whether there is a row that can be used.
+
+        Raises:
+            SourceError: it cannot be read as far as that.
+        """
+        return next(self.rows(self.open(), _nowhere), None) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,21 +12,19 @@ from typing import Any
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.loader import documents, stages
-from rdr_qdrant.loader.account import Account
-from rdr_qdrant.loader.elsewhere import Done
+from rdr_qdrant.loader.books import Books
 from rdr_qdrant.loader.engine import Engine
 from rdr_qdrant.loader.parts import Part
 from rdr_qdrant.loader.pipeline import Pipeline
 from rdr_qdrant.loader.pruning import prune, remove_leftovers
-from rdr_qdrant.loader.report import LoadReport, Tally
+from rdr_qdrant.loader.report import LoadReport
 from rdr_qdrant.loader.rows import Row
-from rdr_qdrant.loader.seen import SeenPoints, Sighting
 from rdr_qdrant.loader.settings import LoadSettings
-from rdr_qdrant.loader.stages import Changed, Encoded, Item, Retry, Window, Work, Written
+from rdr_qdrant.loader.stages import Changed, Encoded, Retry, Window, Work, Written
 from rdr_qdrant.loader.stopping import Stopped
 from rdr_qdrant.loader.target import Target
-from rdr_qdrant.loader.verification import Verification, VerificationError
-from rdr_qdrant.readers import PassageSource, Reject
+from rdr_qdrant.loader.verification import VerificationError
+from rdr_qdrant.readers import PassageSource
 from rdr_qdrant.store import Retrying, write_streams
 
 
@@ -52,22 +50,19 @@ class Run:
         self._stopping = settings.stopping
         self._parts = parts
         self._pruning = pruning
-        self._tally = Tally(settings.collection_name, dry_run=settings.dry_run)
-        self._retrying = Retrying(settings.retry_for, settings.on_retry, self._stopping.asked)
-        self._target = Target(settings, origin, self._retrying)
+        retrying = Retrying(settings.retry_for, settings.on_retry, self._stopping.asked)
+        self._books = Books(settings, parts, retrying)
+        self._target = Target(settings, origin, retrying)
         self._collection = self._target.collection
         self._given_up = threading.Event()
         self._retrying_writes = Retrying(settings.retry_for, self._tell_retry, self._given_up)
-        self._verification = Verification()
-        self._repeated = 0
-        self._taken = self._told = 0
         self._removed: int | None = None
         self._finished: dict[str, Any] = {}
 
     def report(self) -> LoadReport:
         """Load everything, or up to where the loader is asked to stop."""
         interrupted = False
-        with closing(SeenPoints()) as self._seen:
+        with closing(self._books):
             try:
                 self._load()
             except Stopped:
@@ -80,22 +75,17 @@ class Run:
                 interrupted = True
             finally:
                 self._target.say_if_put_off()
-        return self._tally.report(
+        return self._books.report(
             points=self._count(unsure=interrupted),
             interrupted=interrupted,
             removed=self._removed,
-            retries=self._retries,
             **self._finished,
         )
-
-    @property
-    def _retries(self) -> int:
-        return self._retrying.retries + self._tally["retries"]
 
     def _load(self) -> None:
         settings = self._settings
         self._collection = self._target.find()
-        self._tally.collection_name = self._collection.name
+        self._books.tally.collection_name = self._collection.name
         if not self._load_rows():
             return
         if not settings.dry_run:
@@ -114,6 +104,7 @@ class Run:
 
     def _load_here(self, parts: Sequence[Part]) -> bool:
         """By threads of this process."""
+        books = self._books
         fingerprint: str | None = None
         there = False
         with self._made_pipeline() as self._pipeline:
@@ -121,15 +112,15 @@ class Run:
                 for rows in self._batches(parts):
                     if fingerprint is None:
                         there, fingerprint = self._make_ready()
-                    items = self._new_items(rows, fingerprint)
+                    items = books.new_items(rows, fingerprint)
                     work = stages.look_up(self._collection, items) if there else Work(fresh=items)
-                    self._note(work)
-                    self._take(self._do(work))
-                    self._tell_progress()
-                self._take(self._pipeline.rest())
+                    books.note(work)
+                    books.take(self._do(work))
+                    books.tell_progress()
+                books.take(self._pipeline.rest())
             except BaseException:
                 self._given_up.set()
-                self._take(self._pipeline.stop())
+                books.take(self._pipeline.stop())
                 raise
         return there
 
@@ -146,11 +137,11 @@ class Run:
                 for number, part in enumerate(self._parts):
                     if part.reading is None:
                         for rows in begun.get(number) or self._batches([part]):
-                            self._take(work.feed(number, rows))
+                            self._books.take(work.feed(number, rows))
                         work.end(number)
-                self._take(work.rest())
+                self._books.take(work.rest())
             except BaseException:
-                self._take(work.stop())
+                self._books.take(work.stop())
                 raise
         return there
 
@@ -190,13 +181,15 @@ class Run:
 
     def _batches(self, parts: Sequence[Part]) -> Iterator[list[Row]]:
         """The rows of parts, one part after the other."""
-        rows = chain.from_iterable(part.rows(self._reject_row, self._collection) for part in parts)
+        rows = chain.from_iterable(
+            part.rows(self._books.reject_read, self._collection) for part in parts
+        )
         while True:
             with self._stopping.breakable():
                 batch = list(islice(rows, self._settings.batch_size))
             if not batch:
                 return
-            self._taken += len(batch)
+            self._books.took(batch)
             yield batch
 
     def _make_ready(self) -> tuple[bool, str]:
@@ -204,33 +197,10 @@ class Run:
         with self._stopping.breakable():
             return self._target.make_ready(to_be_pruned=self._pruning is not None)
 
-    def _new_items(self, rows: Iterable[Row], fingerprint: str) -> list[Item]:
-        """The points of rows whose ids were not met before in this load."""
-        items = []
-        for row in rows:
-            item = stages.item_of(row, fingerprint)
-            sighting = Sighting(item.content_digest(), row.source, row.line)
-            first = self._seen.add(item.id, sighting)
-            if first is None:
-                items.append(item)
-            elif first.digest == sighting.digest:
-                self._tally.add(read=1, unchanged=1)
-            else:
-                self._repeated += 1
-                self._reject(row.set_aside(first.why_not_again()))
-        return items
-
-    def _note(self, work: Work) -> None:
-        """What needs no doing."""
-        account = Account(self._verification)
-        account.note(work)
-        self._settle(account)
-
     def _do(self, work: Work) -> Iterator[Written | Retry]:
         """Put what is to do into the pipeline, or only count it; results of what was there."""
         if self._settings.dry_run:
-            self._tally.add(read=len(work.fresh), uploaded=len(work.fresh))
-            self._tally.add(read=len(work.changed), updated=len(work.changed))
+            self._books.note_dry(work)
             return
         if work.changed or work.fresh:
             self._target.before_writing()
@@ -241,74 +211,28 @@ class Run:
                 window = stages.window_of(self._settings.embeddings, work.fresh)
             yield from self._pipeline.feed(window)
 
-    def _take(self, results: Iterator[Written | Retry] | Iterator[Done | Retry]) -> None:
-        """Count what was done, and pass on what is told."""
-        for result in results:
-            if isinstance(result, Retry):
-                self._tally.add(retries=1)
-                if self._settings.on_retry:
-                    self._settings.on_retry(result.why, result.seconds)
-                continue
-            if isinstance(result, Written):
-                account = Account(self._verification)
-                account.written(result)
-                self._settle(account)
-            else:
-                self._settle_done(result)
-            self._tell_progress()
-
-    def _settle(self, account: Account) -> None:
-        """All that it counted is in the counts of the load afterwards."""
-        self._tally.add(**account.counts)
-        for gone in account.gone:
-            self._seen.forget(gone)
-        for row in account.rejects:
-            self._reject(row)
-
-    def _settle_done(self, done: Done) -> None:
-        """`_settle` for what was done elsewhere."""
-        batch = done.batch
-        if source := self._parts[batch.part].source:
-            source.was_read_elsewhere(batch.read, batch.fraction)
-        self._tally.add(**done.counts)
-        self._tally.add(read=batch.same, unchanged=batch.same)
-        self._repeated += batch.conflicting
-        self._seen.note(done.there)
-        self._verification.merge(done.sample)
-        for row in [*batch.rejects, *done.rejects]:
-            self._reject(row)
-        if done.error:
-            raise done.error
-
-    def _tell_progress(self) -> None:
-        read = self._tally["read"]
-        if self._settings.on_progress and read > self._told:
-            self._told = read
-            in_hand = max(0, self._taken - read)
-            report = self._tally.report(retries=self._retries, in_hand=in_hand)
-            self._settings.on_progress(report)
-
     def _tell_retry(self, why: str, seconds: float) -> None:
         self._pipeline.tell(Retry(why, seconds))
 
     def _verify(self) -> None:
-        check = self._stopping.check
-        self._tally.add(verified=self._verification.count(self._collection, self._seen, check))
-        self._tally.add(compared=self._verification.compare(self._collection))
-        more = self._collection.count() > self._tally["verified"]
+        check, tally, seen = self._stopping.check, self._books.tally, self._books.seen
+        verification = self._books.verification
+        tally.add(verified=verification.count(self._collection, seen, check))
+        tally.add(compared=verification.compare(self._collection))
+        more = self._collection.count() > tally["verified"]
         if more and self._target.is_unseen():
-            self._removed = remove_leftovers(self._collection, self._seen, check)
+            self._removed = remove_leftovers(self._collection, seen, check)
 
     def _prune(self, pruning: Pruning) -> None:
         sources, id_prefix = pruning.sources, pruning.id_prefix
         if any(source.missing for source in sources):
             return
-        if self._tally["rejected"] - documents.set_aside(sources) > self._repeated:
+        if self._books.tally["rejected"] - documents.set_aside(sources) > self._books.repeated:
             return
         self._removed = prune(
             self._collection,
             [source.name for source in sources if source.read],
-            self._seen,
+            self._books.seen,
             id_prefix=id_prefix,
             keeps=documents.keeper(sources, id_prefix),
             dry_run=self._settings.dry_run,
@@ -322,12 +246,3 @@ class Run:
             if unsure:
                 return None
             raise
-
-    def _reject_row(self, row: Reject) -> None:
-        self._taken += 1
-        self._reject(row)
-
-    def _reject(self, row: Reject) -> None:
-        self._tally.add(read=1, rejected=1)
-        if self._settings.on_reject:
-            self._settings.on_reject(row)

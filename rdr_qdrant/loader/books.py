@@ -1,0 +1,144 @@
+"""The books of a load: what became of each row, and whom to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from rdr_qdrant.loader import stages
+from rdr_qdrant.loader.account import Account
+from rdr_qdrant.loader.elsewhere import Done
+from rdr_qdrant.loader.parts import Part
+from rdr_qdrant.loader.report import LoadReport, Tally
+from rdr_qdrant.loader.rows import Row
+from rdr_qdrant.loader.seen import SeenPoints, Sighting
+from rdr_qdrant.loader.settings import LoadSettings
+from rdr_qdrant.loader.stages import Item, Retry, Work, Written
+from rdr_qdrant.loader.verification import Verification
+from rdr_qdrant.readers import Reject
+from rdr_qdrant.store import Retrying
+
+
+class Books:
+    """Every row is in the counts once; all is told in the thread that calls.
+
+    Args:
+        settings: of the load.
+        parts: of the load; how far they were read elsewhere is noted in their sources.
+        retrying: what makes the calls that are no writing, and counts those it made again.
+
+    Attributes:
+        tally: the counts.
+        seen: the points of this load.
+        verification: a sample of them.
+        repeated: of the rows that were set aside, those with the id of an earlier one.
+    """
+
+    def __init__(self, settings: LoadSettings, parts: Sequence[Part], retrying: Retrying) -> None:
+        self.tally = Tally(settings.collection_name, dry_run=settings.dry_run)
+        self.seen = SeenPoints()
+        self.verification = Verification()
+        self.repeated = 0
+        self._settings = settings
+        self._parts = parts
+        self._retrying = retrying
+        self._taken = self._told = 0
+
+    def close(self) -> None:
+        """Forget the points."""
+        self.seen.close()
+
+    def report(self, **others: Any) -> LoadReport:
+        """The report as it stands."""
+        return self.tally.report(retries=self._retrying.retries + self.tally["retries"], **others)
+
+    def took(self, rows: Sequence[Row]) -> None:
+        """These rows are in hand now."""
+        self._taken += len(rows)
+
+    def reject_read(self, row: Reject) -> None:
+        """A row that could not be read."""
+        self._taken += 1
+        self._reject(row)
+
+    def new_items(self, rows: Iterable[Row], fingerprint: str) -> list[Item]:
+        """The points of rows whose ids were not met before in this load."""
+        items = []
+        for row in rows:
+            item = stages.item_of(row, fingerprint)
+            sighting = Sighting(row.content_digest(), row.source, row.line)
+            first = self.seen.add(item.id, sighting)
+            if first is None:
+                items.append(item)
+            elif first.digest == sighting.digest:
+                self.tally.add(read=1, unchanged=1)
+            else:
+                self.repeated += 1
+                self._reject(row.set_aside(first.why_not_again()))
+        return items
+
+    def note(self, work: Work) -> None:
+        """What needs no doing."""
+        account = Account(self.verification)
+        account.note(work)
+        self._settle(account)
+
+    def note_dry(self, work: Work) -> None:
+        """What would be done."""
+        self.tally.add(read=len(work.fresh), uploaded=len(work.fresh))
+        self.tally.add(read=len(work.changed), updated=len(work.changed))
+
+    def take(self, results: Iterator[Written | Retry] | Iterator[Done | Retry]) -> None:
+        """Count what was done, and pass on what is told.
+
+        Raises:
+            RDRQdrantError: what ended a batch elsewhere.
+        """
+        for result in results:
+            if isinstance(result, Retry):
+                self.tally.add(retries=1)
+                if self._settings.on_retry:
+                    self._settings.on_retry(result.why, result.seconds)
+                continue
+            if isinstance(result, Written):
+                account = Account(self.verification)
+                account.written(result)
+                self._settle(account)
+            else:
+                self._settle_done(result)
+            self.tell_progress()
+
+    def tell_progress(self) -> None:
+        """Tell whoever wants to know, where there is something new."""
+        read = self.tally["read"]
+        if self._settings.on_progress and read > self._told:
+            self._told = read
+            self._settings.on_progress(self.report(in_hand=max(0, self._taken - read)))
+
+    def _settle(self, account: Account) -> None:
+        """All that it counted is in the counts of the load afterwards."""
+        self.tally.add(**account.counts)
+        for gone in account.gone:
+            self.seen.forget(gone)
+        for row in account.rejects:
+            self._reject(row)
+
+    def _settle_done(self, done: Done) -> None:
+        """`_settle` for what was done elsewhere."""
+        batch = done.batch
+        if source := self._parts[batch.part].source:
+            source.was_read_elsewhere(batch.read, batch.fraction)
+        self.tally.add(**done.counts)
+        self.tally.add(read=batch.same, unchanged=batch.same)
+        self.repeated += batch.conflicting
+        self.seen.note(done.there)
+        self.verification.merge(done.sample)
+        for row in [*batch.rejects, *done.rejects]:
+            self._reject(row)
+        if done.error:
+            raise done.error
+
+    def _reject(self, row: Reject) -> None:
+        self.tally.add(read=1, rejected=1)
+        if self._settings.on_reject:
+            self._settings.on_reject(row)
