@@ -117,7 +117,7 @@ class Needs:
             )
         for rate in (self.encoding, self.upload, self.index):
             if rate is not None and not 0 < rate.per_second < math.inf:
-                raise UsageError(f"A rate must be above 0 and finite, not {rate.per_second}.")
+                raise UsageError(f"A rate must be finite and above 0, not {rate.per_second}.")
         for gpu in self.gpus:
             if gpu not in GPUS:
                 raise UsageError(f"There is no GPU {gpu!r} here. Known: {', '.join(GPUS)}.")
