@@ -80,10 +80,8 @@ def _refusal(client: QdrantClient | AsyncQdrantClient, error: UnexpectedResponse
     return f"Qdrant at {place_of(client)} refused the request ({error.status_code}): {reason}"
 
 
-_UNINDEXED = re.compile(
-    r'Index required but not found for "(?:metadata\.)?([^"]+)"'  # where our metadata lie
-    r"(?: of one of the following types: \[(\w+))?"
-)
+_UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?([^"]+)"')
+"""Strict mode's words; `metadata` is where ours lie in the payload."""
 
 
 def _raise_if_unindexed(
@@ -91,11 +89,12 @@ def _raise_if_unindexed(
 ) -> None:
     found = _UNINDEXED.search(refusal)
     if found:
-        key, kind = found[1], found[2] or "keyword"
         raise UnindexedFilterError(
             f"Qdrant at {place_of(client)} filters by indexed fields alone (strict mode), and "
-            f"{key!r} has no index of type {kind}. Any ingest into the collection adds one with "
-            f"--payload-index {key}:{kind} (payload_indexes of collection_settings)."
+            f"{found[1]!r} has no index that serves this filter. Any ingest into the collection "
+            f"adds one with --payload-index {found[1]}:TYPE (payload_indexes of "
+            "collection_settings): keyword for text, integer, float, bool, datetime or uuid, as "
+            "its values are."
         ) from error
 
 
