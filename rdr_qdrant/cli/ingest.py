@@ -122,7 +122,7 @@ def ingest(
         typer.Option(
             metavar="NAME",
             help="small: vectors and graph in RAM, texts on disk. large: quantized vectors and "
-            "graph in RAM, the rest on disk. disk: all on disk that can be.",
+            "graph in RAM, originals and texts on disk. disk: all on disk that can be.",
             rich_help_panel=_NEW,
         ),
     ] = None,

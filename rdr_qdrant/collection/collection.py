@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rdr_qdrant.collection.description import (
@@ -48,9 +49,9 @@ class Collection(FilteredPoints):
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
 
-    def __init__(self, *place: Any, **options: Any) -> None:
-        super().__init__(*place, **options)
-        self._indexes = KnownIndexes()
+    @cached_property
+    def _indexes(self) -> KnownIndexes:
+        return KnownIndexes()
 
     def create(
         self,

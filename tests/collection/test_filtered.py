@@ -19,6 +19,7 @@ from rdr_qdrant import (
     QdrantLoader,
     RDREmbeddings,
     RDRRetriever,
+    RDRVectorStore,
     connect_async,
 )
 from rdr_qdrant.collection import Collection, Typed, filters, metadata_filter
@@ -166,6 +167,9 @@ def test_every_search_reads_values_by_the_indexes(
         tiny.encode_questions(["king"]), k=10, filter={"year": Typed("1999")}
     )
     assert [hit.passage.id for hit in hits] == ["2"]
+    store = RDRVectorStore(server, COLLECTION, tiny)
+    documents = store.similarity_search("king", k=10, filter={"year": "2001", "who": ["a", "c"]})
+    assert [document.id for document in documents] == ["1"]
     url = str(server._client.rest_uri)
 
     async def awaited() -> list[Any]:

@@ -14,6 +14,7 @@ from rdr_qdrant.collection import PRESETS, Collection
 from rdr_qdrant.collection.layout import (
     check_possible,
     collection_settings,
+    payload_index,
     settings_of,
     vector_settings,
 )
@@ -146,6 +147,25 @@ def test_older_servers_are_asked_in_their_own_words() -> None:
     assert newer["quantization_config"].scalar.memory.value == "pinned"
     assert newer["hnsw_config"].on_disk is None
     assert "on_disk_payload" not in newer
+
+
+def test_an_older_server_places_payload_indexes_in_its_words_and_is_not_asked_for_ids() -> None:
+    disk = CollectionSettings.preset("disk", tenant="who", payload_indexes={"year": "integer"})
+    check_possible(disk, (1, 18), embedded=False)
+    assert payload_index(disk, "year", (1, 18)).on_disk is True
+    assert payload_index(disk, "who", (1, 18)).is_tenant is True
+    assert payload_index(disk, "year", (1, 19)).memory.value == "cold"
+    assert "id_tracker" not in collection_settings(disk, (1, 19))
+    assert collection_settings(disk, (1, 20))["id_tracker"].memory.value == "cold"
+
+
+def test_a_bulk_load_does_not_hide_the_threshold(
+    keeping: QdrantClient, tiny: RDREmbeddings
+) -> None:
+    collection = Collection(keeping, COLLECTION)
+    collection.create(tiny.identity(), CollectionSettings(indexing_threshold=7_000))
+    collection.put_off_index()
+    assert settings_of(collection.info()).indexing_threshold == 7_000
 
 
 @pytest.mark.parametrize(
