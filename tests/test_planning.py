@@ -144,6 +144,7 @@ def test_every_quantity_says_how_it_came_about(found: Plan) -> None:
         ({"replicas": 2}, "2 replicas need as many servers, but there are 1"),
         ({"gpus": ("h900",)}, "no GPU 'h900' here. Known: h200"),
         ({"encoding": Rate(0.0, "x")}, "above 0, not 0"),
+        ({"encoding": Rate(float("inf"), "x")}, "finite and above 0, not inf"),
         ({"quantizations": ("int3",)}, "no quantization 'int3'. Known: none"),
         ({"presets": ("huge",)}, "no preset 'huge'. Known: small"),
     ],

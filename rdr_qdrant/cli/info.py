@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rdr_qdrant.collection import CollectionDescription, ListedCollection
 
 EXAMPLE = "rdr-qdrant info -c wiki"
+_PLACED = ("vectors", "quantization", "hnsw", "payload", "payload_index", "id_tracker")
+_SEGMENTS = ("default_segment_number", "max_segment_size", "indexing_threshold")
 
 
 def info(
@@ -55,7 +57,8 @@ def info(
     facts = {
         "collection": found.name + (f" (alias of {found.alias_of})" if found.alias_of else ""),
         "points": f"{found.points:,}",
-        "vectors": f"{found.dimension} numbers, compared by {found.distance}",
+        "vectors": f"{found.dimension} numbers ({found.settings['datatype']}), compared by "
+        f"{found.distance}",
         "vector lengths": ", ".join(f"{k} {v:g}" for k, v in norms.items())
         + " (of a random sample)"
         if norms
@@ -114,13 +117,14 @@ def _layout(settings: Mapping[str, Any]) -> dict[str, str]:
     quantization = str(settings["quantization"])
     details = named("bits", "quantile", "compression", "encoding", "query_encoding")
     return {
-        "graph": named("m", "ef_construct", "payload_m"),
+        "graph": named("m", "ef_construct", "max_indexing_threads", "payload_m"),
         "quantization": f"{quantization}, {details}" if details else quantization,
         "memory": ", ".join(
             f"{what} {settings[f'{what}_memory']}"
-            for what in ("vectors", "quantization", "hnsw", "payload")
+            for what in _PLACED
             if f"{what}_memory" in settings
         ),
+        "segments": named(*_SEGMENTS),
         "shards": f"{shards}, copies of each {copies}, writes confirmed by {confirmed}",
         "payload indexes": ", ".join(indexes) or "none",
         **({"tenant": str(settings["tenant"])} if "tenant" in settings else {}),

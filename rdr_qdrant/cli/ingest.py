@@ -19,7 +19,7 @@ from rdr_qdrant.cli.engine import (
     check_engine,
     opened_engine,
 )
-from rdr_qdrant.cli.load_report import facts_of, say_remarks
+from rdr_qdrant.cli.load_report import facts_of, say_idle_indexes, say_remarks
 from rdr_qdrant.cli.messages import counted, printable, say, saying_rejects
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_facts, print_json
@@ -121,8 +121,8 @@ def ingest(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="small: all in RAM. large: quantized vectors in RAM, originals on disk. "
-            "disk: all on disk.",
+            help="small: vectors and graph in RAM, texts on disk. large: quantized vectors and "
+            "graph in RAM, originals and texts on disk. disk: all on disk that can be.",
             rich_help_panel=_NEW,
         ),
     ] = None,
@@ -132,11 +132,12 @@ def ingest(
             "--set",
             metavar="NAME=VALUE",
             help="One of Qdrant's settings, instead of or over a preset's; may be given several "
-            "times. shard_number, replication_factor, write_consistency_factor; vectors_memory, "
-            "payload_memory, hnsw_memory, quantization_memory (cold, cached, pinned); m, "
-            "ef_construct, full_scan_threshold, payload_m, inline_storage; quantization (none, "
-            "scalar, binary, product, turbo) and its quantile, encoding, query_encoding, "
-            "compression, bits.",
+            "times. shard_number, replication_factor, write_consistency_factor; datatype (float32, "
+            "float16); vectors_memory, payload_memory, hnsw_memory, quantization_memory, "
+            "payload_index_memory, id_tracker_memory (cold, cached, pinned); m, ef_construct, "
+            "full_scan_threshold, max_indexing_threads, payload_m, inline_storage; quantization "
+            "(none, scalar, binary, product, turbo) and its quantile, encoding, query_encoding, "
+            "compression, bits; default_segment_number, max_segment_size, indexing_threshold.",
             rich_help_panel=_NEW,
         ),
     ] = None,
@@ -146,7 +147,7 @@ def ingest(
             "--payload-index",
             metavar="KEY[:TYPE]",
             help="Index this metadata for --filter: keyword (default), integer, float, bool, "
-            "datetime, uuid, text, geo.",
+            "datetime, uuid, text, geo. Made in a collection that exists, too.",
             rich_help_panel=_NEW,
         ),
     ] = None,
@@ -215,7 +216,7 @@ def ingest(
 
     Of a folder that rdr-qdrant encode wrote, the vectors are taken as they are: no model is loaded.
     """
-    from rdr_qdrant.collection import CollectionSettings
+    from rdr_qdrant.collection import Collection, CollectionSettings
     from rdr_qdrant.loader import LoadReport, QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog
 
@@ -320,6 +321,8 @@ def ingest(
     if report.removed is not None and report.documents and report.documents.rejected:
         say("Of documents that were set aside, what the collection has of them is kept.")
     say_remarks(report, max_length, split, encoded_before=given.vectors is not None)
+    if layout and report.points:
+        say_idle_indexes(Collection(client, report.collection_name), layout)
     if as_json:
         print_json(report.to_json())
     else:

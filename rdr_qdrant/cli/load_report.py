@@ -8,6 +8,7 @@ from rdr_qdrant.cli.messages import counted, say
 from rdr_qdrant.cli.progress import duration
 
 if TYPE_CHECKING:
+    from rdr_qdrant.collection import Collection, CollectionSettings
     from rdr_qdrant.loader import LoadReport
     from rdr_qdrant.readers import DocumentCounts
 
@@ -36,6 +37,17 @@ def say_remarks(
             f"Cut: {counted(report.truncated, 'passages')} longer than {max_length} tokens; only "
             f"the beginning is searchable. {smaller} {'at encode ' if encoded_before else ''}keeps "
             "all of it."
+        )
+
+
+def say_idle_indexes(collection: Collection, asked: CollectionSettings) -> None:
+    """On stderr: payload indexes asked for that no passage has anything for."""
+    if not collection.exists():  # a dry run
+        return
+    for key, kind in collection.idle_payload_indexes(asked).items():
+        say(
+            f"The payload index {key}:{kind} is empty: no passage has the metadata {key!r}, or its "
+            f"values are of another type. There are: {', '.join(collection.metadata_keys())}."
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from rdr_qdrant.cli import options
 from rdr_qdrant.cli.messages import say
 from rdr_qdrant.cli.results import print_hits, print_json
 from rdr_qdrant.errors import UsageError
+
+if TYPE_CHECKING:
+    from rdr_qdrant.collection import Typed
 
 EXAMPLE = 'rdr-qdrant search "Who wrote Faust?" -c wiki -k 3 --filter title=Faust'
 
@@ -57,7 +60,7 @@ def search(
 
     Scores are raw inner products: higher is better, and there is no upper bound.
     """
-    wanted = parse_conditions(conditions or [])
+    wanted = _parsed(conditions or [])
     if not question.strip():
         raise UsageError("The question is empty: there is nothing to search for.")
     params = options.search_params(rescore, oversampling, hnsw_ef)
@@ -96,23 +99,14 @@ def search(
         print_hits(hits, question)
 
 
-def parse_conditions(conditions: list[str]) -> dict[str, Any]:
-    """`["year=1999"]` as `{"year": ["1999", 1999]}`: as text, and as what it looks like."""
-    parsed: dict[str, Any] = {}
+def _parsed(conditions: list[str]) -> dict[str, Typed]:
+    """`["year=1999"]` as names and values whose type nobody has said."""
+    from rdr_qdrant.collection import Typed
+
+    parsed = {}
     for condition in conditions:
         key, equals, value = condition.partition("=")
         if not (key and equals):
             raise UsageError(f"--filter {condition!r} is not of the form KEY=VALUE.")
-        parsed[key] = [value, *_other_readings(value)]
+        parsed[key] = Typed(value)
     return parsed
-
-
-def _other_readings(value: str) -> list[Any]:
-    if value in ("true", "false"):
-        return [value == "true"]
-    for kind in (int, float):
-        try:
-            return [kind(value)]
-        except ValueError:
-            continue
-    return []

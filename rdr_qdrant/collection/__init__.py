@@ -5,7 +5,7 @@ from rdr_qdrant.collection.asynchronous import AsyncCollection
 from rdr_qdrant.collection.collection import Collection
 from rdr_qdrant.collection.copying import CopyReport, copy_collection
 from rdr_qdrant.collection.description import CollectionDescription
-from rdr_qdrant.collection.filters import metadata_filter
+from rdr_qdrant.collection.filters import IndexTypes, Typed, metadata_filter
 from rdr_qdrant.collection.listing import ListedCollection, list_collections
 from rdr_qdrant.collection.payload import Hit
 from rdr_qdrant.collection.points import Point, PointId
@@ -23,11 +23,13 @@ __all__ = [
     "CopyReport",
     "Drawn",
     "Hit",
+    "IndexTypes",
     "ListedCollection",
     "Point",
     "PointId",
     "QueryOptions",
     "Reservoir",
+    "Typed",
     "copy_collection",
     "list_collections",
     "metadata_filter",

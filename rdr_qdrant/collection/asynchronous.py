@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from rdr_qdrant.collection.collection import check_info
+from rdr_qdrant.collection.filters import KnownIndexes
 from rdr_qdrant.collection.indexing import missing
 from rdr_qdrant.collection.points import PointId
 from rdr_qdrant.collection.querying import QueryOptions, query_requests
@@ -33,6 +34,7 @@ class AsyncCollection:
         self.client = client
         self.name = name
         self.vector_name = vector_name
+        self._indexes = KnownIndexes()
 
     async def info(self) -> models.CollectionInfo:
         """Qdrant's own description of it.
@@ -49,12 +51,15 @@ class AsyncCollection:
         """Refuse to go on where it does not fit the pair; see `Collection.check`."""
         info = await self.info()
         check_info(self.name, self.vector_name, info, identity, allow_unverified=allow_unverified)
+        self._indexes.note(info)
 
     async def query_points(
         self, vectors: Any, **options: Unpack[QueryOptions]
     ) -> list[list[models.ScoredPoint]]:
         """For each vector, float32 [n, dim], the points with the highest inner product."""
-        requests = query_requests(vectors, self.vector_name, options)
+        if self._indexes.outdated_for(options.get("filter")):
+            self._indexes.note(await self._ask(self.client.get_collection(self.name)))
+        requests = query_requests(vectors, self.vector_name, options, self._indexes.types)
         call = self.client.query_batch_points(self.name, requests=requests)
         return [response.points for response in await self._ask(call)]
 

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
-from rdr_qdrant.collection.description import IDENTITY_KEY, CollectionDescription, describe
+from rdr_qdrant.collection.description import (
+    IDENTITY_KEY,
+    CollectionDescription,
+    describe,
+    identity_of,
+)
+from rdr_qdrant.collection.filtered import FilteredPoints, in_words
+from rdr_qdrant.collection.filters import KnownIndexes
 from rdr_qdrant.collection.fit import check_identity, check_vectors
-from rdr_qdrant.collection.indexing import IndexedPoints, say_if_put_off
+from rdr_qdrant.collection.indexing import say_if_put_off
 from rdr_qdrant.collection.layout import (
     Version,
     check_possible,
     collection_settings,
-    payload_indexes,
     settings_of,
     vector_settings,
 )
 from rdr_qdrant.collection.payload import Hit
 from rdr_qdrant.collection.querying import QueryOptions, query_requests, to_hits
-from rdr_qdrant.collection.sizing import CollectionSettings, differences
+from rdr_qdrant.collection.sizing import CollectionSettings, differences, lacking
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.models import PairIdentity
 from rdr_qdrant.store import build_index, builds_index_itself, reaching, server_version
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Collection(IndexedPoints):
+class Collection(FilteredPoints):
     """A dot-product collection of passages.
 
     Args:
@@ -41,6 +48,10 @@ class Collection(IndexedPoints):
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
+
+    @cached_property
+    def _indexes(self) -> KnownIndexes:
+        return KnownIndexes()
 
     def create(
         self,
@@ -87,12 +98,7 @@ class Collection(IndexedPoints):
                 raise
             self._check_notes(notes or {})
             self.check(identity)
-        for field, schema in payload_indexes(settings).items():
-            self._ask(
-                lambda field=field, schema=schema: self.client.create_payload_index(  # type: ignore[misc]
-                    self.name, field, schema, wait=True
-                )
-            )
+        self.make_payload_indexes(settings, version)
         different = self._differences(settings)
         if different:
             logger.warning(
@@ -122,8 +128,20 @@ class Collection(IndexedPoints):
         return version
 
     def say_differences(self, asked: CollectionSettings | None) -> None:
-        """Warn, in one line, of settings asked for that the collection does not have."""
-        different = self._differences(asked)
+        """Warn, in one line each, of settings and payload indexes that it does not have."""
+        if asked is None or not asked.given():
+            return
+        found = settings_of(self.info(), self.vector_name)
+        missing = lacking(asked, found)
+        if missing:
+            logger.warning(
+                "Collection %r has no payload indexes %s: filters by them read every payload. "
+                "ingest makes them where rdr-qdrant made the collection; otherwise Qdrant's own "
+                "create_payload_index does",
+                self.name,
+                in_words(missing),
+            )
+        different = "; ".join(differences(asked, found))
         if different:
             logger.warning(
                 "Collection %r keeps its own settings: %s. To have them otherwise, load into a "
@@ -135,7 +153,9 @@ class Collection(IndexedPoints):
     def _differences(self, asked: CollectionSettings | None) -> str:
         if asked is None or not asked.given():
             return ""
-        return "; ".join(differences(asked, settings_of(self.info(), self.vector_name)))
+        found = settings_of(self.info(), self.vector_name)
+        missing = [f"payload index {key} is missing" for key in lacking(asked, found)]
+        return "; ".join([*differences(asked, found), *missing])
 
     def delete(self) -> None:
         """Delete it with all its points.
@@ -161,7 +181,7 @@ class Collection(IndexedPoints):
         Raises:
             CollectionError: it does not.
         """
-        if _identity(self.info()) is None:
+        if identity_of(self.info()) is None:
             raise CollectionError(
                 f"Collection {self.name!r} does not say that rdr-qdrant made it (other software or "
                 f"a Qdrant before 1.16 did), so nothing of it is {what}. It is left as it is."
@@ -176,6 +196,7 @@ class Collection(IndexedPoints):
         """
         info = self.info()
         check_info(self.name, self.vector_name, info, identity, allow_unverified=allow_unverified)
+        self._indexes.note(info)
 
     def describe(self) -> CollectionDescription:
         """Its points, vectors and state, with a sample of vectors read.
@@ -185,11 +206,11 @@ class Collection(IndexedPoints):
         """
         info = self.info()
         with reaching(self.client):
-            return describe(self.client, self.name, self.vector_name, info, _identity(info))
+            return describe(self.client, self.name, self.vector_name, info, identity_of(info))
 
     def recorded_model(self) -> str | None:
         """The name of the pair that made it, where it is there and says so."""
-        identity = _identity(self.info()) if self.exists() else None
+        identity = identity_of(self.info()) if self.exists() else None
         return str(identity["model"]) if identity and "model" in identity else None
 
     def query(self, vectors: Any, **options: Unpack[QueryOptions]) -> list[list[Hit]]:
@@ -205,7 +226,9 @@ class Collection(IndexedPoints):
         self, vectors: Any, **options: Unpack[QueryOptions]
     ) -> list[list[models.ScoredPoint]]:
         """`query` with Qdrant's own points as answers."""
-        requests = query_requests(vectors, self.vector_name, options)
+        if self._indexes.outdated_for(options.get("filter")):
+            self._indexes.note(self._ask(lambda: self.client.get_collection(self.name)))
+        requests = query_requests(vectors, self.vector_name, options, self._indexes.types)
         responses = self._ask(lambda: self.client.query_batch_points(self.name, requests=requests))
         return [response.points for response in responses]
 
@@ -235,9 +258,4 @@ def check_info(
     say_if_put_off(name, info)
     vectors = info.config.params.vectors
     check_vectors(name, vectors, dimension=identity.dimension, vector_name=vector_name)
-    check_identity(name, _identity(info), identity, allow_unverified=allow_unverified)
-
-
-def _identity(info: models.CollectionInfo) -> Mapping[str, Any] | None:
-    found = (info.config.metadata or {}).get(IDENTITY_KEY)
-    return found if isinstance(found, Mapping) else None
+    check_identity(name, identity_of(info), identity, allow_unverified=allow_unverified)

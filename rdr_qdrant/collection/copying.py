@@ -184,6 +184,7 @@ def _settings(config: models.CollectionConfig) -> dict[str, Any]:
         "hnsw_config": hnsw,
         "quantization_config": config.quantization_config,
         "payload": params.payload,
+        "id_tracker": params.id_tracker,
         "metadata": _lasting(config.metadata) or None,
     }
     return {name: value for name, value in settings.items() if value is not None}

@@ -94,6 +94,12 @@ def describe(
     )
 
 
+def identity_of(info: models.CollectionInfo) -> Mapping[str, Any] | None:
+    """Our part of a collection's metadata, where it has one."""
+    found = (info.config.metadata or {}).get(IDENTITY_KEY)
+    return found if isinstance(found, Mapping) else None
+
+
 def _alias_of(client: QdrantClient, name: str) -> str | None:
     if name in {found.name for found in client.get_collections().collections}:
         return None

@@ -30,13 +30,14 @@ def check_vectors(
         if vector_name not in vectors:
             raise CollectionError(
                 f"Collection {name!r} has the named vectors {', '.join(map(repr, vectors))}, "
-                f"but {_quoted(vector_name)} is wanted. Use another collection, or vector_name."
+                f"but {_quoted(vector_name)} is wanted. Name one with "
+                "--vector-name NAME (vector_name=...), or use another collection."
             )
         params = vectors[vector_name]
     elif vector_name:
         raise CollectionError(
             f"Collection {name!r} has one unnamed vector, but {vector_name!r} is wanted. "
-            "Leave vector_name out, or use another collection."
+            "Leave --vector-name (vector_name) out, or use another collection."
         )
     else:
         params = vectors

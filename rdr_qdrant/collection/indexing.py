@@ -94,10 +94,10 @@ class IndexedPoints(Points):
         """
         from qdrant_client import models
 
-        note = _note(self.info())
-        if note is None:
+        info = self.info()
+        if not put_off(info):
             return False
-        before = int(note.get("indexing_threshold", DEFAULT_INDEXING_THRESHOLD))
+        before = lasting_threshold(info)
         on = models.OptimizersConfigDiff(indexing_threshold=before)
         self._ask(lambda: self.client.update_collection(self.name, optimizers_config=on))
         if self.info().config.optimizer_config.indexing_threshold == 0:
@@ -153,6 +153,14 @@ class IndexedPoints(Points):
     def take_out(self, key: str) -> None:
         """Take one key out of the collection's metadata."""
         self._ask(lambda: self.client.update_collection(self.name, metadata={key: None}))
+
+
+def lasting_threshold(info: models.CollectionInfo) -> int | None:
+    """Its `indexing_threshold`; while a bulk load puts indexing off, that of before and after."""
+    note = _note(info)
+    if note is None:
+        return info.config.optimizer_config.indexing_threshold
+    return int(note.get("indexing_threshold", DEFAULT_INDEXING_THRESHOLD))
 
 
 def put_off(info: models.CollectionInfo) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rdr_qdrant.collection.indexing import lasting_threshold
 from rdr_qdrant.collection.payload import METADATA_KEY
 from rdr_qdrant.collection.sizing import CollectionSettings
 from rdr_qdrant.errors import CollectionError
@@ -17,6 +18,10 @@ Version = tuple[int, int]
 MEMORY_SINCE = (1, 19)
 """The server that has `memory`; those before have `on_disk`, `always_ram`, `on_disk_payload`."""
 
+ID_TRACKER_SINCE = (1, 20)
+"""The server that can keep ids elsewhere than in RAM. One before is not asked, nor refused: the
+preset `disk` is to be had there too, and after creating it is said that the ids are pinned."""
+
 _SINCE: Mapping[tuple[str, Any], Version] = {
     ("quantization", "turbo"): (1, 18),
     ("inline_storage", True): (1, 16),
@@ -26,11 +31,13 @@ _SINCE: Mapping[tuple[str, Any], Version] = {
     ("query_encoding", "scalar8bits"): (1, 15),
     ("hnsw_memory", "pinned"): MEMORY_SINCE,
     ("quantization_memory", "cached"): MEMORY_SINCE,
+    ("payload_index_memory", "cached"): MEMORY_SINCE,
 }
 """The first server that knows a setting; an older one would leave it out without a word."""
 
 _CLUSTER = ("shard_number", "replication_factor", "write_consistency_factor")
-_LEGACY_ON_DISK = {"cold": True, "cached": False}
+_OPTIMIZERS = ("default_segment_number", "max_segment_size", "indexing_threshold")
+_LEGACY_ON_DISK = {"cold": True, "cached": False, "pinned": False}
 
 
 def check_possible(
@@ -71,11 +78,7 @@ def check_possible(
 
 def vector_settings(settings: CollectionSettings, version: Version | None) -> dict[str, Any]:
     """The parameters of `models.VectorParams`, but for size and distance."""
-    if settings.vectors_memory is None:
-        return {}
-    if _has_memory(version):
-        return {"memory": settings.vectors_memory}
-    return {"on_disk": _LEGACY_ON_DISK[settings.vectors_memory]}
+    return _without_none(datatype=settings.datatype) | _placed(settings.vectors_memory, version)
 
 
 def collection_settings(settings: CollectionSettings, version: Version | None) -> dict[str, Any]:
@@ -89,15 +92,18 @@ def collection_settings(settings: CollectionSettings, version: Version | None) -
         ef_construct=settings.ef_construct,
         full_scan_threshold=settings.full_scan_threshold,
         payload_m=settings.payload_m,
+        max_indexing_threads=settings.max_indexing_threads,
         inline_storage=settings.inline_storage,
     )
-    if settings.hnsw_memory is not None:
-        if _has_memory(version):
-            graph["memory"] = settings.hnsw_memory
-        else:
-            graph["on_disk"] = _LEGACY_ON_DISK[settings.hnsw_memory]
+    graph |= _placed(settings.hnsw_memory, version)
     if graph:
         parameters["hnsw_config"] = models.HnswConfigDiff(**graph)
+    optimizers = _without_none(**{name: getattr(settings, name) for name in _OPTIMIZERS})
+    if optimizers:
+        parameters["optimizers_config"] = models.OptimizersConfigDiff(**optimizers)
+    if settings.id_tracker_memory is not None and (version or ID_TRACKER_SINCE) >= ID_TRACKER_SINCE:
+        memory = models.Memory(settings.id_tracker_memory)
+        parameters["id_tracker"] = models.IdTrackerParams(memory=memory)
     if settings.payload_memory is not None:
         if _has_memory(version):
             memory = models.Memory(settings.payload_memory)
@@ -107,19 +113,26 @@ def collection_settings(settings: CollectionSettings, version: Version | None) -
     return _without_none(**parameters)
 
 
-def payload_indexes(settings: CollectionSettings) -> dict[str, Any]:
-    """Payload fields and the schemas of their indexes."""
+def payload_index(settings: CollectionSettings, key: str, version: Version | None) -> Any:
+    """The schema of the index of one metadata key that the settings name."""
     from qdrant_client import models
 
-    fields: dict[str, Any] = {
-        f"{METADATA_KEY}.{key}": models.PayloadSchemaType(kind)
-        for key, kind in settings.payload_indexes.items()
+    given = _placed(settings.payload_index_memory, version)
+    if key == settings.tenant:
+        given["is_tenant"] = True
+    kind = settings.payload_indexes.get(key, "keyword")
+    if not given:
+        return models.PayloadSchemaType(kind)
+    return getattr(models, f"{kind.capitalize()}IndexParams")(type=kind, **given)
+
+
+def indexed_fields(info: models.CollectionInfo) -> dict[str, str]:
+    """Payload fields with an index that holds anything, and its type."""
+    return {
+        field: str(_value(index.data_type))
+        for field, index in (info.payload_schema or {}).items()
+        if index.points
     }
-    if settings.tenant:
-        fields[f"{METADATA_KEY}.{settings.tenant}"] = models.KeywordIndexParams(
-            type=models.KeywordIndexType.KEYWORD, is_tenant=True
-        )
-    return fields
 
 
 def settings_of(info: models.CollectionInfo, vector_name: str = "") -> CollectionSettings:
@@ -138,19 +151,27 @@ def settings_of(info: models.CollectionInfo, vector_name: str = "") -> Collectio
         for field, index in (info.payload_schema or {}).items()
         if field.startswith(prefix)
     }
+    placements = sorted({_placement(index.params, "pinned") for index in indexes.values()})
     tenants = [key for key, index in indexes.items() if getattr(index.params, "is_tenant", None)]
     return CollectionSettings.model_construct(
         shard_number=params.shard_number,
         replication_factor=params.replication_factor,
         write_consistency_factor=params.write_consistency_factor,
+        datatype=_value(getattr(vector, "datatype", None)) or "float32",
         vectors_memory=vectors_memory,
         payload_memory=payload_memory,
+        payload_index_memory=" and ".join(placements) or None,
+        id_tracker_memory=_placement(params.id_tracker, "pinned"),
         hnsw_memory=_placement(graph, "cached"),
         m=graph.m,
         ef_construct=graph.ef_construct,
         full_scan_threshold=graph.full_scan_threshold,
+        max_indexing_threads=graph.max_indexing_threads,
         payload_m=graph.payload_m,
         inline_storage=graph.inline_storage,
+        default_segment_number=config.optimizer_config.default_segment_number,
+        max_segment_size=config.optimizer_config.max_segment_size,
+        indexing_threshold=lasting_threshold(info),
         payload_indexes={key: _value(index.data_type) for key, index in indexes.items()},
         tenant=tenants[0] if tenants else None,
         **_found_quantization(config.quantization_config, vectors_memory),
@@ -204,6 +225,13 @@ def _found_quantization(config: Any, vectors_memory: str) -> dict[str, Any]:
     names = ("quantile", "encoding", "query_encoding", "compression", "bits")
     own = {name: _value(getattr(details, name, None)) for name in names}
     return {"quantization": method, "quantization_memory": memory, **own}
+
+
+def _placed(memory: str | None, version: Version | None) -> dict[str, Any]:
+    """`memory` of a structure as its parameter, or the older `on_disk`."""
+    if memory is None:
+        return {}
+    return {"memory": memory} if _has_memory(version) else {"on_disk": _LEGACY_ON_DISK[memory]}
 
 
 def _placement(structure: Any, default: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PointId = int | str
-MetadataChange = tuple[PointId, str, Mapping[str, Any]]
 
 MAX_REQUEST_BYTES = 16 * 2**20
 """Most bytes of points in one request. Qdrant's own limit is 32 MiB (`max_request_size_mb`)."""
@@ -84,24 +83,6 @@ class Points:
         """Number of points, exact."""
         return self._ask(lambda: self.client.count(self.name, exact=True)).count
 
-    def unknown_metadata(self, keys: Sequence[str]) -> list[str]:
-        """Those of these keys that no point has in its metadata."""
-        from qdrant_client import models
-
-        def having(key: str) -> models.Filter:
-            field = models.PayloadField(key=f"{METADATA_KEY}.{key}")
-            return models.Filter(must_not=[models.IsEmptyCondition(is_empty=field)])
-
-        return [
-            key
-            for key in keys
-            if not self._ask(
-                lambda key=key: self.client.scroll(  # type: ignore[misc]
-                    self.name, scroll_filter=having(key), limit=1, with_payload=False
-                )
-            )[0]
-        ]
-
     def metadata_keys(self, sample: int = 100) -> list[str]:
         """The keys that some points, no more than `sample` of them, have in their metadata."""
         records, _ = self._ask(
@@ -150,7 +131,7 @@ class Points:
         """
         refused: list[PointId] = []
         for part in _by_size(points, MAX_REQUEST_BYTES):
-            refused += (point.id for point in _in_halves(part, self._upsert))
+            refused += (point.id for point in in_halves(part, self._upsert))
         return refused
 
     def _upsert(self, points: Sequence[Point]) -> None:
@@ -166,65 +147,6 @@ class Points:
             for point in points
         ]
         self._ask(lambda: self.client.upsert(self.name, points=structs, wait=True))
-
-    def replace_metadata(self, changes: Sequence[MetadataChange]) -> list[PointId]:
-        """Write the metadata of points anew; their texts and vectors stay.
-
-        Args:
-            changes: id, content hash, metadata; where a point has another hash by now, because
-                somebody else has just replaced it, its metadata stays as well.
-
-        Returns:
-            The ids of points whose metadata the server does not take even alone.
-        """
-        return [change[0] for change in _in_halves(changes, self._replace_metadata)]
-
-    def _replace_metadata(self, changes: Sequence[MetadataChange]) -> None:
-        from qdrant_client import models
-
-        operations = [
-            models.SetPayloadOperation(
-                set_payload=models.SetPayload(
-                    payload={METADATA_KEY: dict(metadata)},
-                    filter=_these([one], HASH_KEY, content_hash),
-                )
-            )
-            for one, content_hash, metadata in changes
-        ]
-        self._ask(lambda: self.client.batch_update_points(self.name, operations, wait=True))
-
-    def of_source(self, source: str, limit: int) -> Iterator[list[tuple[PointId, str]]]:
-        """Point id and passage id of every point of ours with this source, some at a time."""
-        from qdrant_client import models
-
-        keys = [HASH_KEY, f"{METADATA_KEY}.id"]
-        chosen = models.Filter(must=[_equals(f"{METADATA_KEY}.source", source)])
-        offset: Any = None
-        while True:
-            records, offset = self._ask(
-                lambda offset=offset: self.client.scroll(  # type: ignore[misc]
-                    self.name,
-                    scroll_filter=chosen,
-                    limit=limit,
-                    offset=offset,
-                    with_payload=keys,
-                )
-            )
-            payloads = ((plain(r.id), r.payload or {}) for r in records)
-            yield [
-                (one, str((payload.get(METADATA_KEY) or {}).get("id", "")))
-                for one, payload in payloads
-                if payload.get(HASH_KEY)
-            ]
-            if offset is None:
-                return
-
-    def remove(self, ids: Sequence[PointId], source: str) -> None:
-        """Delete those of these points that still have this source."""
-        from qdrant_client import models
-
-        chosen = models.FilterSelector(filter=_these(ids, f"{METADATA_KEY}.source", source))
-        self._ask(lambda: self.client.delete(self.name, chosen, wait=True))
 
     def discard(self, ids: Sequence[PointId]) -> None:
         """Delete those of these points that are there."""
@@ -282,7 +204,7 @@ def _by_size(points: Sequence[Point], limit: int) -> Iterator[list[Point]]:
         yield part
 
 
-def _in_halves(items: Sequence[T], send: Callable[[Sequence[T]], None]) -> list[T]:
+def in_halves(items: Sequence[T], send: Callable[[Sequence[T]], None]) -> list[T]:
     """Send them, by halves where they are too large at once; those too large alone are returned."""
     if not items:
         return []
@@ -292,17 +214,5 @@ def _in_halves(items: Sequence[T], send: Callable[[Sequence[T]], None]) -> list[
         if len(items) == 1:
             return list(items)
         half = len(items) // 2
-        return _in_halves(items[:half], send) + _in_halves(items[half:], send)
+        return in_halves(items[:half], send) + in_halves(items[half:], send)
     return []
-
-
-def _these(ids: Iterable[PointId], key: str, value: str) -> models.Filter:
-    from qdrant_client import models
-
-    return models.Filter(must=[models.HasIdCondition(has_id=list(ids)), _equals(key, value)])
-
-
-def _equals(key: str, value: str) -> models.FieldCondition:
-    from qdrant_client import models
-
-    return models.FieldCondition(key=key, match=models.MatchValue(value=value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
-from rdr_qdrant.collection.filters import as_filter
+from rdr_qdrant.collection.filters import FilterMaker, IndexTypes, as_filter
 from rdr_qdrant.collection.payload import Hit, from_payload
 from rdr_qdrant.collection.points import plain
 
@@ -18,7 +18,8 @@ class QueryOptions(TypedDict, total=False):
 
     Attributes:
         k: most passages for each vector.
-        filter: only points that fulfil it: a dict of metadata, or Qdrant's own.
+        filter: only points that fulfil it: a dict of metadata, Qdrant's own, or a function that
+            makes one for a collection's indexes.
         score_threshold: only points with at least this raw inner product.
         exact: compare with every point instead of going through the index.
         offset: leave out so many of the best.
@@ -29,7 +30,7 @@ class QueryOptions(TypedDict, total=False):
     """
 
     k: Required[int]
-    filter: Mapping[str, Any] | models.Filter | None
+    filter: Mapping[str, Any] | models.Filter | FilterMaker | None
     score_threshold: float | None
     exact: bool
     offset: int
@@ -38,16 +39,22 @@ class QueryOptions(TypedDict, total=False):
 
 
 def query_requests(
-    vectors: Any, vector_name: str, options: QueryOptions
+    vectors: Any, vector_name: str, options: QueryOptions, indexes: IndexTypes
 ) -> list[models.QueryRequest]:
     """One request for each vector of `vectors`, float32 [n, dim].
+
+    Args:
+        vectors: of the questions.
+        vector_name: the named vector to use; `""` is the unnamed one.
+        options: what else is asked for.
+        indexes: of the collection's payload, by which a filter is made.
 
     Raises:
         UsageError: a filter that is none.
     """
     from qdrant_client import models
 
-    conditions = as_filter(options.get("filter"))
+    conditions = as_filter(options.get("filter"), indexes)
     params = _rescoring(options.get("search_params") or models.SearchParams())
     if options.get("exact"):
         params = params.model_copy(update={"exact": True})

@@ -12,6 +12,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -30,13 +31,25 @@ _METHOD_OF = {
 }
 """The quantization that each of these settings belongs to."""
 
+_TURBO = (
+    "would store quantized vectors alone, so that nothing could be verified or rescored: "
+    "quantization=turbo keeps the vectors beside them"
+)
+_UNFIT_DATATYPES = {
+    "uint8": "holds whole numbers from 0 to 255, which these vectors are not: give "
+    "quantization=scalar for 8 bits a number",
+    **dict.fromkeys(("turbo4", "turbo8", "turbo16"), _TURBO),
+}
+"""Qdrant's datatypes that no collection of ours can have, and why."""
+
 
 class CollectionSettings(BaseModel):
     """What a collection is created with, in Qdrant's own terms; `None` leaves it to Qdrant.
 
     Placements (`*_memory`) are Qdrant's memory tiers: `cold` is read from disk when it is needed,
     `cached` is loaded into the disk cache at the start and may be evicted, `pinned` stays in RAM.
-    Servers before 1.19 get the older names (`on_disk`, `always_ram`, `on_disk_payload`).
+    Servers before 1.19 get the older names (`on_disk`, `always_ram`, `on_disk_payload`). Sizes are
+    in KB of vectors.
 
     Presets, and the advice that each follows (Qdrant's documentation, "Memory Tiers in Qdrant:
     What to Use and When", 2026-08-28, and "Quantization"):
@@ -45,20 +58,28 @@ class CollectionSettings(BaseModel):
       as long as everything fits into RAM.
     - `large`: vectors cold, 4-bit TurboQuant of them pinned, graph cached. For when RAM is what
       limits: 8 times less of it, fixed. Needs Qdrant 1.18.
-    - `disk`: vectors, graph and 4-bit TurboQuant all cold. The least RAM; as fast as the disk.
+    - `disk`: vectors, graph, 4-bit TurboQuant, ids and payload indexes all cold. The least RAM; as
+      fast as the disk. What stays in RAM: each point's version, which points are deleted, segments
+      that are not indexed yet, and ids on servers before 1.20.
 
     Attributes:
         shard_number: shards; Qdrant advises two to four a machine for large parallel loads. It
             cannot be changed later.
         replication_factor: copies of each shard, in a cluster.
         write_consistency_factor: copies that must confirm a write.
+        datatype: of the vectors' numbers: `float32`, or `float16`, half the size, rounded to 11
+            bits; scores move as little.
         vectors_memory: where the vectors lie.
         payload_memory: where the texts and metadata lie.
         hnsw_memory: where the graph lies.
+        payload_index_memory: where the payload indexes lie; `pinned` unless said.
+        id_tracker_memory: where point ids lie in indexed segments; `pinned` unless said, and on
+            servers before 1.20, which have no other.
         m: edges of a node of the graph. Not 0, as Qdrant advises for tenants that are only ever
             searched one at a time: a search without that filter would find nothing, silently.
         ef_construct: neighbours looked at while the graph is built.
         full_scan_threshold: KB of vectors below which a filtered search scans instead.
+        max_indexing_threads: threads that build one graph; 0 lets Qdrant choose.
         payload_m: additional edges for each indexed payload field; `m` unless said.
         inline_storage: copies of the vectors inside the graph's file; needs quantization, takes
             several times the disk, and makes a cold graph faster. Needs Qdrant 1.16.
@@ -70,6 +91,10 @@ class CollectionSettings(BaseModel):
         query_encoding: of `binary`: how questions are encoded.
         compression: of `product`: how many times smaller.
         bits: of `turbo`: bits a number; 4 unless said.
+        default_segment_number: segments that the optimizer aims at; 0 is one for each core.
+        max_segment_size: KB above which it makes no segment.
+        indexing_threshold: KB of a segment from which it is indexed; 0 is never, and every search
+            compares all vectors.
         payload_indexes: metadata keys, as `--filter` names them, and the types of their indexes.
         tenant: the metadata key that tells whose a passage is: a keyword index, by which Qdrant
             also lays out the storage.
@@ -80,12 +105,16 @@ class CollectionSettings(BaseModel):
     shard_number: PositiveInt | None = None
     replication_factor: PositiveInt | None = None
     write_consistency_factor: PositiveInt | None = None
+    datatype: Literal["float32", "float16"] | None = None
     vectors_memory: Evictable | None = None
     payload_memory: Evictable | None = None
     hnsw_memory: Memory | None = None
+    payload_index_memory: Memory | None = None
+    id_tracker_memory: Memory | None = None
     m: PositiveInt | None = None
     ef_construct: int | None = Field(default=None, ge=4)
     full_scan_threshold: int | None = Field(default=None, ge=10)
+    max_indexing_threads: NonNegativeInt | None = None
     payload_m: NonNegativeInt | None = None
     inline_storage: bool | None = None
     quantization: Literal["none", "scalar", "binary", "product", "turbo"] | None = None
@@ -95,8 +124,18 @@ class CollectionSettings(BaseModel):
     query_encoding: Literal["default", "binary", "scalar4bits", "scalar8bits"] | None = None
     compression: Literal["x4", "x8", "x16", "x32", "x64"] | None = None
     bits: Literal["bits1", "bits1_5", "bits2", "bits4", "bits8"] | None = None
+    default_segment_number: NonNegativeInt | None = None
+    max_segment_size: PositiveInt | None = None
+    indexing_threshold: NonNegativeInt | None = None
     payload_indexes: Mapping[str, IndexType] = Field(default_factory=dict)
     tenant: str | None = Field(default=None, min_length=1)
+
+    @field_validator("datatype", mode="before")
+    @classmethod
+    def _holds_these_vectors(cls, value: Any) -> Any:
+        if value in _UNFIT_DATATYPES:
+            raise ValueError(f"this datatype {_UNFIT_DATATYPES[value]}")
+        return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -194,6 +233,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "vectors_memory": "cold",
         "payload_memory": "cold",
         "hnsw_memory": "cold",
+        "payload_index_memory": "cold",
+        "id_tracker_memory": "cold",
         "quantization": "turbo",
         "quantization_memory": "cold",
     },
@@ -201,22 +242,37 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def differences(asked: CollectionSettings, found: CollectionSettings) -> list[str]:
-    """What of the settings asked for is not so: `m is 16, not 32`, and the like."""
+    """What of the settings asked for is not so: `m is 16, not 32`, and the like.
+
+    Payload indexes that are missing are none of it: see `lacking`.
+    """
     different = []
     quantized_alike = asked.quantization == found.quantization
     for name, value in asked.given().items():
         if name in (*_METHOD_OF, "quantization_memory") and not quantized_alike:
             continue
+        if name == "payload_index_memory" and not found.payload_indexes:
+            continue
         there = getattr(found, name)
         if name == "payload_indexes":
             different += [
-                f"payload index {key} is {there.get(key, 'missing')}, not {kind}"
+                f"payload index {key} is {there[key]}, not {kind}"
                 for key, kind in value.items()
-                if there.get(key) != kind
+                if there.get(key, kind) != kind
             ]
+        elif name == "tenant" and value not in found.payload_indexes:
+            continue
         elif there != value:
             different.append(f"{name} is {there}, not {value}")
     return different
+
+
+def lacking(asked: CollectionSettings, found: CollectionSettings) -> dict[str, str]:
+    """The payload indexes asked for that are not there, and their types."""
+    wanted = dict(asked.payload_indexes)
+    if asked.tenant:
+        wanted[asked.tenant] = "keyword"
+    return {key: kind for key, kind in wanted.items() if key not in found.payload_indexes}
 
 
 def _in_one_line(error: ValidationError) -> str:

@@ -86,11 +86,15 @@ class Target:
             collection.check(ours, allow_unverified=settings.allow_unverified)
             if to_be_pruned:
                 collection.check_ours("pruned")
+            if not settings.dry_run:
+                collection.add_payload_indexes(settings.collection_settings)
             collection.say_differences(settings.collection_settings)
         elif settings.dry_run:
             return False, ""
         else:
             self._create(settings.embeddings.identity())
+        if to_be_pruned:
+            collection.check_filterable("source")
         fingerprint = settings.embeddings.fingerprint()
         if settings.bulk and not settings.dry_run:
             collection.check_ours("changed by --bulk (bulk=True)")

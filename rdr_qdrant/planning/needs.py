@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rdr_qdrant.errors import UsageError
@@ -115,8 +116,8 @@ class Needs:
                 "Qdrant keeps copies of a shard on different ones."
             )
         for rate in (self.encoding, self.upload, self.index):
-            if rate is not None and not rate.per_second > 0:
-                raise UsageError(f"A rate must be above 0, not {rate.per_second}.")
+            if rate is not None and not 0 < rate.per_second < math.inf:
+                raise UsageError(f"A rate must be finite and above 0, not {rate.per_second}.")
         for gpu in self.gpus:
             if gpu not in GPUS:
                 raise UsageError(f"There is no GPU {gpu!r} here. Known: {', '.join(GPUS)}.")

@@ -9,7 +9,12 @@ from rdr_qdrant.store.connect import (
     is_url,
     server_url,
 )
-from rdr_qdrant.store.reaching import RequestTooLargeError, place_of, reaching
+from rdr_qdrant.store.reaching import (
+    RequestTooLargeError,
+    UnindexedFilterError,
+    place_of,
+    reaching,
+)
 from rdr_qdrant.store.retrying import RETRY_FOR_SECONDS, Retrying
 from rdr_qdrant.store.streams import takes_arrays, write_streams
 from rdr_qdrant.store.upkeep import (
@@ -24,6 +29,7 @@ __all__ = [
     "RETRY_FOR_SECONDS",
     "RequestTooLargeError",
     "Retrying",
+    "UnindexedFilterError",
     "build_index",
     "builds_index_itself",
     "connect",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,17 @@ class RequestTooLargeError(StoreError):
     """A request of more bytes than the server takes; fewer points at once may pass."""
 
 
+class UnindexedFilterError(StoreError):
+    """A server in strict mode refuses to filter by a field that has no index of a fitting type."""
+
+
 @contextmanager
 def reaching(client: QdrantClient | AsyncQdrantClient) -> Iterator[None]:
     """Run calls to Qdrant.
 
     Raises:
         RequestTooLargeError: it takes no request of that size.
+        UnindexedFilterError: strict mode lets nobody filter so.
         StoreError: it did not answer, refused the key, or refused the request.
     """
     from grpc import RpcError
@@ -38,8 +44,10 @@ def reaching(client: QdrantClient | AsyncQdrantClient) -> Iterator[None]:
             "Is it running, and is the address right? (docker compose up -d starts one.)"
         ) from error
     except UnexpectedResponse as error:
+        refusal = _refusal(client, error)
+        _raise_if_unindexed(client, refusal, error)
         kind = RequestTooLargeError if _is_too_large(error) else StoreError
-        raise kind(_refusal(client, error)) from error
+        raise kind(refusal) from error
     except QdrantException as error:  # a 429 that names the time after which to try again
         raise StoreError(
             f"Qdrant at {place_of(client)} takes no more requests for now (429): {error}"
@@ -47,6 +55,7 @@ def reaching(client: QdrantClient | AsyncQdrantClient) -> Iterator[None]:
     except ValueError as error:  # what an embedded Qdrant refuses
         raise StoreError(f"Qdrant refused the request: {error}") from error
     except RpcError as error:
+        _raise_if_unindexed(client, _details(error), error)
         kind = RequestTooLargeError if "larger than max" in _details(error) else StoreError
         raise kind(f"Qdrant at {place_of(client)} failed over gRPC: {_details(error)}") from error
 
@@ -69,6 +78,24 @@ def _refusal(client: QdrantClient | AsyncQdrantClient, error: UnexpectedResponse
     except (ValueError, KeyError, TypeError):
         reason = error.content.decode("utf-8", "replace")[:300] or error.reason_phrase
     return f"Qdrant at {place_of(client)} refused the request ({error.status_code}): {reason}"
+
+
+_UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?([^"]+)"')
+"""Strict mode's words; `metadata` is where ours lie in the payload."""
+
+
+def _raise_if_unindexed(
+    client: QdrantClient | AsyncQdrantClient, refusal: str, error: Exception
+) -> None:
+    found = _UNINDEXED.search(refusal)
+    if found:
+        raise UnindexedFilterError(
+            f"Qdrant at {place_of(client)} filters by indexed fields alone (strict mode), and "
+            f"{found[1]!r} has no index that serves this filter. Any ingest into the collection "
+            f"adds one with --payload-index {found[1]}:TYPE (payload_indexes of "
+            "collection_settings): keyword for text, integer, float, bool, datetime or uuid, as "
+            "its values are."
+        ) from error
 
 
 def _details(error: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
-from rdr_qdrant.collection import PointId, metadata_filter
+from rdr_qdrant.collection import IndexTypes, PointId, metadata_filter
 from rdr_qdrant.collection.payload import (
     GIVEN_KEY,
     HASH_KEY,
@@ -101,15 +101,15 @@ def point_ids(document_id: str) -> list[PointId]:
     return ids
 
 
-def document_filter(conditions: Mapping[str, Any]) -> models.Filter:
+def document_filter(conditions: Mapping[str, Any], indexes: IndexTypes) -> models.Filter:
     """`metadata_filter` where `id` and `title` may be the passage's or the document's own."""
     from qdrant_client import models
 
-    return models.Filter(must=[_either(key, value) for key, value in conditions.items()])
+    return models.Filter(must=[_either(key, value, indexes) for key, value in conditions.items()])
 
 
-def _either(key: str, value: Any) -> models.Filter:
+def _either(key: str, value: Any, indexes: IndexTypes) -> models.Filter:
     from qdrant_client import models
 
     names: Sequence[str] = [key, f"{GIVEN_KEY}.{key}"] if key in OWN_KEYS else [key]
-    return models.Filter(should=[metadata_filter({name: value}) for name in names])
+    return models.Filter(should=[metadata_filter({name: value}, indexes) for name in names])

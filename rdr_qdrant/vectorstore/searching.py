@@ -183,7 +183,7 @@ def _wanted(k: int, **options: Any) -> QueryOptions:
             f"there are {', '.join(OPTIONS)}."
         )
     if isinstance(given.get("filter"), Mapping):
-        given["filter"] = document_filter(given["filter"])
+        given["filter"] = partial(document_filter, given["filter"])
     return cast(QueryOptions, {"k": k, **given})
 
 

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from qdrant_client import QdrantClient
 
 from rdr_qdrant.collection import indexing as index_module
 from rdr_qdrant.collection.sizing import SIMPLE_SETTINGS
-from rdr_qdrant.store.embedded import EmbeddedQdrant
 from tests.cli.conftest import Command
 from tests.support.qdrant_http_server import QdrantHTTPServer
+from tests.support.strict_mode import STRICT, StrictQdrant
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[QdrantHTTPServer]:
     monkeypatch.setattr(index_module, "SECONDS_BETWEEN_LOOKS", 0.01)
-    with EmbeddedQdrant(tmp_path / "behind") as backend, QdrantHTTPServer(backend) as http:
+    with StrictQdrant(tmp_path / "behind") as backend, QdrantHTTPServer(backend) as http:
         yield http
 
 
@@ -132,4 +133,50 @@ def test_a_named_vector_is_loaded_and_searched(
     assert command("ingest", tsv, *named, *pair).status == 0
     assert len(command("search", "king", *named, *pair, "--json").json) == 2
     assert command("info", *named, "--json").json["points"] == 2
-    assert "named vectors" in command("search", "king", "-c", "c", *pair).errors[0]
+    refused = command("search", "king", "-c", "c", *pair).errors[0]
+    assert "named vectors" in refused
+    assert "Name one with --vector-name NAME (vector_name=...)" in refused
+
+
+def test_half_floats_and_the_optimizer(command: Command, pair: list[str], tsv: Path) -> None:
+    asked = ["--set", "datatype=float16", "--set", "max_segment_size=50000"]
+    loaded = command("ingest", tsv, "-c", "c", *asked, *pair)
+    assert loaded.status == 0
+    assert "2 points found, 2 of them read back and equal" in " ".join(loaded.out.split())
+    shown = " ".join(command("info", "-c", "c").out.split())
+    assert "(float16), compared by Dot" in shown
+    assert "max_segment_size 50000" in shown
+    refused = command("ingest", tsv, "-c", "d", "--set", "datatype=uint8", *pair)
+    assert refused.status == 2
+    assert "datatype=uint8: this datatype holds whole numbers" in refused.errors[0]
+
+
+def test_an_index_of_metadata_that_no_passage_has_is_told(
+    command: Command, pair: list[str], tsv: Path
+) -> None:
+    loaded = command("ingest", tsv, "-c", "c", "--payload-index", "sourse", *pair)
+    assert loaded.status == 0
+    assert "payload index sourse:keyword is empty: no passage has the metadata" in loaded.err
+    assert "There are: id, source, title." in loaded.err
+    assert "is empty" not in command("ingest", tsv, "-c", "c", "--tenant", "source", *pair).err
+
+
+def test_a_filter_in_strict_mode_needs_an_index_that_ingest_adds(
+    command: Command,
+    pair: list[str],
+    tmp_path: Path,
+    server: QdrantHTTPServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [json.dumps({"id": n, "text": f"the king {n}", "year": 2000 + n}) for n in range(3)]
+    (tmp_path / "f.jsonl").write_text("\n".join(rows))
+    load = ["ingest", "f.jsonl", "-c", "c", "--url", server.url, *pair]
+    assert command(*load).status == 0
+    QdrantClient(url=server.url).update_collection("c", strict_mode_config=STRICT)
+    search = ["search", "who?", "-c", "c", "--url", server.url, "--filter", "year=2001", *pair]
+    refused = command(*search)
+    assert refused.status == 1
+    assert "'year' has no index that serves this filter" in refused.errors[0]
+    assert command(*load, "--payload-index", "year:integer").status == 0
+    assert "Collection 'c' has the payload indexes year:integer now" in caplog.messages
+    assert [hit["id"] for hit in command(*search, "--json").json] == ["1"]

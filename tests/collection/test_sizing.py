@@ -14,6 +14,7 @@ from rdr_qdrant.collection import PRESETS, Collection
 from rdr_qdrant.collection.layout import (
     check_possible,
     collection_settings,
+    payload_index,
     settings_of,
     vector_settings,
 )
@@ -31,6 +32,23 @@ EACH = [
     CollectionSettings(quantization="turbo", bits="bits2", quantization_memory="cold"),
     CollectionSettings(quantization="turbo", inline_storage=True, hnsw_memory="cold"),
     CollectionSettings(m=16, payload_m=8, tenant="who", payload_indexes={"year": "integer"}),
+    CollectionSettings(datatype="float16", max_indexing_threads=2, id_tracker_memory="cold"),
+    CollectionSettings(default_segment_number=3, max_segment_size=50_000, indexing_threshold=7_000),
+    CollectionSettings(
+        payload_index_memory="cold", tenant="who", payload_indexes={"year": "integer"}
+    ),
+    CollectionSettings(
+        payload_index_memory="cached",
+        payload_indexes={
+            "a": "keyword",
+            "b": "float",
+            "c": "bool",
+            "d": "datetime",
+            "e": "uuid",
+            "f": "text",
+            "g": "geo",
+        },
+    ),
 ]
 
 
@@ -61,9 +79,12 @@ def test_what_was_asked_for_is_read_back(
     collection = Collection(keeping, COLLECTION)
     collection.create(tiny.identity(), settings)
     found = settings_of(collection.info())
-    assert {name: getattr(found, name) for name in settings.given()} == settings.given() | (
-        {"payload_indexes": {"year": "integer", "who": "keyword"}} if settings.tenant else {}
-    )
+    asked = settings.given()
+    if settings.tenant:
+        asked["payload_indexes"] = {"year": "integer", "who": "keyword"}
+    elif not settings.payload_indexes:
+        asked.pop("payload_index_memory", None)  # of nothing
+    assert {name: getattr(found, name) for name in asked} == asked
     assert caplog.messages == []
 
 
@@ -108,9 +129,9 @@ def test_an_existing_collection_keeps_its_settings_and_says_so(
             )
         )
     assert (
-        "vectors_memory is cached, not cold; m is 8, not 32; quantization is none, not turbo; "
-        "payload index year is missing, not integer."
+        "vectors_memory is cached, not cold; m is 8, not 32; quantization is none, not turbo. "
     ) in caplog.text
+    assert "has no payload indexes year:integer: filters by them read every" in caplog.text
     assert collection.info().config == before
 
 
@@ -126,6 +147,25 @@ def test_older_servers_are_asked_in_their_own_words() -> None:
     assert newer["quantization_config"].scalar.memory.value == "pinned"
     assert newer["hnsw_config"].on_disk is None
     assert "on_disk_payload" not in newer
+
+
+def test_an_older_server_places_payload_indexes_in_its_words_and_is_not_asked_for_ids() -> None:
+    disk = CollectionSettings.preset("disk", tenant="who", payload_indexes={"year": "integer"})
+    check_possible(disk, (1, 18), embedded=False)
+    assert payload_index(disk, "year", (1, 18)).on_disk is True
+    assert payload_index(disk, "who", (1, 18)).is_tenant is True
+    assert payload_index(disk, "year", (1, 19)).memory.value == "cold"
+    assert "id_tracker" not in collection_settings(disk, (1, 19))
+    assert collection_settings(disk, (1, 20))["id_tracker"].memory.value == "cold"
+
+
+def test_a_bulk_load_does_not_hide_the_threshold(
+    keeping: QdrantClient, tiny: RDREmbeddings
+) -> None:
+    collection = Collection(keeping, COLLECTION)
+    collection.create(tiny.identity(), CollectionSettings(indexing_threshold=7_000))
+    collection.put_off_index()
+    assert settings_of(collection.info()).indexing_threshold == 7_000
 
 
 @pytest.mark.parametrize(
@@ -169,6 +209,9 @@ def test_an_embedded_collection_refuses_shards_and_copies_and_makes_nothing(
         ({"quantization_memory": "pinned"}, "needs a quantization"),
         ({"vectors_memory": "pinned"}, "vectors_memory"),
         ({"m": 0}, "greater than 0"),
+        ({"datatype": "uint8"}, "holds whole numbers from 0 to 255, which these vectors are not"),
+        ({"datatype": "turbo8"}, "could be verified or rescored: quantization=turbo keeps"),
+        ({"datatype": "float64"}, "float16"),
         ({"shard_number": 0}, "greater than 0"),
         ({"typo": 1}, "typo"),
         ({"tenant": "who", "payload_indexes": {"who": "integer"}}, "keyword"),
