@@ -16,8 +16,9 @@ class ShardEncoder(EncodeSettings):
     """Encodes passages into a folder of Parquet files, which `ShardFolder` hands to a loader.
 
     A shard is there whole or not at all. The same encoding again reads its sources from the start,
-    but encodes only what is in no finished shard; a shard that is missing or damaged is made anew.
-    It refuses where the sources, the options or the encoder are not those it was begun with.
+    but does not encode again what was encoded: each batch is written as soon as it is ready, so
+    that a kill loses the batch in hand. A shard that is missing or damaged is made anew. It refuses
+    where the sources, the options or the encoder are not those it was begun with.
 
     Args:
         embeddings: the pair whose context encoder makes the vectors.
