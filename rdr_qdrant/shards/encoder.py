@@ -24,7 +24,8 @@ class ShardEncoder(EncodeSettings):
         embeddings: the pair whose context encoder makes the vectors.
         folder: where to; made where it is not there.
         shard_size: passages of a shard.
-        vectors: `float32`, or `float16` for half the size and vectors rounded to 11 bits.
+        vectors: `float32`, or `float16` for half the size and vectors rounded to 11 bits. Points
+            that were loaded from those stay so: to a later load of float32 they are unchanged.
         batch_size: passages that are encoded at a time; a row group of the file.
         on_reject: called with each row that is set aside; on going on with those of before too.
         on_progress: called with the report so far after each batch.
