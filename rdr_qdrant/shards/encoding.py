@@ -80,7 +80,8 @@ class Encoding:
         settings = self._settings
         before = manifest_before(self._folder)
         if before:  # loading the encoders may be broken off
-            self._there = folder_counts(before.shards)
+            unfinished = UnfinishedShard.find_all(self._folder)
+            self._there = folder_counts(before.shards, unfinished.values())
         with self._stopping.breakable():
             identity = settings.embeddings.identity()
             options = Options(

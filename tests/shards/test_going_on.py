@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from rdr_qdrant import RDREmbeddings, ShardEncoder, ShardFolder
-from rdr_qdrant.encoding import EncodedBatch
+from rdr_qdrant.encoding import EncodedBatch, Side
 from rdr_qdrant.encoding.tokens import Tokens
 from rdr_qdrant.errors import OutputError, SourceError
+from rdr_qdrant.models import PairIdentity
 from rdr_qdrant.readers import open_source
 from rdr_qdrant.shards import EncodeReport
 from rdr_qdrant.shards.record import Record
@@ -24,6 +25,7 @@ from tests.shards.conftest import Encode, rows, shards_of
 KILLED = """
 import os, signal, sys
 from rdr_qdrant import RDREmbeddings, ShardEncoder
+from rdr_qdrant.models import PairIdentity
 from rdr_qdrant.readers import open_source
 
 def kill(report):
@@ -121,11 +123,10 @@ def test_damage_to_what_is_unfinished_costs_only_what_follows(
     encode: Encode, stopped: EncodeReport, unfinished: Path, tmp_path: Path, harm: str
 ) -> None:
     whole = unfinished.read_bytes()
-    second = whole.index(b"\n{") if b"\n{" in whole else len(whole) // 3
     harmed = {
         "torn": whole[:-1],
         "flipped": whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:],
-        "garbage": whole + b'{"rows": 3}\n' + whole[second:],
+        "garbage": whole + b'{"rows": 3}\n' + whole,
         "empty": b"",
     }[harm]
     unfinished.write_bytes(harmed)
@@ -209,3 +210,17 @@ def test_a_shard_in_its_place_that_the_manifest_does_not_know_yet_is_not_encoded
     assert report.kept >= 7
     encode(folder=tmp_path / "whole")
     assert shards_of(tmp_path / "shards") == shards_of(tmp_path / "whole")
+
+
+def test_one_that_is_stopped_before_it_begins_tells_what_is_there(
+    tiny: RDREmbeddings, sources: list[Path], tmp_path: Path, stopped: EncodeReport
+) -> None:
+    class Loading(RDREmbeddings):
+        def identity(self, *sides: Side) -> PairIdentity:
+            encoder.stop()
+            raise KeyboardInterrupt
+
+    pair = Loading(context_encoder=tiny.context_encoder, question_encoder=tiny.question_encoder)
+    encoder = ShardEncoder(embeddings=pair, folder=tmp_path / "shards", batch_size=3)
+    report = encoder.encode_sources([open_source(path) for path in sources])
+    assert (report.interrupted, report.encoded, report.unfinished) == (True, 0, stopped.unfinished)
