@@ -59,6 +59,9 @@ class FreeQdrant:
     def collection_exists(self, name: str) -> bool:
         return self.created
 
+    def get_collection(self, name: str) -> Any:
+        return SimpleNamespace(config=SimpleNamespace(metadata=None))
+
     def create_collection(self, name: str, **settings: Any) -> None:
         self.created = True
 

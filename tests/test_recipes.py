@@ -78,6 +78,7 @@ def test_the_recipes(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         r"alias +news -> news-2 \(before: news-1, dropped\)", printed["Re-index without downtime"]
     )
     assert "1 points" in printed["Moving from another collection"]
+    assert printed["A backup, and a way between clusters"].count("3 points found, 3 of them") == 2
     assert re.search(r"removed +1 ", printed["A folder of documents"])
     assert "id more/1" in printed["Several files that number their rows alike"]
     assert "'num_skipped': 1" in printed["LangChain's index()"]

@@ -76,8 +76,8 @@ def encode(
     """Encode passages into a folder of Parquet files, to be loaded elsewhere.
 
     rdr-qdrant ingest DIR loads them where neither a model nor a GPU is. The same command goes on
-    where it was interrupted: the sources are read again, but no finished shard is encoded again,
-    and one that is missing or damaged is made anew.
+    where it was interrupted or killed: the sources are read again, but what was encoded is not
+    encoded again. A shard that is missing or damaged is made anew.
     """
     from rdr_qdrant.loader import fraction_read
     from rdr_qdrant.readers import RejectLog, open_source
@@ -136,12 +136,13 @@ def encode(
 
 def _facts(report: EncodeReport) -> dict[str, str]:
     rate = report.encoded / report.seconds if report.seconds else 0.0
+    unfinished = f"; {report.unfinished:,} in an unfinished one" if report.unfinished else ""
     return {
         "folder": f"{report.folder} ({report.passages:,} passages in {report.shards:,} shards, "
-        f"{report.bytes / 2**20:,.1f} MiB)",
+        f"{report.bytes / 2**20:,.1f} MiB{unfinished})",
         "read": f"{report.read:,} in {duration(report.seconds)}",
         "encoded": f"{report.encoded:,} ({rate:,.1f}/s)",
-        "kept": f"{report.kept:,} (their shards were finished before)",
+        "kept": f"{report.kept:,} (encoded before)",
         "repeated": f"{report.repeated:,}",
         "rejected": f"{report.rejected:,}",
         "truncated": f"{report.truncated:,}",

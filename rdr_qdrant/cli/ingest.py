@@ -320,7 +320,13 @@ def ingest(
         say("Nothing was pruned: rows were set aside, and which points are theirs is not known.")
     if report.removed is not None and report.documents and report.documents.rejected:
         say("Of documents that were set aside, what the collection has of them is kept.")
-    say_remarks(report, max_length, split, encoded_before=given.vectors is not None)
+    say_remarks(
+        report,
+        max_length,
+        split,
+        encoded_before=given.vectors is not None,
+        half_floats=given.half_floats,
+    )
     if layout and report.points:
         say_idle_indexes(Collection(client, report.collection_name), layout)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rdr_qdrant.cli.messages import counted, say
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def say_remarks(
-    report: LoadReport, max_length: int, split: int | None, *, encoded_before: bool
+    report: LoadReport,
+    max_length: int,
+    split: int | None,
+    *,
+    encoded_before: bool,
+    half_floats: Sequence[str],
 ) -> None:
     """What people may not have meant, on stderr.
 
@@ -23,7 +29,14 @@ def say_remarks(
         max_length: most tokens of a passage.
         split: words after which texts were cut, or `None`.
         encoded_before: the vectors came from `rdr-qdrant encode`.
+        half_floats: the folders among those whose vectors are float16.
     """
+    if half_floats and report.uploaded:
+        say(
+            f"Rounded: the vectors of {', '.join(half_floats)} are half floats (11 bits). A later "
+            "load of the same passages, in float32 too, finds these points unchanged and leaves "
+            "them so; --recreate replaces them."
+        )
     if report.taken_over:
         say(
             f"Taken over: {counted(report.taken_over, 'points')} of these ids came from another "

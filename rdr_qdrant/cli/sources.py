@@ -20,10 +20,12 @@ class Opened:
     Attributes:
         sources: what to read.
         vectors: what their passages bring with them, or `None` where they are to be encoded.
+        half_floats: the folders whose vectors are float16.
     """
 
     sources: Sequence[PassageSource]
     vectors: StoredVectors | None = None
+    half_floats: Sequence[str] = ()
 
 
 def open_sources(names: Sequence[str], not_for_shards: Mapping[str, Any]) -> Opened:
@@ -53,4 +55,8 @@ def open_sources(names: Sequence[str], not_for_shards: Mapping[str, Any]) -> Ope
             f"{', '.join(given)}."
         )
     folders = [ShardFolder(name) for name in encoded]
-    return Opened([source for one in folders for source in one.sources()], vectors_of(folders))
+    return Opened(
+        [source for one in folders for source in one.sources()],
+        vectors_of(folders),
+        [str(one.path) for one in folders if one.manifest.options.vectors == "float16"],
+    )

@@ -16,14 +16,16 @@ class ShardEncoder(EncodeSettings):
     """Encodes passages into a folder of Parquet files, which `ShardFolder` hands to a loader.
 
     A shard is there whole or not at all. The same encoding again reads its sources from the start,
-    but encodes only what is in no finished shard; a shard that is missing or damaged is made anew.
-    It refuses where the sources, the options or the encoder are not those it was begun with.
+    but does not encode again what was encoded: each batch is written as soon as it is ready, so
+    that a kill loses the batch in hand. A shard that is missing or damaged is made anew. It refuses
+    where the sources, the options or the encoder are not those it was begun with.
 
     Args:
         embeddings: the pair whose context encoder makes the vectors.
         folder: where to; made where it is not there.
         shard_size: passages of a shard.
-        vectors: `float32`, or `float16` for half the size and vectors rounded to 11 bits.
+        vectors: `float32`, or `float16` for half the size and vectors rounded to 11 bits. Points
+            that were loaded from those stay so: to a later load of float32 they are unchanged.
         batch_size: passages that are encoded at a time; a row group of the file.
         on_reject: called with each row that is set aside; on going on with those of before too.
         on_progress: called with the report so far after each batch.

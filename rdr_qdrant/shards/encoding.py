@@ -6,28 +6,28 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rdr_qdrant.errors import OutputError, SourceError, UsageError
+from rdr_qdrant.errors import SourceError
 from rdr_qdrant.loader.pipeline import Pipeline
 from rdr_qdrant.loader.rows import Row, rows_of_sources
 from rdr_qdrant.loader.seen import SeenPoints, Sighting
 from rdr_qdrant.loader.stages import Item, item_of
 from rdr_qdrant.loader.stopping import Stopped
-from rdr_qdrant.models import PairIdentity
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers import PassageSource, Reject
-from rdr_qdrant.shards.files import held, remove_parts, sha256_of, writing
-from rdr_qdrant.shards.manifest import MANIFEST, Manifest, Options, Origin, Shard, shard_name
+from rdr_qdrant.shards.files import held, writing
+from rdr_qdrant.shards.manifest import Manifest, Options, Origin
+from rdr_qdrant.shards.record import Record, folder_counts, manifest_before
 from rdr_qdrant.shards.report import EncodeReport
 from rdr_qdrant.shards.settings import EncodeSettings
 from rdr_qdrant.shards.stages import EncodedWindow, OpenShard, Window, Written
-from rdr_qdrant.shards.table import ShardRow, ShardWriter, need_pyarrow
+from rdr_qdrant.shards.table import ShardRow, need_pyarrow, table_of, write_shard
+from rdr_qdrant.shards.unfinished import UnfinishedShard
 
 DONE = ("encoded", "kept", "repeated", "rejected")
 """The counts in which every row is in the end, once."""
@@ -47,10 +47,9 @@ class Encoding:
         self._started = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._origins: list[Origin] = []
-        self._shards: dict[int, Shard] = {}
+        self._there: dict[str, int] = {}
         self._window: list[Item] = []
-        self._writer: ShardWriter | None = None
-        self._unknown = self._finished = self._taken = self._told = 0
+        self._unknown = self._taken = self._told = 0
 
     def report(self) -> EncodeReport:
         """Encode everything, or up to where it is asked to stop."""
@@ -69,23 +68,20 @@ class Encoding:
                     try:
                         self._encode(chain([first], batches))
                     finally:
-                        if self._writer:
-                            self._writer.drop()
+                        self._there = self._record.counts()
             except Stopped:
                 interrupted = True
-        if not interrupted and not self._shards:
+        if not interrupted and not self._there["shards"]:
             raise self._nothing()
-        counts = self._counts | {"encoded": self._finished}
-        return self._report(counts | self._in_shards(), interrupted=interrupted)
+        return self._report(self._counts | self._there, interrupted=interrupted)
 
     def _make_ready(self) -> None:
-        """Begin the folder, or find out what is finished there."""
+        """Begin the folder, or find out what is there of this encoding."""
         settings = self._settings
-        there = (self._folder / MANIFEST).exists()
-        if not there and any(self._folder.glob(shard_name(0))):
-            raise OutputError(f"{self._folder} has shards, but no {MANIFEST}. Name another folder.")
-        if not there and any(not one.name.startswith(".") for one in self._folder.iterdir()):
-            raise OutputError(f"{self._folder} holds other files. Name a folder of its own.")
+        before = manifest_before(self._folder)
+        if before:  # loading the encoders may be broken off
+            unfinished = UnfinishedShard.find_all(self._folder)
+            self._there = folder_counts(before.shards, unfinished.values())
         with self._stopping.breakable():
             identity = settings.embeddings.identity()
             options = Options(
@@ -96,49 +92,11 @@ class Encoding:
                 fingerprint=settings.embeddings.fingerprint(),
                 precision=identity.precision,
             )
-        self._manifest = Manifest(identity, options)
-        if there:
-            before = Manifest.read(self._folder)
-            self._check_options(before.options, before.identity)
-            self._manifest = replace(self._manifest, identity=before.identity)
-            self._before = {shard.number: shard for shard in before.shards}
-            self._shards = {
-                number: shard for number, shard in self._before.items() if self._is_whole(shard)
-            }
-        else:
-            self._before = {}
-            self._manifest.write(self._folder)
-        remove_parts(self._folder)
-
-    def _check_options(self, before: Options, identity: PairIdentity) -> None:
-        now, then = asdict(self._manifest.options), asdict(before)
-        for name, value in now.items():
-            if value == then[name]:
-                continue
-            if name == "fingerprint":
-                theirs, ours = identity.name, self._manifest.identity.name
-                what = f"by {theirs} (max_length {identity.max_length})"
-                instead = f"{ours} (max_length {self._manifest.identity.max_length})"
-                if theirs == ours:
-                    instead += ", whose weights are others"
-            else:
-                what = f"with {name.replace('_', ' ')} {_shown(then[name])}"
-                instead = _shown(value)
-            raise UsageError(
-                f"{self._folder} was begun {what}, not {instead}. Give the same again to go on, or "
-                "name another folder."
-            )
-
-    def _is_whole(self, shard: Shard) -> bool:
-        path = self._folder / shard.file
-        try:
-            return path.stat().st_size == shard.bytes and sha256_of(path) == shard.sha256
-        except OSError:
-            return False
+        self._record = Record(self._folder, Manifest(identity, options), before)
 
     def _encode(self, batches: Iterable[list[Row]]) -> None:
-        fingerprint = self._manifest.options.fingerprint
-        self._open = OpenShard(0, self._shards.get(0))
+        fingerprint = self._record.manifest.options.fingerprint
+        self._open = self._opened(0)
         pipeline: Pipeline[Window, EncodedWindow, Written] = Pipeline(
             self._encode_window, self._write, writers=1, check=self._stopping.check
         )
@@ -154,85 +112,83 @@ class Encoding:
             except BaseException:
                 self._take(self._pipeline.stop())
                 raise
-        if max(self._before, default=-1) >= len(self._shards):
-            raise self._changed(f"they have {self._passages():,} passages now, fewer than then")
-        self._save(complete=True)
+        if self._record.manifest.shards[-1].number > self._open.number:
+            passages = sum(origin.passages for origin in self._origins)
+            raise self._changed(f"they have {passages:,} passages now, fewer than then")
+        self._record.complete(self._origins, self._unknown)
+
+    def _opened(self, number: int) -> OpenShard:
+        known, whole = self._record.known(number), number in self._record.shards
+        return OpenShard(number, known, None if whole else self._record.unfinished(number))
 
     def _take_item(self, item: Item) -> None:
+        kept = self._open.unfinished
         if self._open.rows == self._settings.shard_size:
             self._close_shard()
-            number = self._open.number + 1
-            self._open = OpenShard(number, self._shards.get(number))
-        elif len(self._window) == self._settings.batch_size:
-            self._flush(None)
+            self._open = self._opened(self._open.number + 1)
+        elif kept and kept.expected is None and len(self._window) >= self._settings.batch_size:
+            self._flush(kept, closes=False)
         self._open.add(item)
         self._note_origin(item)
-        if self._open.known is None:
+        if self._open.unfinished:
             self._window.append(item)
+            self._take_over(self._open.unfinished)
+
+    def _take_over(self, kept: UnfinishedShard) -> None:
+        """Leave the window to what was encoded before, where it was."""
+        if kept.expected == self._open.rows and kept.take_over(self._open.content()):
+            self._counts["kept"] += len(self._window)
+            self._window = []
 
     def _close_shard(self) -> None:
-        shard, known = self._open, self._open.known
-        if known is None:
-            self._flush(shard.content())
-        elif (known.rows, known.content) == (shard.rows, shard.content()):
-            self._counts["kept"] += shard.rows
+        shard = self._open
+        if shard.known and shard.differs():
+            self._take(self._pipeline.rest())  # what is made anew is good all the same
+            raise self._changed(f"{shard.known.file} was made of other rows than they have now")
+        if shard.unfinished:
+            self._flush(shard.unfinished, closes=True)
         else:
-            raise self._changed(f"{known.file} was made of other rows than they have now")
+            self._counts["kept"] += shard.rows
 
-    def _flush(self, closes: str | None) -> None:
+    def _flush(self, shard: UnfinishedShard, *, closes: bool) -> None:
         items, self._window = self._window, []
         with self._stopping.breakable():
             passages = [item.row.passage for item in items]
-            tokens = self._settings.embeddings.tokenize_passages(passages)
-        window = Window(self._open.number, items, tokens, closes)
+            tokens = self._settings.embeddings.tokenize_passages(passages) if items else None
+        first = self._open.rows - len(items)
+        window = Window(shard, first, items, tokens, self._open.content(), closes)
         self._take(self._pipeline.feed(window))
 
     def _encode_window(self, window: Window) -> Iterator[EncodedWindow]:
         """One batch of the whole window, so that its rows stay in their order."""
-        dimension = self._manifest.identity.dimension
+        dimension = self._record.manifest.identity.dimension
         vectors = np.empty((len(window.items), dimension), dtype=np.float32)
         truncated = [False] * len(window.items)
-        for batch in self._settings.embeddings.encode_batches(window.tokens):
-            vectors[batch.positions] = batch.vectors
-            for position, cut in zip(batch.positions, batch.truncated, strict=True):
-                truncated[position] = cut
+        if window.items:
+            for batch in self._settings.embeddings.encode_batches(window.tokens):
+                vectors[batch.positions] = batch.vectors
+                for position, cut in zip(batch.positions, batch.truncated, strict=True):
+                    truncated[position] = cut
         yield EncodedWindow(window, vectors, truncated)
 
     def _write(self, batch: EncodedWindow) -> Written:
         """In the one thread that writes: windows come in their order."""
-        window, options = batch.window, self._manifest.options
-        if self._writer is None:
-            dimension = self._manifest.identity.dimension
-            self._writer = ShardWriter(self._folder, window.shard, dimension, options.vectors)
+        window, kind = batch.window, self._settings.vectors
         rows = [
             ShardRow(item.row.passage, item.content_hash, item.row.line) for item in window.items
         ]
-        self._writer.write(rows, batch.vectors, batch.truncated)
-        if window.closes is None:
-            return Written(len(rows), None)
-        finished = self._writer.finish(window.closes)
-        self._writer = None
-        return Written(len(rows), finished)
+        if rows:
+            table = table_of(rows, batch.vectors, batch.truncated, kind)
+            window.shard.add(window.first, table, sum(batch.truncated), window.content)
+        closed = write_shard(self._folder, window.shard, window.content) if window.closes else None
+        return Written(len(rows), closed)
 
     def _take(self, results: Iterable[Written]) -> None:
         for result in results:
             self._counts["encoded"] += result.passages
             if result.finished:
-                self._shards[result.finished.number] = result.finished
-                self._finished += result.finished.rows
-                self._save()
+                self._record.finish(result.finished)
             self._tell_progress()
-
-    def _save(self, *, complete: bool = False) -> None:
-        shards = self._before | self._shards  # one that is to be made anew stays known till then
-        self._manifest = replace(
-            self._manifest,
-            shards=tuple(shard for _, shard in sorted(shards.items())),
-            complete=complete,
-            origins=tuple(self._origins) if complete else (),
-            missing=self._unknown if complete else 0,
-        )
-        self._manifest.write(self._folder)
 
     def _batches(self) -> Iterator[list[Row]]:
         rows = iter(
@@ -276,18 +232,6 @@ class Encoding:
         if self._settings.on_reject:
             self._settings.on_reject(row)
 
-    def _passages(self) -> int:
-        return sum(shard.rows for shard in self._shards.values())
-
-    def _in_shards(self) -> dict[str, int]:
-        shards = self._shards.values()
-        return {
-            "passages": self._passages(),
-            "truncated": sum(shard.truncated for shard in shards),
-            "shards": len(shards),
-            "bytes": sum(shard.bytes for shard in shards),
-        }
-
     def _tell_progress(self) -> None:
         done = sum(self._counts[name] for name in DONE)
         if self._settings.on_progress and done > self._told:
@@ -320,7 +264,3 @@ class Encoding:
 def _nothing_known(path: str, shared: Mapping[str, Any]) -> Sequence[Passage] | None:
     """Every document is converted: no collection tells of them here."""
     return None
-
-
-def _shown(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

@@ -63,7 +63,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(
-            f"Cannot write {path}: {error.strerror or error}. Shards that were finished are kept."
+            f"Cannot write {path}: {error.strerror or error}. What was written before is kept."
         ) from None
 
 

@@ -11,7 +11,7 @@ from rdr_qdrant.errors import SourceError, UsageError
 from rdr_qdrant.passages import Passage, content_hash
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
 from rdr_qdrant.readers.files import is_folder
-from rdr_qdrant.shards.manifest import FORMAT, MANIFEST, Manifest, shard_name
+from rdr_qdrant.shards.manifest import FORMAT, MANIFEST, Manifest, has_shards
 from rdr_qdrant.shards.table import check_shard, need_pyarrow, read_rows
 from rdr_qdrant.shards.vectors import StoredVectors
 
@@ -21,7 +21,7 @@ def is_shard_folder(path: str | Path) -> bool:
     folder = Path(path)
     if not str(path) or not is_folder(folder):
         return False
-    if (folder / shard_name(0)).exists():
+    if has_shards(folder):
         return True
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -51,12 +51,16 @@ class ShardFolder:
         self.manifest = Manifest.read(self.path)
         if not self.manifest.complete:
             raise SourceError(
-                f"{path} is not complete: {self.manifest.passages:,} passages were encoded, then "
-                "encode was interrupted. Give the same encode command again; it goes on."
+                f"{path} is not complete: {self.manifest.passages:,} passages are in its finished "
+                "shards, then encode was interrupted. Give the same encode command again; it goes "
+                "on."
             )
         self._ends = list(accumulate(shard.rows for shard in self.manifest.shards))
         if sum(origin.passages for origin in self.manifest.origins) != self.manifest.passages:
-            raise SourceError(f"{path} has a manifest whose numbers do not add up.")
+            raise SourceError(
+                f"{path} has a manifest whose numbers do not add up. Give the same encode command "
+                "again where it was made, or encode into a new folder."
+            )
         self._checked: set[int] = set()
 
     def sources(self) -> list[PassageSource]:

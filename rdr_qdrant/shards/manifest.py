@@ -19,6 +19,7 @@ FORMAT = "rdr-qdrant shards"
 VERSION = 1
 VECTOR_TYPES = ("float32", "float16")
 
+_AGAIN = "Copy it from another copy of this folder; where there is none, encode into a new folder."
 _SHARD_NAME = re.compile(r"shard-([0-9]{5,9})\.parquet", re.ASCII)
 
 
@@ -45,15 +46,26 @@ class Shard:
     @property
     def number(self) -> int:
         """Its place among the shards, from 0."""
-        found = _SHARD_NAME.fullmatch(self.file)
-        if not found:
+        number = shard_number(self.file)
+        if number is None:
             raise ValueError(f"{self.file!r} is no name of a shard")
-        return int(found[1])
+        return number
 
 
 def shard_name(number: int) -> str:
     """The file name of a shard."""
     return f"shard-{number:05}.parquet"
+
+
+def shard_number(name: str) -> int | None:
+    """The number of a shard of this file name, or `None` where it is no such name."""
+    found = _SHARD_NAME.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def has_shards(folder: Path) -> bool:
+    """Whether a file there is named as a shard is."""
+    return any(shard_number(path.name) is not None for path in folder.glob("shard-*.parquet"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +159,13 @@ class Manifest:
         """What the folder says of itself.
 
         Raises:
-            SourceError: it cannot be read, was altered, or a later version wrote it.
+            SourceError: it is missing, cannot be read, was altered, or a later version wrote it.
         """
         path = folder / MANIFEST
         try:
             plain = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise _missing(folder) from None
         except OSError as error:
             raise SourceError(f"Cannot read {path}: {error.strerror}.") from None
         except ValueError:
@@ -193,8 +207,14 @@ def _checksum(plain: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _damaged(path: Path) -> SourceError:
+def _missing(folder: Path) -> SourceError:
+    if not has_shards(folder):
+        return SourceError(f"{folder} has no {MANIFEST}. Name a folder that encode wrote.")
     return SourceError(
-        f"{path} is damaged, or was altered: it is not as encode wrote it. Copy the folder again; "
-        "or move this file away, and encode again."
+        f"{folder} has shards, but no {MANIFEST}, without which nobody knows whose they are. "
+        f"{_AGAIN}"
     )
+
+
+def _damaged(path: Path) -> SourceError:
+    return SourceError(f"{path} is damaged, or was altered: it is not as encode wrote it. {_AGAIN}")

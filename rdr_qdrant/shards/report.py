@@ -14,16 +14,17 @@ class EncodeReport:
         folder: where the shards are.
         read: rows and passages that were looked at.
         encoded: passages that were encoded now.
-        kept: passages of shards that were finished before.
+        kept: passages that were encoded before.
         repeated: rows whose id and content stood before.
         rejected: rows that were set aside.
-        truncated: in the shards, passages of which only the first `max_length` tokens were encoded.
-        passages: in the shards.
+        truncated: in the folder, passages of which only the first `max_length` tokens were encoded.
+        passages: in the shards that are finished.
         shards: that are finished.
-        bytes: of them.
+        unfinished: passages that are encoded and kept, but in no shard yet.
+        bytes: of the shards.
         seconds: from start to end.
         in_hand: while it runs, what was read and is not in the other numbers yet.
-        interrupted: it was stopped before its end; finished shards are kept.
+        interrupted: it was stopped before its end; what was encoded is kept.
     """
 
     folder: str
@@ -35,6 +36,7 @@ class EncodeReport:
     truncated: int = 0
     passages: int = 0
     shards: int = 0
+    unfinished: int = 0
     bytes: int = 0
     seconds: float = 0.0
     in_hand: int = 0

@@ -13,7 +13,7 @@ from rdr_qdrant.readers import RejectHandler
 from rdr_qdrant.shards.report import EncodeReport
 
 SHARD_SIZE = 16_384
-"""Passages of a shard: 50 MB of vectors at 768 numbers. An interruption loses one shard at most."""
+"""Passages of a shard: 50 MB of vectors at 768 numbers."""
 
 
 @dataclass(kw_only=True)

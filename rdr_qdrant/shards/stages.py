@@ -10,6 +10,7 @@ from typing import Any
 from rdr_qdrant.collection.payload import canonical_json
 from rdr_qdrant.loader.stages import Item
 from rdr_qdrant.shards.manifest import Shard
+from rdr_qdrant.shards.unfinished import UnfinishedShard
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +18,18 @@ class Window:
     """Items of one shard as the encoder takes them.
 
     Attributes:
-        closes: digest of the shard's content, where these are its last items.
+        shard: to which they are added.
+        first: rows of the shard before them.
+        content: digest of the shard's content up to the last of them.
+        closes: whether these are the last of the shard; then there may be none.
     """
 
-    shard: int
+    shard: UnfinishedShard
+    first: int
     items: Sequence[Item]
     tokens: Any
-    closes: str | None
+    content: str
+    closes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +46,20 @@ class Written:
 
 
 class OpenShard:
-    """The shard that is being read: how many passages it has, and a digest of them."""
+    """The shard that is being read: how many passages it has, and a digest of them.
 
-    def __init__(self, number: int, known: Shard | None) -> None:
+    Args:
+        number: of the shard.
+        known: what it was when it was finished once.
+        unfinished: what there is of it, or `None` where it is finished and whole.
+    """
+
+    def __init__(
+        self, number: int, known: Shard | None, unfinished: UnfinishedShard | None
+    ) -> None:
         self.number = number
         self.known = known
+        self.unfinished = unfinished
         self.rows = 0
         self._digest = hashlib.sha256()
 
@@ -56,3 +71,9 @@ class OpenShard:
 
     def content(self) -> str:
         return self._digest.hexdigest()
+
+    def differs(self) -> bool:
+        """Whether it was finished once, of other rows."""
+        if self.known is None:
+            return False
+        return (self.known.rows, self.known.content) != (self.rows, self.content())

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rdr_qdrant.errors import ModelError, RDRQdrantError, SourceError
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.shards.files import part_of, put_in_place, sha256_of, writing
 from rdr_qdrant.shards.manifest import Shard, shard_name
+from rdr_qdrant.shards.unfinished import UnfinishedShard
 from rdr_qdrant.shards.vectors import StoredPassage
 
 COLUMNS = ("id", "title", "text", "metadata", "content_hash", "line", "truncated", "vector")
@@ -49,99 +51,87 @@ class ShardRow:
     line: int
 
 
-class ShardWriter:
-    """Writes one shard; it is in its place when `finish` returns, and not before.
+def table_of(rows: Sequence[ShardRow], vectors: Any, truncated: Sequence[bool], kind: str) -> Any:
+    """Rows as a `pyarrow.Table`, which is a row group of the file.
+
+    Args:
+        rows: passages with what is known of them; their own vectors are not looked at.
+        vectors: float32 [n, dim].
+        truncated: for each of them whether it was cut.
+        kind: `float32` or `float16`, the vectors of the table.
+
+    Raises:
+        ModelError: a number is beyond a half float.
+    """
+    import pyarrow as pa
+
+    numbers = np.ascontiguousarray(vectors, dtype=kind)
+    if not np.isfinite(numbers).all():
+        raise ModelError(
+            "A vector has a number beyond 65,504, which float16 cannot hold: "
+            "encode into another folder without --float16."
+        )
+    passages = [row.passage for row in rows]
+    columns = {
+        "id": [passage.id for passage in passages],
+        "title": [passage.title for passage in passages],
+        "text": [passage.text for passage in passages],
+        "metadata": [
+            json.dumps(dict(passage.metadata), ensure_ascii=False) for passage in passages
+        ],
+        "content_hash": [row.content_hash for row in rows],
+        "line": [row.line for row in rows],
+        "truncated": list(truncated),
+        "vector": pa.FixedSizeListArray.from_arrays(
+            pa.array(numbers.reshape(-1)), numbers.shape[1]
+        ),
+    }
+    return pa.table(columns, schema=_schema(numbers.shape[1], kind))
+
+
+def write_shard(folder: Path, shard: UnfinishedShard, content: str) -> Shard:
+    """Make the Parquet file of an unfinished shard; it is in its place, whole, on return.
 
     Args:
         folder: where to.
-        number: of the shard.
-        dimension: of the vectors.
-        vectors: `float32` or `float16`.
+        shard: all of it.
+        content: digest of its passages.
 
     Raises:
         OutputError: it cannot be written.
     """
-
-    def __init__(self, folder: Path, number: int, dimension: int, vectors: str) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        self._path = folder / shard_name(number)
-        self._part = part_of(self._path)
-        self._vectors = vectors
-        self._rows = self._truncated = 0
-        self._schema = _schema(dimension, vectors)
-        strings = [name for name in COLUMNS if name != "vector"]
-        with writing(self._path):
-            self._file: Any = pa.OSFile(str(self._part), "wb")
-            self._writer = pq.ParquetWriter(
-                self._file,
-                self._schema,
-                compression=dict.fromkeys(strings, "zstd"),
-                use_dictionary=False,
-                write_statistics=False,
-            )
-
-    def write(self, rows: Sequence[ShardRow], vectors: Any, truncated: Sequence[bool]) -> None:
-        """Add a row group.
-
-        Args:
-            rows: passages with what is known of them; their own vectors are not looked at.
-            vectors: float32 [n, dim].
-            truncated: for each of them whether it was cut.
-
-        Raises:
-            ModelError: a number is beyond a half float.
-            OutputError: it cannot be written.
-        """
-        import pyarrow as pa
-
-        numbers = np.ascontiguousarray(vectors, dtype=self._vectors)
-        if not np.isfinite(numbers).all():
-            raise ModelError(
-                "A vector has a number beyond 65,504, which float16 cannot hold: "
-                "encode into another folder without --float16."
-            )
-        passages = [row.passage for row in rows]
-        columns = {
-            "id": [passage.id for passage in passages],
-            "title": [passage.title for passage in passages],
-            "text": [passage.text for passage in passages],
-            "metadata": [
-                json.dumps(dict(passage.metadata), ensure_ascii=False) for passage in passages
-            ],
-            "content_hash": [row.content_hash for row in rows],
-            "line": [row.line for row in rows],
-            "truncated": list(truncated),
-            "vector": pa.FixedSizeListArray.from_arrays(
-                pa.array(numbers.reshape(-1)), numbers.shape[1]
-            ),
-        }
-        with writing(self._path):
-            self._writer.write_table(pa.table(columns, schema=self._schema))
-        self._rows += len(rows)
-        self._truncated += sum(truncated)
-
-    def finish(self, content: str) -> Shard:
-        """Put it in its place.
-
-        Args:
-            content: digest of its passages.
-        """
-        with writing(self._path):
-            self._writer.close()
-            self._file.close()
-            size, digest = self._part.stat().st_size, sha256_of(self._part)
-        put_in_place(self._part, self._path)
-        return Shard(self._path.name, self._rows, size, digest, content, self._truncated)
-
-    def drop(self) -> None:
-        """Remove what was written, where it was not finished."""
-        with suppress(OSError, ValueError):
-            self._writer.close()
-            self._file.close()
+    path = folder / shard_name(shard.number)
+    part = part_of(path)
+    try:
+        with writing(path):
+            _write_tables(part, shard.tables())
+            size, digest = part.stat().st_size, sha256_of(part)
+        put_in_place(part, path)
+    finally:
         with suppress(OSError):
-            self._part.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
+    return Shard(path.name, shard.rows, size, digest, content, shard.truncated)
+
+
+def _write_tables(part: Path, tables: Iterator[Any]) -> None:
+    """Each a row group."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first = next(tables)
+    strings = [name for name in COLUMNS if name != "vector"]
+    with (
+        pa.OSFile(str(part), "wb") as file,
+        pq.ParquetWriter(
+            file,
+            first.schema,
+            compression=dict.fromkeys(strings, "zstd"),
+            use_dictionary=False,
+            write_statistics=False,
+        ) as writer,
+    ):
+        for table in chain([first], tables):
+            writer.write_table(table)
 
 
 def check_shard(path: Path, shard: Shard) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rdr_qdrant import RDREmbeddings
 from rdr_qdrant.cli import encode
-from rdr_qdrant.encoding import Encoder
+from rdr_qdrant.encoding import EncodedBatch, Encoder
+from rdr_qdrant.encoding.tokens import Tokens
 from rdr_qdrant.shards import settings
 from tests.cli.conftest import Command
 
@@ -32,6 +37,33 @@ def test_encode_here_and_load_there_without_a_model(
     assert command("ingest", tsv, "-c", "c", "--json", *pair).json["unchanged"] == 2
 
 
+def test_an_interrupted_encoding_tells_what_it_kept_and_goes_on(
+    command: Command, pair: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f'{{"id": "{n}", "text": "river {n}"}}' for n in range(12)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    original = RDREmbeddings.encode_batches
+    windows: list[int] = []
+
+    def interrupted(self: RDREmbeddings, tokens: Tokens) -> Iterator[EncodedBatch]:
+        windows.append(1)
+        if len(windows) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, tokens)
+
+    arguments = ("encode", "a.jsonl", "-o", "out", "--batch-size", "2", *pair)
+    with monkeypatch.context() as patch:
+        patch.setattr(RDREmbeddings, "encode_batches", interrupted)
+        outcome = command(*arguments)
+    assert outcome.status == 130
+    assert "What was done is kept; the same command goes on." in outcome.err
+    kept = int(re.search(r"0 passages in 0 shards, .*; (\d+) in an unfinished", outcome.out)[1])
+    assert 4 <= kept < 12
+    assert f"encoded    {kept} " in outcome.out
+    report = command(*arguments, "--json").json
+    assert (report["kept"], report["encoded"], report["read"]) == (kept, 12 - kept, 12)
+
+
 def test_rows_that_are_set_aside_are_written_once_however_often_it_runs(
     command: Command, pair: list[str], tmp_path: Path
 ) -> None:
@@ -42,6 +74,33 @@ def test_rows_that_are_set_aside_are_written_once_however_often_it_runs(
         assert "Set aside: 1 x not JSON" in outcome.err
         assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 1
     assert "rejected   1" in outcome.out
+
+
+def test_half_floats_are_told_where_they_are_loaded_since_they_stay(
+    command: Command, pair: list[str], tsv: Path
+) -> None:
+    assert command("encode", tsv, "-o", "half", "--float16", *pair).status == 0
+    assert command("encode", tsv, "-o", "whole", *pair).status == 0
+    told = "Rounded: the vectors of half are half floats (11 bits)."
+    assert told in command("ingest", "half", "-c", "c").err
+    again = command("ingest", "whole", "-c", "c", "--json")
+    assert (again.json["unchanged"], "Rounded" in again.err) == (2, False)
+    anew = command("ingest", "whole", "-c", "c", "--recreate", "--yes", "--json")
+    assert (anew.json["uploaded"], "Rounded" in anew.err) == (2, False)
+    assert "Rounded" not in command("ingest", "half", "-c", "c").err  # nothing was written
+
+
+def test_shards_without_a_manifest_are_no_documents(
+    command: Command, pair: list[str], tsv: Path
+) -> None:
+    assert command("encode", tsv, "-o", "out", *pair).status == 0
+    Path("out/manifest.json").unlink()
+    for arguments in (("ingest", "out", "-c", "c"), ("encode", tsv, "-o", "out", *pair)):
+        outcome = command(*arguments)
+        [line] = outcome.errors
+        assert outcome.status == 1
+        assert "out has shards, but no manifest.json" in line
+        assert "encode into a new folder" in line
 
 
 @pytest.mark.parametrize(

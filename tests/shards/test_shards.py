@@ -1,81 +1,20 @@
-"""Encoded here, loaded there: the same points, in as many goes as it takes."""
+"""Encoded here, loaded there: the same points."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from qdrant_client import QdrantClient
 
-from rdr_qdrant import QdrantLoader, RDREmbeddings, ShardEncoder, ShardFolder
-from rdr_qdrant.encoding import EncodedBatch
-from rdr_qdrant.encoding.tokens import Tokens
+from rdr_qdrant import QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.errors import CollectionError, OutputError, SourceError, UsageError
 from rdr_qdrant.readers import Reject, open_source
-from rdr_qdrant.shards import EncodeReport, is_shard_folder, vectors_of
+from rdr_qdrant.shards import is_shard_folder
 from tests.conftest import COLLECTION
-
-Encode = Callable[..., EncodeReport]
-
-
-def rows(numbers: range, word: str = "river") -> str:
-    """JSON Lines with metadata of several kinds; every third text is longer than the others."""
-    lines = []
-    for n in numbers:
-        row = {"id": f"p{n}", "text": f"the {word} number {n} " * (1 + 2 * (n % 3 == 0))}
-        if n % 2:
-            row |= {"title": f"{word} {n}", "year": n, "of": {"kings": [1.5, None, "é"]}}
-        lines.append(json.dumps(row))
-    return "\n".join(lines) + "\n"
-
-
-@pytest.fixture
-def sources(tmp_path: Path) -> list[Path]:
-    """Two files with a broken row, a row that stands twice, and two rows with one id."""
-    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
-    one.write_text(rows(range(20)) + "broken\n")
-    two.write_text(rows(range(3, 4)) + rows(range(20, 33)) + rows(range(5, 6), word="king"))
-    return [one, two]
-
-
-@pytest.fixture
-def encode(tmp_path: Path, tiny: RDREmbeddings, sources: list[Path]) -> Encode:
-    def encode(*, embeddings: RDREmbeddings = tiny, **options: object) -> EncodeReport:
-        opened = [open_source(path) for path in options.pop("sources", sources)]
-        split = options.pop("split", None)
-        settings = {"folder": tmp_path / "shards", "shard_size": 7, "batch_size": 3, **options}
-        return ShardEncoder(embeddings=embeddings, **settings).encode_sources(opened, split=split)
-
-    return encode
-
-
-def load(client: QdrantClient, name: str, *folders: Path, prune: bool = False, **options: object):
-    opened = [ShardFolder(folder) for folder in folders]
-    loader = QdrantLoader(
-        embeddings=vectors_of(opened), client=client, collection_name=name, **options
-    )
-    return loader.load_sources([s for one in opened for s in one.sources()], prune=prune)
-
-
-def everything(client: QdrantClient, name: str) -> dict[object, tuple[object, np.ndarray]]:
-    points, _ = client.scroll(name, limit=1000, with_vectors=True)
-    return {point.id: (point.payload, np.array(point.vector)) for point in points}
-
-
-def assert_equal(client: QdrantClient, one: str, other: str, tolerance: float) -> None:
-    ours, theirs = everything(client, one), everything(client, other)
-    assert ours.keys() == theirs.keys()
-    for key, (payload, vector) in ours.items():
-        assert payload == theirs[key][0]
-        assert np.abs(vector - theirs[key][1]).max() <= tolerance
-
-
-def shards_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
+from tests.shards.conftest import Encode, assert_equal, everything, load, rows, shards_of
+from tests.support.qdrant_http_server import QdrantHTTPServer
 
 
 def test_encoded_and_loaded_is_the_same_as_ingested(
@@ -99,6 +38,22 @@ def test_encoded_and_loaded_is_the_same_as_ingested(
     assert direct_again.uploaded == 0
 
 
+def test_two_stores_loaded_from_the_same_shards_are_equal(encode: Encode, tmp_path: Path) -> None:
+    encode()
+    found = []
+    with QdrantHTTPServer() as server:
+        for where in ({"path": tmp_path / "a"}, {"path": tmp_path / "b"}, {"url": server.url}):
+            client = connect(**where)
+            load(client, COLLECTION, tmp_path / "shards")
+            found.append(everything(client, COLLECTION))
+            client.close()
+    for other in found[1:]:
+        assert other.keys() == found[0].keys()
+        for key, (payload, vector) in other.items():
+            assert payload == found[0][key][0]
+            assert vector.tolist() == found[0][key][1].tolist()
+
+
 def test_half_floats_are_half_as_large_and_close(
     client: QdrantClient, tiny: RDREmbeddings, encode: Encode, tmp_path: Path
 ) -> None:
@@ -109,59 +64,6 @@ def test_half_floats_are_half_as_large_and_close(
     assert_equal(client, f"{COLLECTION}-a", f"{COLLECTION}-b", 0.02)
     schema = pq.read_schema(tmp_path / "half" / "shard-00000.parquet")
     assert str(schema.field("vector").type).startswith("fixed_size_list<element: halffloat")
-
-
-def test_an_interrupted_encoding_goes_on_and_encodes_no_finished_shard_again(
-    encode: Encode, tiny: RDREmbeddings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encode(folder=tmp_path / "whole")
-    encoded: list[int] = []
-    original = RDREmbeddings.encode_batches
-
-    def failing(self: RDREmbeddings, tokens: Tokens) -> Iterator[EncodedBatch]:
-        encoded.append(len(tokens.ids))
-        if len(encoded) == 8:
-            raise RuntimeError("killed")
-        return original(self, tokens)
-
-    monkeypatch.setattr(RDREmbeddings, "encode_batches", failing)
-    with pytest.raises(RuntimeError, match="killed"):
-        encode()
-    kept = shards_of(tmp_path / "shards")
-    assert list(kept) == ["shard-00000.parquet", "shard-00001.parquet"]
-    with pytest.raises(SourceError, match=r"not complete: 14 passages .* it goes on"):
-        ShardFolder(tmp_path / "shards")
-    encoded.clear()
-    encoded.extend([0] * 8)  # fails no more
-    report = encode()
-    assert (report.kept, report.encoded, report.rejected, sum(encoded)) == (14, 19, 2, 19)
-    after = shards_of(tmp_path / "shards")
-    assert after == shards_of(tmp_path / "whole")
-    assert not list((tmp_path / "shards").glob("*.part"))
-    assert not list((tmp_path / "shards").glob(".*.part"))
-
-
-def test_a_stopped_encoding_says_so_and_goes_on(
-    tiny: RDREmbeddings, sources: list[Path], tmp_path: Path
-) -> None:
-    encoder: list[ShardEncoder] = []
-
-    def stop(report: EncodeReport) -> None:
-        if report.encoded >= 9:
-            encoder[0].stop()
-
-    source = open_source(sources[0])
-    made = ShardEncoder(
-        embeddings=tiny, folder=tmp_path / "s", shard_size=4, batch_size=2, on_progress=stop
-    )
-    encoder.append(made)
-    report = made.encode_sources([source])
-    assert report.interrupted
-    assert report.encoded == report.passages == 4 * report.shards
-    assert 4 <= report.encoded < 20
-    again = ShardEncoder(embeddings=tiny, folder=tmp_path / "s", shard_size=4, batch_size=2)
-    rest = again.encode_sources([open_source(sources[0])])
-    assert (rest.kept, rest.encoded) == (report.encoded, 20 - report.encoded)
 
 
 def test_one_flipped_byte_is_refused_by_name_and_made_anew(
@@ -185,39 +87,6 @@ def test_one_flipped_byte_is_refused_by_name_and_made_anew(
     with pytest.raises(SourceError, match=r"Cannot read .*shard-00001\.parquet"):
         load(client, COLLECTION, tmp_path / "shards")
     assert encode().encoded == 7
-
-
-def test_a_manifest_that_was_altered_is_refused(encode: Encode, tmp_path: Path) -> None:
-    encode()
-    manifest = tmp_path / "shards" / "manifest.json"
-    whole = manifest.read_text()
-    for altered in (whole.replace('"passages": 33', '"passages": 34'), whole[:-40], "[]"):
-        manifest.write_text(altered)
-        assert is_shard_folder(manifest.parent)
-        with pytest.raises(SourceError, match=r"manifest\.json is damaged, or was altered"):
-            ShardFolder(manifest.parent)
-
-
-def test_other_options_sources_or_encoders_do_not_go_on(
-    encode: Encode, other: RDREmbeddings, sources: list[Path], tmp_path: Path
-) -> None:
-    encode()
-    before = shards_of(tmp_path / "shards")
-    for options, message in [
-        ({"shard_size": 8}, "begun with shard size 7, not 8"),
-        ({"vectors": "float16"}, "begun with vectors float32, not float16"),
-        ({"split": 5}, "begun with split None, not 5"),
-        ({"sources": sources[:1]}, "begun with sources .*two.jsonl, not .*one.jsonl"),
-        ({"embeddings": other}, "begun by .*context.* not .*other"),
-    ]:
-        with pytest.raises(UsageError, match=message):
-            encode(**options)
-    text = sources[1].read_text()
-    for changed in (text.replace("number 25", "number 26"), text[: len(text) // 2]):
-        sources[1].write_text(changed)
-        with pytest.raises(SourceError, match="changed since .* Encode into another folder"):
-            encode()
-    assert shards_of(tmp_path / "shards") == before
 
 
 def test_a_folder_with_other_things_and_a_folder_in_use_are_left_alone(
