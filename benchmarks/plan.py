@@ -1,12 +1,14 @@
 """What `rdr-qdrant plan` says of 100,000 points beside what an embedded collection of them takes.
 
     python -m benchmarks.plan [--points 100000] [--folder DIR] [--save FILE | --measured FILE]
+    python -m benchmarks.plan --index-times [--points 100000]
 
 Vectors are those of `embedded_store.py`; texts are 100 successive words out of the examples'
 passages, and the rest of the payload is what the loader stores. Each collection is loaded in one
 process and opened in another. The first has no quantization and a graph; the others are there for
-their quantized vectors, which lie beside the originals as before, and have no graph: it does not
-depend on them, and takes minutes to build.
+their quantized vectors, which lie beside the originals as before, and have no graph: its size does
+not depend on them, and it takes minutes to build. How long, `--index-times` tells: the engine
+compares quantized vectors for it, where there are some.
 
 Disk is what the files take, holes not counted, after the index was built; `peak` is the most that
 was seen while it was. Memory is what the process grew by from before it opened the collection to
@@ -67,7 +69,7 @@ def payloads(count: int) -> Any:
         yield to_payload(passage, hashlib.sha256(passage.id.encode()).hexdigest())
 
 
-def settings(layout: str) -> dict[str, Any]:
+def settings(layout: str, *, graph: bool = False) -> dict[str, Any]:
     """How the collection of a layout is created."""
     from qdrant_client import models
 
@@ -95,19 +97,19 @@ def settings(layout: str) -> dict[str, Any]:
             datatype=models.Datatype.FLOAT16 if layout == "float16" else None,
             on_disk=quantization is not None,
         ),
-        "hnsw_config": None if layout == "none" else models.HnswConfigDiff(m=0),
+        "hnsw_config": None if graph or layout == "none" else models.HnswConfigDiff(m=0),
         "quantization_config": quantization() if quantization else None,
     }
 
 
-def load(layout: str, folder: str, points: int) -> dict[str, float]:
+def load(layout: str, folder: str, points: int, *, graph: bool = False) -> dict[str, float]:
     """Create, upsert, build the index."""
     from qdrant_client import models
 
     data = np.load(Path(folder).parent / "data.npy", mmap_mode="r")
     made, spent, json_bytes = payloads(points), 0.0, 0
     client = EmbeddedQdrant(folder)
-    client.create_collection(NAME, **settings(layout))
+    client.create_collection(NAME, **settings(layout, graph=graph))
     for start in range(0, points, BATCH):
         batch = [
             models.PointStruct(id=i, vector=data[i].tolist(), payload=next(made))
@@ -202,6 +204,20 @@ def measure(points: int, folder: Path) -> dict[str, dict[str, float]]:
     return results
 
 
+def index_times(points: int, folder: Path) -> str:
+    """A table: seconds to build the index of each layout, beside that without quantization."""
+    np.save(folder / "data.npy", vectors(points, 1))
+    seconds = {}
+    for layout in LAYOUTS:
+        place = str(folder / layout)
+        seconds[layout] = _in_process("index", layout, place, str(points))["index s"]
+        shutil.rmtree(place)
+    lines = [f"{points:,} points{'seconds':>12}{'of none':>10}"]
+    for layout, taken in seconds.items():
+        lines.append(f"{layout:14}{taken:>12,.1f}{taken / seconds['none']:>10.2f}")
+    return "\n".join(lines)
+
+
 def compare(measured: dict[str, Any]) -> str:
     """A table: for each layout what was planned, what was measured, and the difference."""
     lines = [f"{'':24}{'planned MB':>12}{'measured MB':>13}{'difference':>12}"]
@@ -242,11 +258,20 @@ def main() -> None:
     parser.add_argument("--folder", help="where to put the collections; default: a temporary one")
     parser.add_argument("--save", type=Path, help="write what was measured here, as JSON")
     parser.add_argument("--measured", type=Path, help="compare with what --save wrote")
+    parser.add_argument("--index-times", action="store_true", help="measure those, nothing else")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         step, layout, place, points = options.one
-        print(json.dumps((load if step == "load" else look)(layout, place, int(points))))
+        if step == "look":
+            found = look(layout, place, int(points))
+        else:
+            found = load(layout, place, int(points), graph=step == "index")
+        print(json.dumps(found))
+        return
+    if options.index_times:
+        with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
+            print(index_times(options.points, Path(scratch)))
         return
     if options.measured:
         measured = json.loads(options.measured.read_text())

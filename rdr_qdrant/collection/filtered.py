@@ -52,6 +52,8 @@ class FilteredPoints(IndexedPoints):
 
     def make_payload_indexes(self, asked: CollectionSettings, version: Version | None) -> str:
         """Make those that it lacks; in words, those that it has since."""
+        if not (asked.payload_indexes or asked.tenant):
+            return ""
         missing = lacking(asked, settings_of(self.info(), self.vector_name))
         for key in missing:
             schema = payload_index(asked, key, version)

@@ -36,10 +36,6 @@ class Item:
         found: dict[str, Any] = self.payload[METADATA_KEY]
         return found
 
-    def content_digest(self) -> bytes:
-        """See `Row.content_digest`."""
-        return self.row.content_digest()
-
 
 @dataclass(frozen=True, slots=True)
 class Work:

@@ -206,7 +206,7 @@ class Encoding:
         """The points of rows whose ids were not met before."""
         for row in rows:
             item = item_of(row, fingerprint)
-            sighting = Sighting(item.content_digest(), row.source, row.line)
+            sighting = Sighting(row.content_digest(), row.source, row.line)
             first = self._seen.add(item.id, sighting)
             if first is None:
                 yield item
