@@ -67,6 +67,17 @@ def test_float16_halves_the_vectors_and_nothing_else(found: Plan) -> None:
     assert none.disk.value - float16.disk.value == pytest.approx(half)
 
 
+def test_an_index_over_quantized_vectors_is_built_sooner(found: Plan) -> None:
+    index = {one.name: one.index.value for one in (*found.quantizations, *found.presets)}
+    assert index["binary"] < index["turbo"] < index["scalar"] < index["none"] == index["float16"]
+    assert index["large"] == index["disk"] == index["turbo"]
+    assert found.index.value == index["none"]
+    given = plan(replace(WIKIPEDIA, index=Rate(1000.0, "--index-rate")))
+    assert {one.index.value for one in given.quantizations} == {21_015_324 / 1000 / 8}
+    alone = plan(replace(WIKIPEDIA, quantizations=(), presets=("large",)))
+    assert alone.index.value == index["large"]
+
+
 def test_building_the_index_takes_all_but_the_log_a_second_time(found: Plan) -> None:
     log = named(found.parts, "log").value
     for layout in found.quantizations:

@@ -59,28 +59,30 @@ def _print_layouts(found: Plan) -> None:
             size(one.ram_without_vectors.value) if one.ram_without_vectors else "-",
             size(one.disk.value),
             size(one.disk_peak.value),
+            duration(one.index.value),
         )
         for one in found.quantizations
     ]
-    header = ("all copies", "RAM, all in it", "RAM, vectors on disk", "disk", "at most")
+    header = ("all copies", "RAM, all in it", "RAM, vectors on disk", "disk", "at most", "index")
     if rows:
         print()
         print_table(header, rows, numbers=header[1:])
     if found.presets:
         print()
         print_table(
-            ("preset", "RAM", "disk", "at most", "RAM is"),
+            ("preset", "RAM", "disk", "at most", "index", "RAM is"),
             [
                 (
                     one.name,
                     size(one.ram.value),
                     size(one.disk.value),
                     size(one.disk_peak.value),
+                    duration(one.index.value),
                     one.ram.arithmetic,
                 )
                 for one in found.presets
             ],
-            numbers=("RAM", "disk", "at most"),
+            numbers=("RAM", "disk", "at most", "index"),
         )
     print()
     facts = {
@@ -88,10 +90,24 @@ def _print_layouts(found: Plan) -> None:
         "built, when old and new segments are both there",
         "RAM": "what search keeps there; Qdrant's rule of thumb with all vectors in it is "
         f"{found.rule_of_thumb.arithmetic} = {size(found.rule_of_thumb.value)}",
+        "index": "how long it takes to build" + _index_times(found),
     }
     if given.servers > 1:
         facts["servers"] = f"each has a part in {given.servers} of RAM and disk"
     print_facts(facts)
+
+
+def _index_times(found: Plan) -> str:
+    """What an index takes beside one without quantization, as was measured."""
+    if not found.needs.index.estimate:
+        return ", at the rate that was given"
+    times = [
+        f"{name} {one.index_time:g}" for name, one in QUANTIZATIONS.items() if one.index_time != 1.0
+    ]
+    return (
+        "; the engine compares quantized vectors for it, so that beside one without quantization "
+        f"it takes, in one measurement, {', '.join(times)} of the time"
+    )
 
 
 def _print_sources(found: Plan) -> None:

@@ -22,7 +22,8 @@ class Plan:
         rule_of_thumb: RAM with all vectors in it, by Qdrant's documentation.
         encoding: for each device.
         tokenizing: beside it.
-        upload, index: for the whole.
+        upload: for the whole, whatever the quantization.
+        index: without quantization, or of the one preset or quantization that was asked for.
         ingest: all of it, where encoding is planned for one device.
     """
 
@@ -50,6 +51,11 @@ def plan(needs: Needs) -> Plan:
     Raises:
         UsageError: a quantization or preset is unknown.
     """
+    quantizations = tuple(storage.plan_quantization(needs, name) for name in needs.quantizations)
+    presets = tuple(storage.plan_preset(needs, name) for name in needs.presets)
+    indexes = [*(one.index for one in quantizations), *(one.index for one in presets)]
+    plain = storage.index(needs, storage.QUANTIZATIONS["none"])
+    index = indexes[0] if len(indexes) == 1 else plain
     return Plan(
         needs=needs,
         parts=(
@@ -59,12 +65,12 @@ def plan(needs: Needs) -> Plan:
             storage.payload(needs),
             storage.log(needs),
         ),
-        quantizations=tuple(storage.plan_quantization(needs, q) for q in needs.quantizations),
-        presets=tuple(storage.plan_preset(needs, name) for name in needs.presets),
+        quantizations=quantizations,
+        presets=presets,
         rule_of_thumb=storage.rule_of_thumb(needs),
         encoding=times.encoding(needs),
         tokenizing=times.tokenizing(needs),
         upload=times.upload(needs),
-        index=times.index(needs),
-        ingest=times.whole(needs),
+        index=index,
+        ingest=times.whole(needs, index),
     )

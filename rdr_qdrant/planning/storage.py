@@ -50,21 +50,24 @@ class Quantization:
         vector_bits: of a number of the vector itself.
         bits: of a number of the quantized vector; 0 where there is none.
         extra: bytes beside them in each quantized vector.
+        index_time: to build the graph, in parts of what it takes without quantization: the engine
+            compares quantized vectors for it (benchmarks/plan.py --index-times).
     """
 
     label: str
     vector_bits: int = 32
     bits: int = 0
     extra: int = 0
+    index_time: float = 1.0
 
 
 QUANTIZATIONS: Mapping[str, Quantization] = {
     "none": Quantization("none"),
     "float16": Quantization("float16", vector_bits=16),
-    "scalar": Quantization("scalar, 8 bits", bits=8, extra=4),
-    "turbo": Quantization("turbo, 4 bits", bits=4, extra=8),
-    "product": Quantization("product, x16", bits=2),
-    "binary": Quantization("binary, 1 bit", bits=1),
+    "scalar": Quantization("scalar, 8 bits", bits=8, extra=4, index_time=0.4),
+    "turbo": Quantization("turbo, 4 bits", bits=4, extra=8, index_time=0.3),
+    "product": Quantization("product, x16", bits=2, index_time=1.3),
+    "binary": Quantization("binary, 1 bit", bits=1, index_time=0.2),
 }
 """Those that a collection can have, at what Qdrant does where nothing more is said. `float16` is
 no quantization but a datatype of the vectors: `--set datatype=float16`."""
@@ -81,6 +84,7 @@ class QuantizationPlan:
         ram_without_vectors: with the original vectors on disk; `None` where nothing is quantized.
         disk: what its files take.
         disk_peak: while the index is built.
+        index: how long that takes.
     """
 
     name: str
@@ -89,6 +93,7 @@ class QuantizationPlan:
     ram_without_vectors: Quantity | None
     disk: Quantity
     disk_peak: Quantity
+    index: Quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +103,14 @@ class LayoutPlan:
     Attributes:
         name: of the preset.
         ram: what it keeps or caches in RAM.
-        disk, disk_peak: as of its quantization.
+        disk, disk_peak, index: as of its quantization.
     """
 
     name: str
     ram: Quantity
     disk: Quantity
     disk_peak: Quantity
+    index: Quantity
 
 
 def vectors(needs: Needs, quantization: Quantization) -> Quantity:
@@ -217,6 +223,7 @@ def plan_quantization(needs: Needs, name: str) -> QuantizationPlan:
         ram_without_vectors=total("RAM", searched, needs.replicas) if small else None,
         disk=disk,
         disk_peak=_peak(disk, total("points", stored, needs.replicas)),
+        index=index(needs, found),
     )
 
 
@@ -243,7 +250,24 @@ def plan_preset(needs: Needs, name: str) -> LayoutPlan:
         in_ram.insert(0, vectors(needs, found))
     stored = plan_quantization(needs, preset["quantization"])
     ram = total("RAM", tuple(in_ram), needs.replicas)
-    return LayoutPlan(name, ram, stored.disk, stored.disk_peak)
+    return LayoutPlan(name, ram, stored.disk, stored.disk_peak, stored.index)
+
+
+def index(needs: Needs, quantization: Quantization) -> Quantity:
+    """Each server indexes its share with all its cores; a rate that was given is taken as it is."""
+    rate = needs.index
+    share = needs.passages * needs.replicas / needs.servers
+    seconds = share / (rate.per_second * needs.cores)
+    times = quantization.index_time if rate.estimate else 1.0
+    shown = f" x {times:g}" if times != 1.0 else ""
+    return Quantity(
+        "index",
+        seconds * times,
+        f"{share:,.0f} points a server / ({rate.per_second:,.0f} points/s x {needs.cores} cores)"
+        f"{shown}",
+        rate.source,
+        estimate=True,
+    )
 
 
 def _peak(disk: Quantity, points: Quantity) -> Quantity:

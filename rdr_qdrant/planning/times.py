@@ -1,4 +1,4 @@
-"""How long encoding, upload and index take."""
+"""How long encoding and upload take, and all of it."""
 
 from __future__ import annotations
 
@@ -46,27 +46,19 @@ def upload(needs: Needs) -> Quantity:
     )
 
 
-def index(needs: Needs) -> Quantity:
-    """Each server indexes its share, with all its cores."""
-    rate = needs.index
-    share = needs.passages * needs.replicas / needs.servers
-    return Quantity(
-        "index",
-        share / (rate.per_second * needs.cores),
-        f"{share:,.0f} points a server / ({rate.per_second:,.0f} points/s x {needs.cores} cores)",
-        rate.source,
-        estimate=True,
-    )
+def whole(needs: Needs, index: Quantity) -> Quantity | None:
+    """An ingest that puts the index off: encoding and upload go on side by side.
 
-
-def whole(needs: Needs) -> Quantity | None:
-    """An ingest that puts the index off: encoding and upload go on side by side."""
+    Args:
+        needs: what is planned.
+        index: how long that takes.
+    """
     if len(found := encoding(needs)) != 1:
         return None
     loaded = max(found[0], upload(needs), key=lambda one: one.value)
     return Quantity(
         "ingest --bulk",
-        loaded.value + index(needs).value,
+        loaded.value + index.value,
         f"the longer of encoding and upload, then index: {loaded.name} + index",
         "the times above",
     )
