@@ -64,10 +64,10 @@ class Quantization:
 QUANTIZATIONS: Mapping[str, Quantization] = {
     "none": Quantization("none"),
     "float16": Quantization("float16", vector_bits=16),
-    "scalar": Quantization("scalar, 8 bits", bits=8, extra=4, index_time=0.4),
+    "scalar": Quantization("scalar, 8 bits", bits=8, extra=4, index_time=0.3),
     "turbo": Quantization("turbo, 4 bits", bits=4, extra=8, index_time=0.3),
-    "product": Quantization("product, x16", bits=2, index_time=1.3),
-    "binary": Quantization("binary, 1 bit", bits=1, index_time=0.2),
+    "product": Quantization("product, x16", bits=2, index_time=1.7),
+    "binary": Quantization("binary, 1 bit", bits=1, index_time=0.3),
 }
 """Those that a collection can have, at what Qdrant does where nothing more is said. `float16` is
 no quantization but a datatype of the vectors: `--set datatype=float16`."""
