@@ -44,11 +44,12 @@ def in_words(error: Exception) -> Exception:
     """An error of Ray's as one of ours; any other as it is."""
     from ray.exceptions import RayActorError, RayError, RayTaskError
 
-    cause = error
-    while isinstance(cause, RayTaskError) and isinstance(cause.cause, Exception):
-        cause = cause.cause
-    if isinstance(cause, RDRQdrantError):
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, RDRQdrantError):
+        cause = cause.cause if isinstance(cause, RayTaskError) else cause.__cause__
+    if cause is not None:
         return cause
+    cause = error.cause if isinstance(error, RayTaskError) else error
     if isinstance(cause, RayActorError):
         if getattr(cause, "actor_init_failed", False):
             return WorkerError(
@@ -67,5 +68,5 @@ def in_words(error: Exception) -> Exception:
     return error
 
 
-def _lines(error: Exception) -> list[str]:
+def _lines(error: BaseException) -> list[str]:
     return str(error).strip().splitlines() or [type(error).__name__]

@@ -8,6 +8,7 @@ of its neighbours, as nulls, and other types to numbers. What is seldom there is
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -38,7 +39,7 @@ def block_of(batch: RowBatch) -> Any:
 
     return pa.table(
         {
-            REST: ArrowPythonObjectArray.from_objects([replace(batch, rows=())]),
+            REST: ArrowPythonObjectArray.from_objects([_portable(replace(batch, rows=()))]),
             PART: pa.array([batch.part], pa.int64()),
             KEYS: column([key_of(point_id(one.id)) for one in passages], pa.binary()),
             DIGESTS: column([row.content_digest() for row in rows], pa.binary()),
@@ -50,6 +51,18 @@ def block_of(batch: RowBatch) -> Any:
             METADATA: column([json.dumps(dict(one.metadata)) for one in passages], pa.string()),
         }
     )
+
+
+def _portable(batch: RowBatch) -> RowBatch:
+    """The batch without rejected rows that are nested too deep to be packed."""
+    rejects = []
+    for reject in batch.rejects:
+        try:
+            pickle.dumps(reject.row)
+        except RecursionError:
+            reject = replace(reject, row=None)
+        rejects.append(reject)
+    return replace(batch, rejects=rejects)
 
 
 def with_verdicts(block: Any, verdicts: Sequence[str | None]) -> Any:

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -263,6 +264,4 @@ class Flow:
 
 
 def _without_error(result: Done | Retry) -> Done | Retry:
-    from dataclasses import replace
-
     return replace(result, error=None) if isinstance(result, Done) else result

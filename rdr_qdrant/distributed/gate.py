@@ -7,8 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rdr_qdrant.distributed.answers import WorkerError
-from rdr_qdrant.distributed.boxes import DIGESTS, KEYS, LINES, PART, with_verdicts
+from rdr_qdrant.distributed.answers import WorkerError, telling
+from rdr_qdrant.distributed.boxes import (
+    DIGESTS,
+    KEYS,
+    LINES,
+    PART,
+    block_of,
+    with_verdicts,
+)
+from rdr_qdrant.errors import RDRQdrantError
+from rdr_qdrant.loader.elsewhere import RowBatch
 from rdr_qdrant.loader.seen import SeenPoints, Sighting
 
 
@@ -28,14 +37,16 @@ class Gate:
         self._names = names
 
     def __call__(self, block: Any) -> Any:
-        """The block with its verdicts.
+        """The block with its verdicts; where there can be none, a block with the error."""
+        try:
+            return telling(lambda: with_verdicts(block, self._judge(block)))
+        except RDRQdrantError as error:
+            failed = RowBatch(block[PART][0].as_py(), error=error)
+            return with_verdicts(block_of(failed), [])
 
-        Raises:
-            RDRQdrantError: the file cannot be written.
-            WorkerError: an earlier row comes after a later one.
-        """
+    def _judge(self, block: Any) -> list[str | None]:
         with self._seen.transaction():
-            return with_verdicts(block, list(self._verdicts(block)))
+            return list(self._verdicts(block))
 
     @cached_property
     def _seen(self) -> SeenPoints:

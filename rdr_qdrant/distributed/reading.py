@@ -79,7 +79,6 @@ def read_batches(
 ) -> Iterator[RowBatch]:
     """A file's rows, so many at a time, the same at each reading."""
     rejects: list[Reject] = []
-    batch = RowBatch(number)
 
     def so_far(rows: Sequence[Row], error: RDRQdrantError | None = None) -> RowBatch:
         found = RowBatch(

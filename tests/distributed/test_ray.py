@@ -26,8 +26,8 @@ from tests.support.faults import Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
 ray = pytest.importorskip("ray")
-from rdr_qdrant.distributed import RayEngine, WorkerError  # noqa: E402
-from rdr_qdrant.distributed.boxes import batch_of, block_of  # noqa: E402
+from rdr_qdrant.distributed import RayEngine  # noqa: E402
+from rdr_qdrant.distributed.boxes import batch_of, block_of, with_verdicts  # noqa: E402
 from rdr_qdrant.distributed.gate import Gate  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -274,8 +274,21 @@ def test_the_gate_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     assert (other.same, other.conflicting) == (1, 1)
     [reject] = other.rejects
     assert "first: first.jsonl, line 1" in reject.reason
-    with pytest.raises(WorkerError, match="another order"):
-        through(Gate(tmp_path / "seen", names), batch(0, "c2"))
+    late = through(Gate(tmp_path / "seen", names), batch(0, "c2"))
+    assert "another order" in str(late.error)
+    unwritable = through(Gate(tmp_path / "nowhere" / "seen", names), batch(0, "d1"))
+    assert "Free some space" in str(unwritable.error)
+    assert not unwritable.rows
+
+
+def test_a_row_that_is_nested_too_deep_to_travel_is_set_aside_all_the_same() -> None:
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    found = RowBatch(0, rejects=[Reject("f", 1, "nested too deep", deep)])
+    assert batch_of(with_verdicts(block_of(found), [])).rejects == [
+        Reject("f", 1, "nested too deep", None)
+    ]
 
 
 def test_changed_metadata_is_written_without_encoding(
