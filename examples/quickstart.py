@@ -2,7 +2,7 @@
 
     python examples/quickstart.py
 
-Uses the `demo` pair and a Qdrant in memory, so that it runs anywhere; the comments tell the rest.
+Uses the `demo` pair and the embedded engine, so that it runs anywhere; the comments tell the rest.
 """
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, RDRRetriever, connect
@@ -15,12 +15,12 @@ PLAYS = [
 
 
 def main() -> None:
-    client = connect(path=":memory:")  # or path="./qdrant_data", or url="http://localhost:6333"
+    client = connect(path="./qdrant_data")  # or url="http://localhost:6333"
     embeddings = RDREmbeddings(model="demo")  # or RDREmbeddings(), the RDR pair from the hub
 
     loader = QdrantLoader(embeddings=embeddings, client=client, collection_name="plays")
     report = loader.load(PLAYS)
-    print(f"{report.uploaded} passages loaded")
+    print(f"{report.uploaded} passages loaded, {report.unchanged} were there")
 
     retriever = RDRRetriever(embeddings=embeddings, client=client, collection_name="plays", k=2)
     for document in retriever.invoke("Who wrote about Faust?"):

@@ -31,4 +31,7 @@ class CollectionError(RDRQdrantError):
 
 def how_to_install(extra: str) -> str:
     """What to type for an extra that is not installed."""
-    return f"pip install 'rdr-qdrant[{extra}]', or in a clone: pip install '.[{extra}]'"
+    return (
+        f"pip install 'rdr-qdrant[{extra}]', or in a clone: "
+        f"pip install -c constraints.txt -e '.[{extra}]'"
+    )

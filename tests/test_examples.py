@@ -12,10 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def test_quickstart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quickstart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     runpy.run_path(str(ROOT / "examples" / "quickstart.py"), run_name="__main__")
     first, second, _ = capsys.readouterr().out.splitlines()
-    assert first == "3 passages loaded"
+    assert first == "3 passages loaded, 0 were there"
     assert second.endswith("  Faust")
 
 

@@ -22,6 +22,7 @@ EXAMPLE = "rdr-qdrant bench passages.tsv --count 1000000"
 WIKIPEDIA = 21_015_324
 """Passages of DPR's Wikipedia (December 2018; Karpukhin et al. 2020, sec. 4.1)."""
 WINDOW = 256
+FEW = 100
 SECONDS = 20.0
 
 
@@ -115,5 +116,7 @@ def measured(
         raise SourceError(f"{opened.name} holds no passages: there is nothing to measure with.")
     count = counted(len(passages), "passages")
     say(f"Encoding {count} with {embeddings.pair.label}, again and again.")
+    if len(passages) < FEW:
+        say("These are too few to tell how long others take: give 100 or more, as they are.")
     encoder = embeddings.encoder(Side.CONTEXT)
     return measure(encoder, [passage_input(p.title, p.text) for p in passages], seconds)

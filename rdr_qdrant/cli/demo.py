@@ -18,6 +18,8 @@ from rdr_qdrant.store.connect import DEFAULT_PATH
 
 EXAMPLE = "rdr-qdrant demo"
 COLLECTION = "rdr-demo"
+EXAMPLE_SOURCE = "examples/data/passages.tsv"
+"""What the passages' `source` says, as where that file is ingested in a clone."""
 QUESTIONS = (
     "Which river passes through ten countries on its way to the Black Sea?",
     "What did Henry V's archers win in 1415?",
@@ -46,7 +48,7 @@ def demo(
     data = example_data()
     folder = path or Path(DEFAULT_PATH)
     log = RejectLog()
-    source = open_source(data / "passages.tsv")
+    source = open_source(data / "passages.tsv", EXAMPLE_SOURCE)
     embeddings = RDREmbeddings(model=DEMO_MODEL)
     client = connect(path=folder)
     say(f"Loading 240 passages into {COLLECTION!r} in {folder}, with the pair {DEMO_MODEL!r}.")
@@ -61,8 +63,9 @@ def demo(
                 report.read, waiting=report.in_hand, skipped=report.unchanged
             ),
         ).load_sources([source])
+    there = report.unchanged + report.updated
     say(
-        f"{report.uploaded:,} encoded and uploaded, {report.unchanged:,} already there, "
+        f"{report.uploaded:,} encoded and uploaded, {there:,} already there, "
         f"in {duration(report.seconds)}.\n"
     )
     searcher = PassageSearcher(embeddings, client, COLLECTION)

@@ -9,7 +9,7 @@ import typer
 
 from rdr_qdrant.cli import options
 from rdr_qdrant.cli.ingest import EXIT_REJECTS
-from rdr_qdrant.cli.messages import say, saying_rejects
+from rdr_qdrant.cli.messages import counted, say, saying_rejects
 from rdr_qdrant.cli.progress import duration, showing_progress
 from rdr_qdrant.cli.results import print_facts, print_json
 from rdr_qdrant.cli.signals import EXIT_INTERRUPTED, finishing_first
@@ -138,7 +138,8 @@ def _facts(report: EncodeReport) -> dict[str, str]:
     rate = report.encoded / report.seconds if report.seconds else 0.0
     unfinished = f"; {report.unfinished:,} in an unfinished one" if report.unfinished else ""
     return {
-        "folder": f"{report.folder} ({report.passages:,} passages in {report.shards:,} shards, "
+        "folder": f"{report.folder} ({counted(report.passages, 'passages')} in "
+        f"{counted(report.shards, 'shards')}, "
         f"{report.bytes / 2**20:,.1f} MiB{unfinished})",
         "read": f"{report.read:,} in {duration(report.seconds)}",
         "encoded": f"{report.encoded:,} ({rate:,.1f}/s)",

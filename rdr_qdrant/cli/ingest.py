@@ -219,6 +219,7 @@ def ingest(
     from rdr_qdrant.collection import Collection, CollectionSettings
     from rdr_qdrant.loader import LoadReport, QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog
+    from rdr_qdrant.store import builds_index_itself
 
     layout = CollectionSettings.named(preset, settings or (), payload_index or (), tenant)
     given = open_sources(
@@ -242,6 +243,8 @@ def ingest(
     if recreate and not (yes or dry_run):
         _confirm_recreate(collection)
     client = options.open_client(url, path, api_key_file, allow_key_over_http, grpc_port)
+    if bulk and not builds_index_itself(client):
+        say("--bulk is for servers: the index of a folder is built after the load in any case.")
     here: RDREmbeddings | None = None
     encoder: PassageEncoder
     if given.vectors:

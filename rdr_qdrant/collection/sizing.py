@@ -280,4 +280,4 @@ def _in_one_line(error: ValidationError) -> str:
     place = ".".join(map(str, first["loc"]))
     message = first["msg"].removeprefix("Value error, ")
     given = f"{place}={first['input']}: " if place else ""
-    return f"Settings of a new collection: {given}{message}."
+    return f"Settings of a collection: {given}{message}."

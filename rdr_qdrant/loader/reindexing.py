@@ -69,7 +69,8 @@ class Reindexing:
         if self._alias in names:
             raise CollectionError(
                 f"{self._alias!r} is a collection itself, not an alias, and Qdrant cannot rename "
-                "it. Name another alias (-c) and search by that, or delete the collection first."
+                "it. Name another alias (-c) and search by that, or delete the collection first "
+                "(rdr_qdrant.connect(...).delete_collection(name))."
             )
         self._old = aliases.get(self._alias)
         numbered = re.compile(re.escape(self._alias) + r"-(\d+)")

@@ -60,7 +60,8 @@ def read_rows(
                 return
             except csv.Error as error:
                 first = lines.give_back()
-                reject(Reject(name, lines.number, f"broken quoting: {error}", first))
+                why = f'{error}; a field that has a " is put between two, and each inside doubled'
+                reject(Reject(name, lines.number, f"broken quoting: {why}", first))
                 continue
             if not fields:
                 continue

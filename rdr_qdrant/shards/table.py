@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rdr_qdrant.errors import ModelError, RDRQdrantError, SourceError
+from rdr_qdrant.errors import ModelError, RDRQdrantError, SourceError, how_to_install
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.shards.files import part_of, put_in_place, sha256_of, writing
 from rdr_qdrant.shards.manifest import Shard, shard_name
@@ -32,7 +32,7 @@ def need_pyarrow() -> None:
         import pyarrow.parquet  # noqa: F401
     except ImportError:
         raise RDRQdrantError(
-            "Encoding into files needs pyarrow: pip install 'rdr-qdrant[parquet]'."
+            f"Encoding into files needs pyarrow: {how_to_install('parquet')}."
         ) from None
 
 

@@ -129,7 +129,7 @@ def test_no_matplotlib_is_told_before_anything_runs(
     assert outcome.status == 1
     assert outcome.errors == [
         "Error: Drawing r.png needs matplotlib: pip install 'rdr-qdrant[plot]', "
-        "or in a clone: pip install '.[plot]'."
+        "or in a clone: pip install -c constraints.txt -e '.[plot]'."
     ]
     assert not (tmp_path / "qdrant_data").exists()
 
