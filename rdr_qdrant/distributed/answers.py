@@ -44,12 +44,11 @@ def in_words(error: Exception) -> Exception:
     """An error of Ray's as one of ours; any other as it is."""
     from ray.exceptions import RayActorError, RayError, RayTaskError
 
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, RDRQdrantError):
-        cause = cause.cause if isinstance(cause, RayTaskError) else cause.__cause__
-    if cause is not None:
+    cause: Any = error
+    while isinstance(cause, RayTaskError):  # which is of the kind of its cause as well
+        cause = cause.cause
+    if isinstance(cause, RDRQdrantError):
         return cause
-    cause = error.cause if isinstance(error, RayTaskError) else error
     if isinstance(cause, RayActorError):
         if getattr(cause, "actor_init_failed", False):
             return WorkerError(

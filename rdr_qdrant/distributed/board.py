@@ -57,7 +57,8 @@ class Watch:
         self.stopped = threading.Event()
         self._board = board
         self._closed = threading.Event()
-        threading.Thread(target=self._look, name="watch", daemon=True).start()
+        self._look()
+        threading.Thread(target=self._keep_looking, name="watch", daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -78,17 +79,18 @@ class Watch:
         with suppress(RayError):  # news are not worth a load
             ray.get(self._board.tell.remote(Retry(why, seconds)))
 
+    def _keep_looking(self) -> None:
+        while not self.stopped.is_set() and not self._closed.wait(SECONDS_BETWEEN_LOOKS):
+            self._look()
+
     def _look(self) -> None:
         import ray
         from ray.exceptions import ActorDiedError, RayError
 
-        while not self._closed.wait(SECONDS_BETWEEN_LOOKS):
-            try:
-                if ray.get(self._board.is_stopped.remote()):
-                    self.stopped.set()
-                    return
-            except ActorDiedError:  # nobody is there any more who wants anything
+        try:
+            if ray.get(self._board.is_stopped.remote()):
                 self.stopped.set()
-                return
-            except RayError:  # it is being started again
-                continue
+        except ActorDiedError:  # nobody is there any more who wants anything
+            self.stopped.set()
+        except RayError:  # it is being started again
+            pass

@@ -22,15 +22,8 @@ where that does not keep what is promised here. Its code was read and its payloa
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import sys
-import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -39,10 +32,11 @@ from pydantic import SecretStr
 
 from rdr_qdrant.distributed.answers import answer_of
 from rdr_qdrant.distributed.flow import Flow
+from rdr_qdrant.distributed.starting import imported_ray, start
 from rdr_qdrant.distributed.worker import Scout, Server, Target
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import EncodedBatch, Side
-from rdr_qdrant.errors import RDRQdrantError, UsageError
+from rdr_qdrant.errors import UsageError
 from rdr_qdrant.loader.parts import Part
 from rdr_qdrant.loader.settings import LoadSettings
 from rdr_qdrant.models import PairIdentity
@@ -50,7 +44,6 @@ from rdr_qdrant.passages import Passage
 from rdr_qdrant.store import key_for
 
 SECONDS_TO_SETTLE = 5.0
-BACKEND_LOG_LEVEL = "RAY_BACKEND_LOG_LEVEL"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -60,9 +53,11 @@ class RayEngine:
     Files of rows are read side by side, by processes of this machine; streams, iterables and
     documents by this process. Workers encode and write, wherever they are.
 
-    The collection is the same, point for point, as without it. The API key travels to the workers
-    in Ray's own messages (encrypted where Ray is set up with TLS), never in an environment,
-    a command line or a log.
+    The collection is the same, point for point, as without it; only, of two rows with one id of
+    which the first is larger than Qdrant takes, the second is set aside as well. What a worker
+    that died had written already is counted as unchanged. The API key travels to the workers in
+    Ray's own messages (encrypted where Ray is set up with TLS), never in an environment, a command
+    line or a log.
 
     Args:
         embeddings: the pair; it is loaded by the workers, not here.
@@ -107,10 +102,10 @@ class RayEngine:
     ) -> None:
         self._server = Server(url, key_for(url, api_key, allow_key_over_http), allow_key_over_http)
         self._pair = embeddings.model_dump()
-        self._ray = _ray()
+        self._ray = imported_ray()
         self._ours = not self._ray.is_initialized()
         if self._ours:
-            self._start(address)
+            start(self._ray, address)
         try:
             self._check_reach(url)
             self._workers, self._needs = self._share(gpus, workers)
@@ -157,28 +152,6 @@ class RayEngine:
             self._ray.shutdown()
         elif encoder := getattr(self, "embeddings", None):
             encoder.release()
-
-    def _start(self, address: str | None) -> None:
-        """Join the cluster, or start one here."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        here: dict[str, Any] = {} if address else {"include_dashboard": False}
-        try:
-            with _our_signals(), _quiet_backend():
-                self._ray.init(
-                    address=address or "local",
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    **here,
-                )
-            logging.getLogger("ray.data").setLevel(logging.ERROR)  # what it does is shown by us
-            warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            text = " ".join(str(error).split())
-            where = f"the Ray cluster {address}" if address else "Ray in this machine"
-            raise RDRQdrantError(
-                f"Cannot reach {where} ({text}). ray start --head starts a cluster; without "
-                "--address Ray runs in this machine."
-            ) from None
 
     def _check_reach(self, url: str) -> None:
         alive = [node for node in self._ray.nodes() if node["Alive"]]
@@ -262,48 +235,3 @@ class RemoteEncoder:
         if self._scout is None:
             self._scout = self._start()
         return self._scout
-
-
-@contextmanager
-def _our_signals() -> Iterator[None]:
-    """Ray sets its own handler of SIGTERM; afterwards it is again as it was."""
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
-
-
-@contextmanager
-def _quiet_backend() -> Iterator[None]:
-    """Ray's C++ part writes to this process's stderr by itself, of what is no error of the load.
-
-    How much is read when it starts, which it tells as well. What Python raises comes through.
-    """
-    if BACKEND_LOG_LEVEL in os.environ:
-        yield
-        return
-    os.environ[BACKEND_LOG_LEVEL] = "fatal"
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (a device)
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        del os.environ[BACKEND_LOG_LEVEL]
-
-
-def _ray() -> Any:
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise RDRQdrantError(
-            "The engine ray needs Ray: pip install 'rdr-qdrant[ray]', on every machine of the "
-            "cluster."
-        ) from None
-    return ray

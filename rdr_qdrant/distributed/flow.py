@@ -33,6 +33,8 @@ FILES_AT_A_TIME = 16
 """Read tasks side by side."""
 BATCHES_AT_A_TIME = 3
 """Batches that a worker has in hand: one is encoded, others are looked up or written."""
+BATCHES_AHEAD = 8
+"""Batches for each worker that the driver reads ahead, of parts that it reads itself."""
 SECONDS_BETWEEN_CHECKS = 0.1
 SECONDS_BETWEEN_NEWS = 1.0
 SECONDS_BETWEEN_ROLL_CALLS = 10.0
@@ -69,6 +71,7 @@ class Flow:
             if part.reading is None
         }
         self._results: SimpleQueue[Done | Exception | None] = SimpleQueue()
+        self._room = BATCHES_AHEAD * target.workers
         self._over = self._abandoned = False
         self._news: Any = None
         self._asked_for_news = time.monotonic()
@@ -100,7 +103,12 @@ class Flow:
 
     def feed(self, part: int, rows: Sequence[Row]) -> Iterator[Done | Retry]:
         """See `Working.feed`."""
-        self._spools[part].write(rows)
+        spool = self._spools[part]
+        while spool.ahead >= self._room and not self._over:
+            self._check()
+            self._check_machines()
+            yield from self._there(wait=SECONDS_BETWEEN_CHECKS)
+        spool.write(rows)
         yield from self._there()
 
     def end(self, part: int) -> None:
@@ -167,6 +175,8 @@ class Flow:
             if isinstance(result, Exception):
                 self._over = True
                 raise result
+            if spool := self._spools.get(result.batch.part):
+                spool.one_done()
             yield result
 
     def _told(self, *, last: bool = False) -> Iterator[Retry]:

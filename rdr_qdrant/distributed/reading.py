@@ -22,7 +22,7 @@ from rdr_qdrant.errors import RDRQdrantError
 from rdr_qdrant.loader.elsewhere import RowBatch
 from rdr_qdrant.loader.parts import Reading
 from rdr_qdrant.loader.rows import Row
-from rdr_qdrant.passages import Passage
+from rdr_qdrant.passages import Passage, point_id
 from rdr_qdrant.readers import Reject
 
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -90,7 +90,7 @@ def read_batches(
     try:
         source = reading.open()
     except RDRQdrantError as error:
-        yield RowBatch(number, error=error)
+        yield RowBatch(number, error=reading.as_named(error))
         return
     rows = reading.rows(source, rejects.append)
     while not stopped():
@@ -98,7 +98,7 @@ def read_batches(
         try:
             found.extend(islice(rows, size))
         except RDRQdrantError as error:
-            yield so_far(found, error)
+            yield so_far(found, reading.as_named(error))
             return
         batch = so_far(found)
         if found or batch.rejects:
@@ -123,12 +123,20 @@ def follow(number: int, folder: Path, stopped: Callable[[], bool]) -> Iterator[R
 
 
 class Spool:
-    """The driver's side: writes the rows of a part for `follow`."""
+    """The driver's side: writes the rows of a part for `follow`.
+
+    Attributes:
+        ahead: batches that were written and are not done.
+    """
 
     def __init__(self, number: int, folder: Path) -> None:
         self._number = number
         self._folder = folder
-        self._count = 0
+        self._count = self._done = 0
+
+    @property
+    def ahead(self) -> int:
+        return self._count - self._done
 
     def write(self, rows: Iterable[Row]) -> None:
         """Write a batch; whoever sees its file sees all of it.
@@ -138,6 +146,14 @@ class Spool:
         """
         self._put(self._count, json.dumps([_values(row) for row in rows], ensure_ascii=False))
         self._count += 1
+
+    def one_done(self) -> None:
+        """The next batch is done: its rows are needed no more.
+
+        Its file stays, empty: a read task that is run again gives out as many batches.
+        """
+        self._put(self._done, "[]")
+        self._done += 1
 
     def end(self) -> None:
         """There are no more."""
@@ -163,6 +179,7 @@ def _file(folder: Path, number: int, name: int | str) -> Path:
 
 def _values(row: Row) -> list[Any]:
     passage = row.passage
+    point_id(passage.id)  # what is no text is refused here, by the caller's own traceback
     return [
         row.source,
         row.line,

@@ -108,6 +108,12 @@ class Books:
                 self._settle_done(result)
             self.tell_progress()
 
+    def take_the_rest(self, results: Iterator[Done | Retry]) -> None:
+        """Count what was done elsewhere after something ended the load; nobody is told of it."""
+        for result in results:
+            if isinstance(result, Done):
+                self._count(result)
+
     def tell_progress(self) -> None:
         """Tell whoever wants to know, where there is something new."""
         read = self.tally["read"]
@@ -128,15 +134,19 @@ class Books:
         batch = done.batch
         if source := self._parts[batch.part].source:
             source.was_read_elsewhere(batch.read, batch.fraction)
-        self.tally.add(**done.counts)
-        self.tally.add(read=batch.same, unchanged=batch.same)
+        self._count(done)
         self.repeated += batch.conflicting
-        self.seen.note(done.there)
-        self.verification.merge(done.sample)
         for row in [*batch.rejects, *done.rejects]:
             self._reject(row)
         if done.error:
             raise done.error
+
+    def _count(self, done: Done) -> None:
+        same = done.batch.same
+        self.tally.add(**done.counts)
+        self.tally.add(read=same, unchanged=same)
+        self.seen.note(done.there)
+        self.verification.merge(done.sample)
 
     def _reject(self, row: Reject) -> None:
         self.tally.add(read=1, rejected=1)

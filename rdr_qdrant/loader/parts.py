@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rdr_qdrant.collection import Collection
+from rdr_qdrant.errors import RDRQdrantError
 from rdr_qdrant.loader.rows import Row, rows_of_sources
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler, open_source
 from rdr_qdrant.readers.documents import Recall
@@ -42,13 +43,20 @@ class Reading:
         """The rows of the source that was opened; what cannot be used goes to `reject`."""
         return rows_of_sources([source], reject, self.split, self.id_prefix, _nothing_known)
 
+    def as_named(self, error: RDRQdrantError) -> RDRQdrantError:
+        """An error of this file by the name that the user gave."""
+        return type(error)(str(error).replace(str(self.path), self.name))
+
     def has_rows(self) -> bool:
         """Whether there is a row that can be used.
 
         Raises:
             SourceError: it cannot be read as far as that.
         """
-        return next(self.rows(self.open(), _nowhere), None) is not None
+        try:
+            return next(self.rows(self.open(), _nowhere), None) is not None
+        except RDRQdrantError as error:
+            raise self.as_named(error) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.loader import documents, stages
 from rdr_qdrant.loader.books import Books
+from rdr_qdrant.loader.elsewhere import Done
 from rdr_qdrant.loader.engine import Engine
 from rdr_qdrant.loader.parts import Part
 from rdr_qdrant.loader.pipeline import Pipeline
@@ -26,6 +27,9 @@ from rdr_qdrant.loader.target import Target
 from rdr_qdrant.loader.verification import VerificationError
 from rdr_qdrant.readers import PassageSource
 from rdr_qdrant.store import Retrying, write_streams
+
+WRITTEN = ("uploaded", "updated")
+"""Counts of points that were written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +135,28 @@ class Run:
             return self._load_here([part for part in self._parts if part.reading])
         there, fingerprint = self._make_ready()
         settings, name = self._settings, self._collection.name
-        self._target.before_writing()
         with engine.begin(settings, name, fingerprint, self._parts, self._stopping.check) as work:
             try:
                 for number, part in enumerate(self._parts):
                     if part.reading is None:
                         for rows in begun.get(number) or self._batches([part]):
-                            self._books.take(work.feed(number, rows))
+                            self._books.take(self._seeing_writes(work.feed(number, rows)))
                         work.end(number)
-                self._books.take(work.rest())
-            except BaseException:
+                self._books.take(self._seeing_writes(work.rest()))
+            except Stopped:
                 self._books.take(work.stop())
                 raise
+            except BaseException:
+                self._books.take_the_rest(work.stop())
+                raise
         return there
+
+    def _seeing_writes(self, results: Iterator[Done | Retry]) -> Iterator[Done | Retry]:
+        """The results; at the first that says that something was written, the index is put off."""
+        for result in results:
+            if isinstance(result, Done) and not result.counts.keys().isdisjoint(WRITTEN):
+                self._target.before_writing()
+            yield result
 
     def _begun(self) -> dict[int, Iterable[list[Row]]] | None:
         """Parts whose reading had to be begun here to find a row that can be used.

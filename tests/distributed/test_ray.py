@@ -18,10 +18,11 @@ from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.errors import CollectionError, ModelError, SourceError, StoreError, UsageError
 from rdr_qdrant.loader.elsewhere import RowBatch
 from rdr_qdrant.loader.rows import Row
-from rdr_qdrant.readers import Reject, open_source
+from rdr_qdrant.readers import Reject, RejectLog, open_source
 from tests.cli.conftest import Command
 from tests.cli.conftest import command as command
 from tests.conftest import COLLECTION
+from tests.distributed.processes import processes
 from tests.support.faults import Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
@@ -129,19 +130,6 @@ def assert_equal(client: QdrantClient, one: str, other: str) -> None:
         assert np.abs(vector - theirs[key][1]).max() <= 1e-5
 
 
-def processes(what: str) -> list[int]:
-    """Those of Ray's processes that run this operator now."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            title = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if title.startswith(b"ray::") and what.encode() in title:
-            found.append(int(process.name))
-    return found
-
-
 def test_many_passages_and_killed_processes_make_the_collection_of_one_machine(
     client: QdrantClient, engine: RayEngine, tiny: RDREmbeddings, tmp_path: Path
 ) -> None:
@@ -246,13 +234,51 @@ def test_an_iterable_is_loaded_lazily(
     assert (report.verified, report.points) == (100, 100)
 
 
-def test_a_file_that_cannot_be_read_to_its_end_ends_the_load(
+def test_an_iterable_is_read_little_further_than_it_is_loaded(
+    client: QdrantClient, engine: RayEngine
+) -> None:
+    given = 0
+
+    def passages() -> Iterator[Passage]:
+        nonlocal given
+        while True:
+            given += 1
+            yield Passage(str(given), f"river {given}")
+
+    loader = QdrantLoader(
+        embeddings=engine.embeddings,
+        engine=engine,
+        client=client,
+        collection_name=COLLECTION,
+        batch_size=10,
+    )
+    loader.on_progress = lambda report: None if report.read < 100 else loader.stop() and None
+    report = loader.load(passages())
+    assert report.interrupted
+    assert 100 <= report.read == report.uploaded
+    assert given <= report.read + 2 * 8 * 10 + 2 * 10 * 2
+
+
+def test_strict_stops_at_the_first_row_that_cannot_be_used(
     client: QdrantClient, engine: RayEngine, tmp_path: Path
+) -> None:
+    one, two = write_rows(tmp_path / "one.jsonl", 30), write_rows(tmp_path / "two.jsonl", 3)
+    for path in (one, two):
+        with path.open("a") as file:
+            file.write("broken\n" * 20)
+    with RejectLog(strict=True) as log, pytest.raises(SourceError, match="one.jsonl, line 31"):
+        load(client, COLLECTION, [one, two], engine, batch_size=10, on_reject=log)
+    assert log.total == 1
+
+
+def test_a_file_that_cannot_be_read_to_its_end_ends_the_load(
+    client: QdrantClient, engine: RayEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = gzip.compress(write_rows(tmp_path / "rows.jsonl", 5000).read_bytes())
     (tmp_path / "rows.jsonl.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(SourceError, match=r"rows.jsonl.gz is truncated or damaged"):
-        load(client, COLLECTION, tmp_path / "rows.jsonl.gz", engine)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=r"^rows.jsonl.gz is truncated or damaged"):
+        load(client, COLLECTION, Path("rows.jsonl.gz"), engine)
     assert client.count(COLLECTION).count > 0  # what came before is kept
 
 

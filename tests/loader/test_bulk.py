@@ -10,6 +10,7 @@ from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.collection.indexing import BULK_KEY
 from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.loader.elsewhere import Done, RowBatch
 from rdr_qdrant.retriever import PassageSearcher
 from rdr_qdrant.store.embedded import EmbeddedQdrant
 from tests.conftest import COLLECTION
@@ -193,13 +194,13 @@ def test_a_bulk_load_waits_although_another_load_switched_the_index_on(
 
 
 class Elsewhere:
-    """An engine whose processes find nothing to do."""
+    """An engine whose processes find something to do, or nothing."""
 
-    def __init__(self, begun: Callable[[], None]) -> None:
-        self._begun = begun
+    def __init__(self, counts: dict[str, int], then: Callable[[], None]) -> None:
+        self._counts = counts
+        self._then = then
 
     def begin(self, *_: object) -> Elsewhere:
-        self._begun()
         return self
 
     def __enter__(self) -> Elsewhere:
@@ -214,17 +215,27 @@ class Elsewhere:
     def end(self, _: int) -> None:
         pass
 
-    rest = stop = feed
+    def rest(self) -> Iterator[Done]:
+        yield Done(RowBatch(0), self._counts)
+        self._then()
+
+    stop = feed
 
 
-def test_what_writes_elsewhere_finds_the_index_put_off(
-    load: Load, server: QdrantClient, passages: list[Passage]
+@pytest.mark.parametrize(("counts", "off"), [({"uploaded": 1}, True), ({"unchanged": 1}, False)])
+def test_what_is_written_elsewhere_puts_the_index_off(
+    load: Load,
+    server: QdrantClient,
+    passages: list[Passage],
+    counts: dict[str, int],
+    off: bool,
 ) -> None:
     load(passages[:1])
     before = threshold(server) or 10_000
-    begun: list[int | None] = []
-    load(passages, bulk=True, engine=Elsewhere(lambda: begun.append(threshold(server))))
-    assert begun == [0]
+    during: list[bool] = []
+    engine = Elsewhere(counts, lambda: during.append(threshold(server) == 0))
+    load(passages, bulk=True, engine=engine)
+    assert during == [off]
     assert (threshold(server), note(server)) == (before, None)
 
 
