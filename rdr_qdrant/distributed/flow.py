@@ -35,6 +35,9 @@ BATCHES_AT_A_TIME = 3
 """Batches that a worker has in hand: one is encoded, others are looked up or written."""
 BATCHES_AHEAD = 8
 """Batches for each worker that the driver reads ahead, of parts that it reads itself."""
+GATE_BYTES = 200 * 2**20
+"""What the gate takes. Reading says nothing of that: where both need the same, Ray Data makes one
+operator of them, and all is read in one process."""
 SECONDS_BETWEEN_CHECKS = 0.1
 SECONDS_BETWEEN_NEWS = 1.0
 SECONDS_BETWEEN_ROLL_CALLS = 10.0
@@ -247,13 +250,13 @@ class Flow:
                 batch_format="pyarrow",
                 compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1),
                 num_cpus=0,
-                memory=1,  # unlike reading, or Ray Data would make one operator of both
+                memory=GATE_BYTES,
                 label_selector=here,
             )
             return firsts.map_batches(
                 Worker,
                 fn_constructor_args=(dict(pair), target, self._board),
-                batch_size=None,
+                batch_size=1,
                 batch_format="pyarrow",
                 compute=ActorPoolStrategy(
                     size=target.workers,

@@ -38,7 +38,7 @@ MANY = int(os.environ.get("RDR_TEST_PASSAGES", "5000"))
 
 @pytest.fixture(scope="module", autouse=True)
 def two_workers() -> Iterator[None]:
-    """A Ray in this machine, with room for two workers and two more; it imports this checkout."""
+    """A Ray in this machine, with room for two workers and more; it imports this checkout."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -46,6 +46,7 @@ def two_workers() -> Iterator[None]:
         ray.init(
             address="local",
             num_cpus=4,
+            num_gpus=1,  # as far as Ray knows
             include_dashboard=False,
             log_to_driver=False,
             object_store_memory=200 * 2**20,
@@ -364,8 +365,23 @@ def test_what_a_worker_cannot_do_is_told_in_one_line(tmp_path: Path, server: str
 def test_more_than_there_is_is_refused(tiny: RDREmbeddings, server: str) -> None:
     with pytest.raises(UsageError, match="99 cores were asked for, but .* has 4, 4 of them free"):
         RayEngine(tiny, url=server, workers=99)
-    with pytest.raises(UsageError, match="1 GPUs were asked for, but .* has 0, 0 of them free"):
-        RayEngine(tiny, url=server, gpus=1)
+    with pytest.raises(UsageError, match="9 GPUs were asked for, but .* has 1, 1 of them free"):
+        RayEngine(tiny, url=server, gpus=9)
+
+
+def test_workers_take_the_gpus_that_there_are(
+    client: QdrantClient, tiny: RDREmbeddings, server: str, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 30)
+    free: list[float] = []
+
+    def look(report: LoadReport, loader: QdrantLoader) -> None:
+        free.append(ray.available_resources().get("GPU", 0))
+
+    with RayEngine(tiny, url=server) as engine:
+        report = load(client, COLLECTION, path, engine, batch_size=10, on_progress=look)
+    assert (report.uploaded, report.verified) == (30, 30)
+    assert free[0] == 0
 
 
 @pytest.mark.skipif("QDRANT_URL" in os.environ, reason="faults are the test server's")
