@@ -131,9 +131,9 @@ class Books:
 
     def _settle_done(self, done: Done) -> None:
         """`_settle` for what was done elsewhere."""
-        batch = done.batch
-        if source := self._parts[batch.part].source:
-            source.was_read_elsewhere(batch.read, batch.fraction)
+        batch, part = done.batch, self._parts[done.batch.part]
+        if part.source and part.reading:
+            part.source.was_read_elsewhere(batch.read, batch.fraction)
         self._count(done)
         self.repeated += batch.conflicting
         for row in [*batch.rejects, *done.rejects]:

@@ -1,0 +1,59 @@
+"""A sample of a stream, and of several together."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from rdr_qdrant.collection import Drawn, Reservoir
+
+
+def test_all_are_kept_while_there_is_room_and_then_so_many() -> None:
+    sample: Reservoir[int] = Reservoir(10)
+    for n in range(10):
+        assert sample.offer(lambda n=n: n) is not None  # type: ignore[misc]
+    assert sorted(sample.items) == list(range(10))
+    for n in range(1000):
+        sample.offer(lambda n=n: n)  # type: ignore[misc]
+    assert len(sample.items) == 10
+
+
+def test_samples_of_parts_make_the_sample_of_the_whole() -> None:
+    """What each part gives out as kept for now holds all that is in the sample of all."""
+    parts: list[Reservoir[int]] = [Reservoir(5) for _ in range(3)]
+    given: list[Drawn[int]] = []
+    for n in range(3000):
+        kept = parts[n % 3].offer(lambda n=n: n)  # type: ignore[misc]
+        given += [kept] if kept else []
+    whole: Reservoir[int] = Reservoir(5)
+    whole.merge(given)
+    assert sorted(whole.items) == sorted(one.thing for one in sorted(given)[-5:])
+    assert len(given) < 200
+
+
+def test_each_has_the_same_chance() -> None:
+    times = [0, 0]
+    for _ in range(4000):
+        sample: Reservoir[int] = Reservoir(1)
+        for n in range(2):
+            sample.offer(lambda n=n: n)  # type: ignore[misc]
+        times[sample.items[0]] += 1
+    assert min(times) > 1800
+
+
+def offer_many(sample: Reservoir[int]) -> None:
+    for n in range(300):
+        sample.offer(lambda n=n: n)  # type: ignore[misc]
+
+
+def test_threads_may_share_one() -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            sample: Reservoir[int] = Reservoir(100)
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(offer_many, [sample] * 8))
+            assert len(sample.items) == 100
+    finally:
+        sys.setswitchinterval(before)
