@@ -52,7 +52,7 @@ def opened(kind: str, folder: str) -> Any:
     """The client under test."""
     warnings.filterwarnings("ignore", category=UserWarning)
     if kind == "embedded":
-        from rdr_qdrant.store.embedded import EmbeddedQdrant
+        from rdr_qdrant.embedded import EmbeddedQdrant
 
         return EmbeddedQdrant(folder)
     from qdrant_client import QdrantClient
@@ -94,7 +94,7 @@ def search(kind: str, folder: str, points: int, queries: int) -> dict[str, float
     import qdrant_client  # noqa: F401  its import is the same for both
 
     if kind == "embedded":
-        import rdr_qdrant.store.embedded  # noqa: F401
+        import rdr_qdrant.embedded  # noqa: F401
 
     before = time.perf_counter()
     client = opened(kind, folder)

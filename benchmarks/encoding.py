@@ -39,10 +39,10 @@ from transformers import (
     DPRContextEncoder,
 )
 
-from rdr_qdrant.cli.demo import example_data
+from rdr_qdrant.cli.demo_command import example_data
 from rdr_qdrant.encoding import Encoder, Side
-from rdr_qdrant.encoding.demo import demo_encoder
-from rdr_qdrant.encoding.speed import matrix_speed, operations
+from rdr_qdrant.encoding.benchmark import matrix_speed, operations
+from rdr_qdrant.encoding.demo_model import demo_encoder
 from rdr_qdrant.readers import open_source
 
 WORDS = 125  # of running text: about 160 tokens

@@ -38,8 +38,8 @@ from rdr_qdrant.collection.payload import to_payload
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.passages import content_hash, point_id
 from rdr_qdrant.readers import DocumentSource, Reject, RejectLog, open_source, read_questions
-from rdr_qdrant.readers.documents import source as document_source
-from rdr_qdrant.readers.documents import worker
+from rdr_qdrant.readers.documents import document_source as document_source
+from rdr_qdrant.readers.documents import sandbox_worker as worker
 from rdr_qdrant.readers.documents.document import Document, DocumentError
 from rdr_qdrant.readers.sources import _Stream
 from rdr_qdrant.splitter import split_passage

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from rdr_qdrant import QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.cli.demo import example_data
+from rdr_qdrant.cli.demo_command import example_data
 from rdr_qdrant.encoding import Encoder, Side
-from rdr_qdrant.encoding.demo import demo_encoder
+from rdr_qdrant.encoding.demo_model import demo_encoder
 from rdr_qdrant.readers import RejectLog, open_source
 
 WINDOW = QdrantLoader.batch_size

@@ -33,13 +33,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.embedded_store import BATCH, DIM, vectors
-from rdr_qdrant.cli.demo import example_data
+from rdr_qdrant.cli.demo_command import example_data
 from rdr_qdrant.collection.payload import to_payload
+from rdr_qdrant.embedded import EmbeddedQdrant
+from rdr_qdrant.embedded.disk_space import folder_bytes
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.planning import Needs, plan
 from rdr_qdrant.readers import RejectLog, open_source
-from rdr_qdrant.store.embedded import EmbeddedQdrant
-from rdr_qdrant.store.embedded.disk import folder_bytes
 
 WORDS, QUERIES, NAME = 100, 20, "plan"
 LAYOUTS = ("none", "float16", "scalar", "product", "binary", "turbo")

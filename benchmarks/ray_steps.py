@@ -24,10 +24,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from rdr_qdrant.distributed.boxes import batch_of, block_of
-from rdr_qdrant.distributed.gate import Gate
-from rdr_qdrant.distributed.reading import read_batches
-from rdr_qdrant.loader.parts import Reading
+from rdr_qdrant.ingest.partitions import Reading
+from rdr_qdrant.ingest.ray.codec import batch_of, block_of
+from rdr_qdrant.ingest.ray.datasource import read_batches
+from rdr_qdrant.ingest.ray.deduplicator import Gate
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "data" / "passages.tsv"
 BATCH_SIZE = 2048

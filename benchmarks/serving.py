@@ -28,7 +28,7 @@ from pathlib import Path
 import httpx
 
 from rdr_qdrant import QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.cli.demo import COLLECTION, example_data
+from rdr_qdrant.cli.demo_command import COLLECTION, example_data
 from rdr_qdrant.readers import RejectLog, open_source, read_questions
 
 ROOT = Path(__file__).parents[1]

@@ -34,7 +34,7 @@ class FreeEncoder(memory.FreeEncoder):
     """With an identity that a manifest can hold."""
 
     def identity(self, *sides: Any) -> Any:
-        from rdr_qdrant.models import PairIdentity
+        from rdr_qdrant.registry import PairIdentity
 
         return PairIdentity("free", "free", "free", memory.DIM, 256, "", (0.0,), (0.0,))
 

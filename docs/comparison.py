@@ -25,7 +25,7 @@ from transformers import AutoTokenizer, DPRContextEncoder
 
 from rdr_qdrant import Passage, RDREmbeddings
 from rdr_qdrant.encoding import Side
-from rdr_qdrant.encoding.demo import demo_encoder
+from rdr_qdrant.encoding.demo_model import demo_encoder
 
 LONGER = "A tragedy in five acts, set in Denmark and written around the year 1600."
 TITLE, TEXT = "Faust", "A play in two parts by Goethe."

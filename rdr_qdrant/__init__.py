@@ -10,35 +10,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rdr_qdrant.client import connect, connect_async
     from rdr_qdrant.collection import CollectionSettings
+    from rdr_qdrant.embedded import EmbeddedQdrant
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.errors import RDRQdrantError
     from rdr_qdrant.evaluation import answer_recall
-    from rdr_qdrant.loader import LoadReport, QdrantLoader
+    from rdr_qdrant.export import ShardEncoder, ShardFolder
+    from rdr_qdrant.ingest import LoadReport, QdrantLoader
     from rdr_qdrant.passages import Passage
     from rdr_qdrant.retriever import RDRRetriever
-    from rdr_qdrant.shards import ShardEncoder, ShardFolder
-    from rdr_qdrant.store import connect, connect_async
-    from rdr_qdrant.store.embedded import EmbeddedQdrant
     from rdr_qdrant.vectorstore import RDRVectorStore as RDRVectorStore
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "CollectionSettings": "collection",
-    "EmbeddedQdrant": "store.embedded",
-    "LoadReport": "loader",
+    "EmbeddedQdrant": "embedded",
+    "LoadReport": "ingest",
     "Passage": "passages",
-    "QdrantLoader": "loader",
+    "QdrantLoader": "ingest",
     "RDREmbeddings": "embeddings",
     "RDRQdrantError": "errors",
     "RDRRetriever": "retriever",
     "RDRVectorStore": "vectorstore",
-    "ShardEncoder": "shards",
-    "ShardFolder": "shards",
+    "ShardEncoder": "export",
+    "ShardFolder": "export",
     "answer_recall": "evaluation",
-    "connect": "store",
-    "connect_async": "store",
+    "connect": "client",
+    "connect_async": "client",
 }
 
 __all__ = [

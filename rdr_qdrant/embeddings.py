@@ -13,11 +13,12 @@ from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from rdr_qdrant.encoding import Encoded, EncodedBatch, Encoder, FloatArray, Side
-from rdr_qdrant.encoding.hardware import Precision
-from rdr_qdrant.encoding.known import KnownEncoder, note_of, recall, remember
-from rdr_qdrant.encoding.tokens import EncoderInput, Tokens, passage_input, question_input
+from rdr_qdrant.encoding.device import Precision
+from rdr_qdrant.encoding.encoder_cache import KnownEncoder, note_of, recall, remember
+from rdr_qdrant.encoding.tokenizer import EncoderInput, Tokens, passage_input, question_input
 from rdr_qdrant.errors import ModelError
-from rdr_qdrant.models import (
+from rdr_qdrant.passages import Passage
+from rdr_qdrant.registry import (
     DEFAULT_MAX_LENGTH,
     DEMO_MODEL,
     PASSAGE_FORMAT,
@@ -25,7 +26,6 @@ from rdr_qdrant.models import (
     PairIdentity,
     resolve_pair,
 )
-from rdr_qdrant.passages import Passage
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +244,7 @@ class RDREmbeddings(BaseModel, Embeddings):
 
     def _location(self, side: Side) -> str:
         if self._pair.name == DEMO_MODEL:
-            from rdr_qdrant.encoding.demo import demo_encoder
+            from rdr_qdrant.encoding.demo_model import demo_encoder
 
             return str(demo_encoder(side))
         if side is Side.CONTEXT:

@@ -29,7 +29,7 @@ class CollectionError(RDRQdrantError):
     """A collection that is missing or does not fit the encoder."""
 
 
-def how_to_install(extra: str) -> str:
+def install_hint(extra: str) -> str:
     """What to type for an extra that is not installed."""
     return (
         f"pip install 'rdr-qdrant[{extra}]', or in a clone: "

@@ -13,7 +13,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rdr_qdrant import Passage, RDREmbeddings, connect
-from rdr_qdrant.encoding.known import cache_folder
+from rdr_qdrant.encoding.encoder_cache import cache_folder
 from tests.checkpoints import write_pair
 from tests.support.qdrant_http_server import QdrantHTTPServer
 from tests.support.strict_mode import StrictQdrant

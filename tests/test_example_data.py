@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rdr_qdrant.cli.demo import example_data
+from rdr_qdrant.cli.demo_command import example_data
 from rdr_qdrant.evaluation import first_hit
 from rdr_qdrant.readers import Reject, open_source, read_questions
 

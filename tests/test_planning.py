@@ -11,7 +11,7 @@ import pytest
 from rdr_qdrant.collection import CollectionSettings
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.planning import GPUS, QUANTIZATIONS, Needs, Plan, Quantity, Rate, plan
-from rdr_qdrant.planning.quantity import size
+from rdr_qdrant.planning.estimate import size
 
 WIKIPEDIA = Needs(
     passages=21_015_324,
@@ -178,7 +178,7 @@ def test_sizes_are_said_in_thousands() -> None:
 def test_a_real_collection_takes_what_was_planned(tmp_path: Path) -> None:
     from qdrant_client import models
 
-    from rdr_qdrant.store.embedded import EmbeddedQdrant
+    from rdr_qdrant.embedded import EmbeddedQdrant
 
     points, dimension = 3_000, 384
     vectors = np.random.default_rng(0).standard_normal((points, dimension), dtype=np.float32)

@@ -12,7 +12,7 @@ import pytest
 
 from rdr_qdrant.cli.app import run
 from rdr_qdrant.encoding import Side
-from rdr_qdrant.encoding.demo import demo_encoder
+from rdr_qdrant.encoding.demo_model import demo_encoder
 
 RECIPES = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(?P<kind>\w+)(?P<server> server)?\n(?P<code>.*?)^```$", re.M | re.S)

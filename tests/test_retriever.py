@@ -8,8 +8,8 @@ from langchain_core.documents import Document
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import CollectionSettings, Passage, QdrantLoader, RDREmbeddings, RDRRetriever
+from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.errors import CollectionError
-from rdr_qdrant.store.embedded import EmbeddedQdrant
 from tests.conftest import COLLECTION
 
 QUESTION = "who built the city?"

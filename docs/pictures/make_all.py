@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from rdr_qdrant.cli.demo import COLLECTION, QUESTIONS
+from rdr_qdrant.cli.demo_command import COLLECTION, QUESTIONS
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]

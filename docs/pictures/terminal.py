@@ -26,7 +26,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from rdr_qdrant.cli.demo import example_data
+from rdr_qdrant.cli.demo_command import example_data
 
 COLUMNS, LINES = 92, 40
 PATIENCE = 120.0  # seconds for one thing to appear

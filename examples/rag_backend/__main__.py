@@ -12,9 +12,9 @@ try:
     from examples.rag_backend.app import create_app
     from examples.rag_backend.settings import Settings
 except ModuleNotFoundError as missing:
-    from rdr_qdrant.errors import how_to_install
+    from rdr_qdrant.errors import install_hint
 
-    sys.exit(f"The back end needs {missing.name}: {how_to_install('backend')}.")
+    sys.exit(f"The back end needs {missing.name}: {install_hint('backend')}.")
 from rdr_qdrant import RDRQdrantError
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from rdr_qdrant.errors import UsageError, how_to_install
+from rdr_qdrant.errors import UsageError, install_hint
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -46,7 +46,7 @@ def open_chat_model(name: str) -> BaseChatModel:
     except ImportError:
         raise UsageError(
             f"RAG_CHAT_MODEL is {name}, and langchain is not installed: "
-            f"{how_to_install('chat')}; and the package of the model's provider."
+            f"{install_hint('chat')}; and the package of the model's provider."
         ) from None
     try:
         model: BaseChatModel = init_chat_model(name)

@@ -17,7 +17,7 @@ from rdr_qdrant import RDREmbeddings, RDRQdrantError, RDRRetriever, connect
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import CollectionError
-from rdr_qdrant.models import DEFAULT_MODEL, PAIRS, PairIdentity
+from rdr_qdrant.registry import DEFAULT_MODEL, PAIRS, PairIdentity
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from rdr_qdrant.cli.demo import COLLECTION as DEMO_COLLECTION
-from rdr_qdrant.cli.demo import QUESTIONS as DEMO_QUESTIONS
+from rdr_qdrant.cli.demo_command import COLLECTION as DEMO_COLLECTION
+from rdr_qdrant.cli.demo_command import QUESTIONS as DEMO_QUESTIONS
 
 
 def _rate(text: str) -> str:

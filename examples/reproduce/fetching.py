@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from rdr_qdrant import RDRQdrantError
-from rdr_qdrant.cli.messages import say
+from rdr_qdrant.cli.stderr import say
 
 TRIES = 8
 FIRST_WAIT_SECONDS = 1.0

@@ -18,12 +18,12 @@ from pathlib import Path
 from fetching import Remote, fetch, fetch_beginning
 
 from rdr_qdrant import QdrantLoader, RDREmbeddings, RDRQdrantError, connect
-from rdr_qdrant.cli.messages import say
 from rdr_qdrant.cli.progress import duration, showing_progress
-from rdr_qdrant.cli.results import print_table
+from rdr_qdrant.cli.stderr import say
+from rdr_qdrant.cli.stdout import print_table
 from rdr_qdrant.evaluation import dpr_run, evaluate, published_figures, recall_table
-from rdr_qdrant.models import DEFAULT_MODEL, PAIRS, PUBLISHED_QUESTIONS
 from rdr_qdrant.readers import RejectLog, open_source, read_questions
+from rdr_qdrant.registry import DEFAULT_MODEL, PAIRS, PUBLISHED_QUESTIONS
 from rdr_qdrant.retriever import PassageSearcher
 
 BASE_URL = "https://dl.fbaipublicfiles.com"

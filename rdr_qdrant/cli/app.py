@@ -10,11 +10,20 @@ from typing import Annotated
 import typer
 
 from rdr_qdrant import __version__
-from rdr_qdrant.cli import bench, copy, demo, encode, evaluate, info, ingest, models, plan, search
-from rdr_qdrant.cli.messages import say, unwrapped
+from rdr_qdrant.cli import bench_command as bench
+from rdr_qdrant.cli import copy_command as copy
+from rdr_qdrant.cli import demo_command as demo
+from rdr_qdrant.cli import encode_command as encode
+from rdr_qdrant.cli import eval_command as evaluate
+from rdr_qdrant.cli import info_command as info
+from rdr_qdrant.cli import ingest_command as ingest
+from rdr_qdrant.cli import models_command as models
+from rdr_qdrant.cli import plan_command as plan
+from rdr_qdrant.cli import search_command as search
+from rdr_qdrant.cli.graceful_shutdown import EXIT_INTERRUPTED, treat_termination_as_interrupt
 from rdr_qdrant.cli.options import close_clients, wants_traceback
-from rdr_qdrant.cli.signals import EXIT_INTERRUPTED, treat_termination_as_interrupt
 from rdr_qdrant.cli.starting import collect_less
+from rdr_qdrant.cli.stderr import say, unwrapped
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 
 EXIT_FAILED = 1

@@ -9,13 +9,13 @@ import typer
 
 from rdr_qdrant.cli.starting import import_client
 from rdr_qdrant.errors import UsageError
-from rdr_qdrant.models import DEFAULT_MAX_LENGTH, PAIRS
+from rdr_qdrant.registry import DEFAULT_MAX_LENGTH, PAIRS
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
     from rdr_qdrant.embeddings import RDREmbeddings
-    from rdr_qdrant.encoding.hardware import Precision
+    from rdr_qdrant.encoding.device import Precision
 
 _debug = False
 _opened: list[QdrantClient] = []
@@ -210,7 +210,7 @@ def open_client(
 ) -> QdrantClient:
     """The Qdrant that `--url` and `--path` mean; it is closed when the command ends."""
     import_client()
-    from rdr_qdrant.store import connect, read_key_file
+    from rdr_qdrant.client import connect, read_key_file
 
     key = read_key_file(api_key_file) if api_key_file else None
     client = connect(
@@ -271,7 +271,7 @@ def make_embeddings(
 ) -> RDREmbeddings:
     """The encoders that the options mean; with none named, the default pair."""
     from rdr_qdrant.embeddings import RDREmbeddings
-    from rdr_qdrant.encoding.hardware import PRECISIONS
+    from rdr_qdrant.encoding.device import PRECISIONS
 
     if precision not in PRECISIONS:
         known = ", ".join(PRECISIONS)

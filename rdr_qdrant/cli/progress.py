@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rdr_qdrant.cli.messages import counted, printable, say
+from rdr_qdrant.cli.stderr import counted, printable, say
 
 if TYPE_CHECKING:
     import rich.progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rdr_qdrant.store import Retrying
+from rdr_qdrant.client import RetryPolicy
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -23,9 +23,9 @@ class Aliases:
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
 
-    def __init__(self, client: QdrantClient, retrying: Retrying | None = None) -> None:
+    def __init__(self, client: QdrantClient, retrying: RetryPolicy | None = None) -> None:
         self._client = client
-        self._retrying = retrying or Retrying()
+        self._retrying = retrying or RetryPolicy()
 
     def all(self) -> dict[str, str]:
         """Every alias and the collection that it stands for."""

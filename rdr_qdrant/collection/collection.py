@@ -7,29 +7,34 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
-from rdr_qdrant.collection.description import (
+from rdr_qdrant.client import (
+    build_index,
+    builds_index_itself,
+    server_version,
+    translate_client_errors,
+)
+from rdr_qdrant.collection.bulk_indexing import warn_if_deferred
+from rdr_qdrant.collection.compatibility import check_identity, check_vectors
+from rdr_qdrant.collection.filters import KnownIndexes
+from rdr_qdrant.collection.info import (
     IDENTITY_KEY,
     CollectionDescription,
     describe,
     identity_of,
 )
-from rdr_qdrant.collection.filtered import FilteredPoints, in_words
-from rdr_qdrant.collection.filters import KnownIndexes
-from rdr_qdrant.collection.fit import check_identity, check_vectors
-from rdr_qdrant.collection.indexing import say_if_put_off
-from rdr_qdrant.collection.layout import (
+from rdr_qdrant.collection.payload import Hit
+from rdr_qdrant.collection.payload_indexes import FilteredPoints, in_words
+from rdr_qdrant.collection.qdrant_params import (
     Version,
     check_possible,
     collection_settings,
     settings_of,
     vector_settings,
 )
-from rdr_qdrant.collection.payload import Hit
-from rdr_qdrant.collection.querying import QueryOptions, query_requests, to_hits
-from rdr_qdrant.collection.sizing import CollectionSettings, differences, lacking
+from rdr_qdrant.collection.query import QueryOptions, query_requests, to_hits
+from rdr_qdrant.collection.settings import CollectionSettings, differences, missing_payload_indexes
 from rdr_qdrant.errors import CollectionError, StoreError
-from rdr_qdrant.models import PairIdentity
-from rdr_qdrant.store import build_index, builds_index_itself, reaching, server_version
+from rdr_qdrant.registry import PairIdentity
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -127,12 +132,12 @@ class Collection(FilteredPoints):
         check_possible(settings, version, embedded=not builds_index_itself(self.client))
         return version
 
-    def say_differences(self, asked: CollectionSettings | None) -> None:
+    def warn_about_differences(self, asked: CollectionSettings | None) -> None:
         """Warn, in one line each, of settings and payload indexes that it does not have."""
         if asked is None or not asked.given():
             return
         found = settings_of(self.info(), self.vector_name)
-        missing = lacking(asked, found)
+        missing = missing_payload_indexes(asked, found)
         if missing:
             logger.warning(
                 "Collection %r has no payload indexes %s: filters by them read every payload. "
@@ -154,7 +159,9 @@ class Collection(FilteredPoints):
         if asked is None or not asked.given():
             return ""
         found = settings_of(self.info(), self.vector_name)
-        missing = [f"payload index {key} is missing" for key in lacking(asked, found)]
+        missing = [
+            f"payload index {key} is missing" for key in missing_payload_indexes(asked, found)
+        ]
         return "; ".join([*differences(asked, found), *missing])
 
     def delete(self) -> None:
@@ -205,7 +212,7 @@ class Collection(FilteredPoints):
             CollectionError: it is missing or holds no vectors of our kind.
         """
         info = self.info()
-        with reaching(self.client):
+        with translate_client_errors(self.client):
             return describe(self.client, self.name, self.vector_name, info, identity_of(info))
 
     def recorded_model(self) -> str | None:
@@ -238,7 +245,7 @@ class Collection(FilteredPoints):
         Args:
             progress: called a few times a second with the seconds since the start.
         """
-        with reaching(self.client):
+        with translate_client_errors(self.client):
             return build_index(self.client, self.name, progress)
 
 
@@ -255,7 +262,7 @@ def check_info(
     Raises:
         CollectionError: it does not.
     """
-    say_if_put_off(name, info)
+    warn_if_deferred(name, info)
     vectors = info.config.params.vectors
     check_vectors(name, vectors, dimension=identity.dimension, vector_name=vector_name)
     check_identity(name, identity_of(info), identity, allow_unverified=allow_unverified)

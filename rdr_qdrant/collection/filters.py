@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.collection.layout import indexed_fields
 from rdr_qdrant.collection.payload import METADATA_KEY
+from rdr_qdrant.collection.qdrant_params import indexed_fields
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rdr_qdrant.collection.aliases import Aliases
+from rdr_qdrant.collection.bulk_indexing import indexing_deferred
 from rdr_qdrant.collection.collection import Collection
-from rdr_qdrant.collection.indexing import put_off
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -49,7 +49,7 @@ def list_collections(client: QdrantClient) -> list[ListedCollection]:
                 points=collection.count(),
                 model=collection.recorded_model(),
                 aliases=tuple(sorted(alias for alias, of in aliases.items() if of == name)),
-                index_put_off=put_off(collection.info()),
+                index_put_off=indexing_deferred(collection.info()),
             )
         )
     return listed

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
+from rdr_qdrant.client import RequestTooLargeError, RetryPolicy, takes_arrays
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY
-from rdr_qdrant.store import RequestTooLargeError, Retrying, takes_arrays
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
@@ -72,12 +72,12 @@ class Points:
         client: QdrantClient,
         name: str,
         vector_name: str = "",
-        retrying: Retrying | None = None,
+        retrying: RetryPolicy | None = None,
     ) -> None:
         self.client = client
         self.name = name
         self.vector_name = vector_name
-        self._retrying = retrying or Retrying()
+        self._retrying = retrying or RetryPolicy()
 
     def count(self) -> int:
         """Number of points, exact."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from rdr_qdrant.encoding.batching import length_sorted_batches
 from rdr_qdrant.encoding.checkpoint import Checkpoint, Side, load_checkpoint
-from rdr_qdrant.encoding.forward import FloatArray, Forward, make_forward
-from rdr_qdrant.encoding.hardware import resolve_device, resolve_precision
-from rdr_qdrant.encoding.tokens import EncoderInput, InputTokenizer, Tokens
+from rdr_qdrant.encoding.cls_forward import FloatArray, Forward, make_forward
+from rdr_qdrant.encoding.device import resolve_device, resolve_precision
+from rdr_qdrant.encoding.tokenizer import EncoderInput, InputTokenizer, Tokens
 from rdr_qdrant.errors import ModelError
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
@@ -141,7 +141,7 @@ class Encoder:
 
     def _make_forward(self, checkpoint: Checkpoint) -> Forward:
         if self.precision == "int8":
-            from rdr_qdrant.encoding.int8 import Int8Forward
+            from rdr_qdrant.encoding.onnx_int8 import Int8Forward
 
             return Int8Forward(checkpoint.model, self._digest)
         return make_forward(checkpoint.model, self.device, self.precision)

@@ -10,13 +10,13 @@ from typing import Any
 
 from rdr_qdrant.collection import Hit
 from rdr_qdrant.errors import SourceError
-from rdr_qdrant.evaluation.answers import MatchType
-from rdr_qdrant.evaluation.compare import ExactComparison, Overlap, compared
-from rdr_qdrant.evaluation.paced_search import PacedSearch
+from rdr_qdrant.evaluation.adaptive_batching import PacedSearch
+from rdr_qdrant.evaluation.ann_vs_exact import ExactComparison, Overlap, compared
+from rdr_qdrant.evaluation.answer_matcher import MatchType
 from rdr_qdrant.evaluation.recall import answers_for, first_found, percent_at
 from rdr_qdrant.evaluation.run_files import Finding, FindingWriter
-from rdr_qdrant.models import RECALL_AT
 from rdr_qdrant.readers import Question, Reject, RejectHandler
+from rdr_qdrant.registry import RECALL_AT
 from rdr_qdrant.retriever import PassageSearcher
 
 QUESTIONS_AT_A_TIME = 128

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rdr_qdrant.errors import OutputError, UsageError, how_to_install
+from rdr_qdrant.errors import OutputError, UsageError, install_hint
+from rdr_qdrant.evaluation.baselines import Row
 from rdr_qdrant.evaluation.output_file import replaced_when_whole, writing
-from rdr_qdrant.evaluation.published import Row
 
 FORMATS = (".png", ".svg")
 
@@ -42,7 +42,7 @@ def check_plot(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise OutputError(f"Drawing {path} needs matplotlib: {how_to_install('plot')}.") from None
+        raise OutputError(f"Drawing {path} needs matplotlib: {install_hint('plot')}.") from None
 
 
 def draw_recall(

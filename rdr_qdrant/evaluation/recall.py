@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-from rdr_qdrant.evaluation.answers import Answers, MatchType
-from rdr_qdrant.evaluation.matching import StringAnswers
-from rdr_qdrant.evaluation.patterns import PatternAnswers
-from rdr_qdrant.models import RECALL_AT
+from rdr_qdrant.evaluation.answer_matcher import Answers, MatchType
+from rdr_qdrant.evaluation.regex_matcher import PatternAnswers
+from rdr_qdrant.evaluation.string_matcher import StringAnswers
+from rdr_qdrant.registry import RECALL_AT
 
 logger = logging.getLogger(__name__)
 

@@ -1,10 +1,10 @@
 """What a corpus will take: memory, disk and time, by arithmetic alone, with its sources."""
 
+from rdr_qdrant.planning.estimate import Quantity
 from rdr_qdrant.planning.gpus import GPUS, Gpu
-from rdr_qdrant.planning.needs import Needs, Rate
+from rdr_qdrant.planning.inputs import Needs, Rate
 from rdr_qdrant.planning.plan import Plan, plan
-from rdr_qdrant.planning.quantity import Quantity
-from rdr_qdrant.planning.storage import QUANTIZATIONS, LayoutPlan, QuantizationPlan
+from rdr_qdrant.planning.size_model import QUANTIZATIONS, LayoutPlan, QuantizationPlan
 
 __all__ = [
     "GPUS",

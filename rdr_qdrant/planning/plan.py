@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rdr_qdrant.planning import storage, times
-from rdr_qdrant.planning.needs import Needs
-from rdr_qdrant.planning.quantity import Quantity
-from rdr_qdrant.planning.storage import LayoutPlan, QuantizationPlan
+from rdr_qdrant.planning import size_model as storage
+from rdr_qdrant.planning import time_model as times
+from rdr_qdrant.planning.estimate import Quantity
+from rdr_qdrant.planning.inputs import Needs
+from rdr_qdrant.planning.size_model import LayoutPlan, QuantizationPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
 
-from rdr_qdrant.readers.files import MAX_LINE_BYTES
-from rdr_qdrant.readers.rows import Reject, RejectHandler
+from rdr_qdrant.readers.io import MAX_LINE_BYTES
+from rdr_qdrant.readers.row_parser import Reject, RejectHandler
 
 
 def read_objects(

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from rdr_qdrant.errors import SourceError, how_to_install
-from rdr_qdrant.readers.files import open_bytes
-from rdr_qdrant.readers.rows import Reject, RejectHandler, RowError
+from rdr_qdrant.errors import SourceError, install_hint
+from rdr_qdrant.readers.io import open_bytes
+from rdr_qdrant.readers.row_parser import Reject, RejectHandler, RowError
 
 ROWS_AT_A_TIME = 1024
 
@@ -26,7 +26,7 @@ def open_parquet(path: Path) -> Any:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise SourceError(f"Reading {path} needs pyarrow: {how_to_install('parquet')}.") from None
+        raise SourceError(f"Reading {path} needs pyarrow: {install_hint('parquet')}.") from None
     try:
         file = pq.ParquetFile(
             _unpacked(path) if path.suffix.lower() == ".gz" else path,

@@ -12,9 +12,9 @@ from typing import Any
 
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers import jsonlines
-from rdr_qdrant.readers.files import check_readable, open_bytes, open_text, suffix_of
-from rdr_qdrant.readers.lines import Lines, reader_of
-from rdr_qdrant.readers.rows import Reject, RejectHandler, RowError
+from rdr_qdrant.readers.io import check_readable, open_bytes, open_text, suffix_of
+from rdr_qdrant.readers.line_reader import Lines, reader_of
+from rdr_qdrant.readers.row_parser import Reject, RejectHandler, RowError
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TextIO
 
 from rdr_qdrant.errors import SourceError
-from rdr_qdrant.readers.rows import Reject
+from rdr_qdrant.readers.row_parser import Reject
 
 DOCUMENTS_NAMED = 20
 """Documents that are named one by one in a summary."""

@@ -10,9 +10,10 @@ from typing import IO, Any
 
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.passages import Passage
-from rdr_qdrant.readers import jsonlines, parquet, tables
+from rdr_qdrant.readers import delimited, jsonlines, parquet
+from rdr_qdrant.readers.base import PassageSource
 from rdr_qdrant.readers.documents import KNOWN_KINDS, kind_of, open_documents
-from rdr_qdrant.readers.files import (
+from rdr_qdrant.readers.io import (
     Position,
     check_readable,
     is_folder,
@@ -20,8 +21,7 @@ from rdr_qdrant.readers.files import (
     same_file,
     suffix_of,
 )
-from rdr_qdrant.readers.passage_source import PassageSource
-from rdr_qdrant.readers.rows import Reject, RejectHandler, RowError, passage_from_row
+from rdr_qdrant.readers.row_parser import Reject, RejectHandler, RowError, passage_from_row
 
 STDIN = "-"
 KNOWN_FORMATS = (
@@ -76,11 +76,11 @@ class _File(RowSource):
 class _Table(_File):
     def __init__(self, path: Path, size: int, name: str) -> None:
         super().__init__(path, size, name)
-        self.delimiter = tables.DELIMITERS[suffix_of(path)]
-        self.header = tables.read_header(path, self.delimiter)
+        self.delimiter = delimited.DELIMITERS[suffix_of(path)]
+        self.header = delimited.read_header(path, self.delimiter)
 
     def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
-        return tables.read_rows(
+        return delimited.read_rows(
             self.path, self.name, self.delimiter, self.header, self.position, reject
         )
 

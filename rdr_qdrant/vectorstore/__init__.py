@@ -7,13 +7,13 @@ refusals   what QdrantVectorStore can be asked for and RDR cannot have
 ranking    relevance in [0, 1] and maximal marginal relevance, for unbounded inner products
 """
 
-from rdr_qdrant.errors import UsageError, how_to_install
+from rdr_qdrant.errors import UsageError, install_hint
 
 try:
     import langchain_qdrant  # noqa: F401 (the class below derives from one of its)
 except ImportError:
     raise UsageError(
-        f"RDRVectorStore needs langchain-qdrant: {how_to_install('langchain')}."
+        f"RDRVectorStore needs langchain-qdrant: {install_hint('langchain')}."
     ) from None
 
 from rdr_qdrant.vectorstore.store import DocumentsError, RDRVectorStore

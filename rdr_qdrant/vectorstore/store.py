@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from langchain_core.documents import Document
 
+from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy, connect
 from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.collection.points import plain
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.errors import RDRQdrantError, UsageError
-from rdr_qdrant.loader import QdrantLoader
+from rdr_qdrant.ingest import QdrantLoader
 from rdr_qdrant.retriever import PassageSearcher
-from rdr_qdrant.store import RETRY_FOR_SECONDS, Retrying, connect
-from rdr_qdrant.vectorstore.documents import point_ids, to_document, to_passages
-from rdr_qdrant.vectorstore.refusals import refuse_others
-from rdr_qdrant.vectorstore.searching import SearchingStore
+from rdr_qdrant.vectorstore.conversion import point_ids, to_document, to_passages
+from rdr_qdrant.vectorstore.search import SearchingStore
+from rdr_qdrant.vectorstore.unsupported import refuse_others
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -267,7 +267,7 @@ class RDRVectorStore(SearchingStore):
         points = _points(ids)
         self._searcher.check()
         if points:
-            retrying = Retrying(self._retry_for)
+            retrying = RetryPolicy(self._retry_for)
             Collection(self.client, self.collection_name, self.vector_name, retrying).discard(
                 points
             )

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from rdr_qdrant import RDREmbeddings
-from rdr_qdrant.cli import encode
+from rdr_qdrant.cli import encode_command as encode
 from rdr_qdrant.encoding import EncodedBatch, Encoder
-from rdr_qdrant.encoding.tokens import Tokens
-from rdr_qdrant.shards import settings
+from rdr_qdrant.encoding.tokenizer import Tokens
+from rdr_qdrant.export import settings
 from tests.cli.conftest import Command
 
 

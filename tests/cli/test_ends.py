@@ -164,7 +164,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where(
     def explode(*args: object, **kwargs: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("rdr_qdrant.store.connect", explode)
+    monkeypatch.setattr("rdr_qdrant.client.connect", explode)
     outcome = command("info", "-c", "c")
     assert outcome.status == 1
     assert outcome.errors == [
@@ -182,7 +182,7 @@ def test_an_interrupt_exits_with_130(
     def interrupt(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rdr_qdrant.loader.QdrantLoader.load_sources", interrupt)
+    monkeypatch.setattr("rdr_qdrant.ingest.QdrantLoader.load_sources", interrupt)
     outcome = command("ingest", tsv, "-c", "c", *pair)
     assert outcome.status == 130
     assert "kept" in outcome.err

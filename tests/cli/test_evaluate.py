@@ -71,7 +71,7 @@ def test_the_published_row_and_the_baseline_stand_beside_the_measured(
 ) -> None:
     """With the hub out of reach, the tiny pair stands in for the named one."""
     from rdr_qdrant import RDREmbeddings
-    from rdr_qdrant.models import PAIRS
+    from rdr_qdrant.registry import PAIRS
 
     monkeypatch.setattr(RDREmbeddings, "pair", property(lambda _: PAIRS["rdr-single-trivia"]))
     outcome = command("eval", "q.tsv", "-k", "1,2,5", "--published", "trivia-test", *loaded)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rdr_qdrant.cli.messages import counted
+from rdr_qdrant.cli.stderr import counted
 from tests.cli.conftest import Command
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from rdr_qdrant import LoadReport, QdrantLoader
 from rdr_qdrant.encoding import EncodedBatch
-from rdr_qdrant.encoding.tokens import Tokens
+from rdr_qdrant.encoding.tokenizer import Tokens
 from tests.cli.conftest import Command
 from tests.support.faults import ResetAfter, Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
@@ -71,7 +71,7 @@ def test_a_signal_finishes_the_batch_reports_and_exits_with_130(
 
 SCRIPT = """
 import sys, threading, time
-from rdr_qdrant.cli.signals import finishing_first
+from rdr_qdrant.cli.graceful_shutdown import finishing_first
 
 class Work:
     def stop(self):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from qdrant_client import QdrantClient
 
-from rdr_qdrant.collection import indexing as index_module
-from rdr_qdrant.collection.sizing import SIMPLE_SETTINGS
+from rdr_qdrant.collection import bulk_indexing as index_module
+from rdr_qdrant.collection.settings import SIMPLE_SETTINGS
 from tests.cli.conftest import Command
 from tests.support.qdrant_http_server import QdrantHTTPServer
 from tests.support.strict_mode import STRICT, StrictQdrant

@@ -54,7 +54,7 @@ def test_given_rates_are_said_to_be_given(command: Command) -> None:
 def test_encoding_is_measured_here(
     command: Command, pair: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rdr_qdrant.cli.plan.SECONDS", 0.0)
+    monkeypatch.setattr("rdr_qdrant.cli.plan_command.SECONDS", 0.0)
     found = command("plan", "--passages", "1000", "--measure", *pair, "--json").json
     [encoding] = found["encoding"]
     assert encoding["source"].startswith("measured here on cpu in fp32, at ")

@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from rdr_qdrant.cli.app import app
-from rdr_qdrant.models import PAIRS
+from rdr_qdrant.registry import PAIRS
 from tests.cli.conftest import Command
 
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "wikipedia.md").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from rdr_qdrant.collection import Collection, Point, metadata_filter
 from rdr_qdrant.collection.payload import from_payload, to_payload
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import CollectionError
-from rdr_qdrant.models import PairIdentity
+from rdr_qdrant.registry import PairIdentity
 from tests.conftest import COLLECTION
 
 

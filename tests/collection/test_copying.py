@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.collection import copy_collection
-from rdr_qdrant.collection import copying as copying_module
+from rdr_qdrant.collection import migrate as copying_module
 from rdr_qdrant.errors import CollectionError
 from tests.conftest import COLLECTION
 from tests.support.faults import Status

@@ -7,7 +7,7 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import RDREmbeddings
 from rdr_qdrant.collection import Collection
-from rdr_qdrant.collection import indexing as index_module
+from rdr_qdrant.collection import bulk_indexing as index_module
 from rdr_qdrant.errors import StoreError
 from tests.conftest import COLLECTION
 

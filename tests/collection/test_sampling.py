@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rdr_qdrant.collection import Drawn, Reservoir
+from rdr_qdrant.collection import Reservoir, Sampled
 
 
 def test_all_are_kept_while_there_is_room_and_then_so_many() -> None:
@@ -23,7 +23,7 @@ def test_all_are_kept_while_there_is_room_and_then_so_many() -> None:
 def test_samples_of_parts_make_the_sample_of_the_whole() -> None:
     """What each part gives out as kept for now holds all that is in the sample of all."""
     parts: list[Reservoir[int]] = [Reservoir(5) for _ in range(3)]
-    given: list[Drawn[int]] = []
+    given: list[Sampled[int]] = []
     for n in range(3000):
         kept = parts[n % 3].offer(lambda n=n: n)  # type: ignore[misc]
         given += [kept] if kept else []
@@ -49,11 +49,11 @@ def offer_many(sample: Reservoir[int]) -> None:
 
 
 def test_threads_may_share_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def less_and_let_others(one: Drawn[int], other: Drawn[int]) -> bool:
+    def less_and_let_others(one: Sampled[int], other: Sampled[int]) -> bool:
         time.sleep(0)
         return one.number < other.number
 
-    monkeypatch.setattr(Drawn, "__lt__", less_and_let_others)
+    monkeypatch.setattr(Sampled, "__lt__", less_and_let_others)
     sample: Reservoir[int] = Reservoir(200)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(offer_many, [sample] * 8))

@@ -11,15 +11,15 @@ from qdrant_client import QdrantClient
 
 from rdr_qdrant import CollectionSettings, RDREmbeddings, connect
 from rdr_qdrant.collection import PRESETS, Collection
-from rdr_qdrant.collection.layout import (
+from rdr_qdrant.collection.qdrant_params import (
     check_possible,
     collection_settings,
     payload_index,
     settings_of,
     vector_settings,
 )
+from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.errors import CollectionError, UsageError
-from rdr_qdrant.store.embedded import EmbeddedQdrant
 from tests.conftest import COLLECTION
 
 EACH = [
@@ -123,7 +123,7 @@ def test_an_existing_collection_keeps_its_settings_and_says_so(
     collection.create(tiny.identity(), CollectionSettings(m=8))
     before = collection.info().config
     with caplog.at_level(logging.WARNING):
-        collection.say_differences(
+        collection.warn_about_differences(
             CollectionSettings.preset(
                 "large", m=32, bits="bits2", payload_indexes={"year": "integer"}
             )
@@ -164,7 +164,7 @@ def test_a_bulk_load_does_not_hide_the_threshold(
 ) -> None:
     collection = Collection(keeping, COLLECTION)
     collection.create(tiny.identity(), CollectionSettings(indexing_threshold=7_000))
-    collection.put_off_index()
+    collection.defer_indexing()
     assert settings_of(collection.info()).indexing_threshold == 7_000
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from rdr_qdrant import RDREmbeddings
-from rdr_qdrant.cli.demo import example_data
+from rdr_qdrant.cli.demo_command import example_data
 from rdr_qdrant.encoding import Side
-from rdr_qdrant.encoding import demo as demo_module
+from rdr_qdrant.encoding import demo_model as demo_module
 from rdr_qdrant.errors import ModelError
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rdr_qdrant import Passage, RDREmbeddings
 from rdr_qdrant.encoding import Side
-from rdr_qdrant.encoding.demo import demo_encoder
+from rdr_qdrant.encoding.demo_model import demo_encoder
 from tests.checkpoints import ModelCard, write_pair
 
 TOLERANCE = 1e-5

@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import DPRConfig
 
-from rdr_qdrant.encoding import Side, linear
+from rdr_qdrant.encoding import Side
+from rdr_qdrant.encoding import packed_linear as linear
 from rdr_qdrant.encoding.attention import Attention, ByRuns, VariableLength
 from rdr_qdrant.encoding.checkpoint import load_checkpoint
-from rdr_qdrant.encoding.forward import CLSForward, Forward, PlainForward, make_forward
+from rdr_qdrant.encoding.cls_forward import CLSForward, Forward, PlainForward, make_forward
 from tests.checkpoints import CLASSES, VOCABULARY
 
 TOKENS = st.integers(0, len(VOCABULARY) - 1)

@@ -12,19 +12,19 @@ import torch
 from transformers import DPRConfig
 
 from rdr_qdrant import RDREmbeddings
-from rdr_qdrant.collection.fit import check_identity
+from rdr_qdrant.collection.compatibility import check_identity
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.encoding.checkpoint import Checkpoint, load_checkpoint
-from rdr_qdrant.encoding.forward import PlainForward
-from rdr_qdrant.encoding.hardware import resolve_precision
+from rdr_qdrant.encoding.cls_forward import PlainForward
+from rdr_qdrant.encoding.device import resolve_precision
 from rdr_qdrant.errors import ModelError
 from tests.checkpoints import CLASSES, VOCABULARY, write_encoder
 
 pytest.importorskip("onnxruntime")
 
-from rdr_qdrant.encoding import int8
-from rdr_qdrant.encoding.int8 import Int8Forward
-from rdr_qdrant.encoding.int8_graph import quantise
+from rdr_qdrant.encoding import onnx_int8 as int8
+from rdr_qdrant.encoding.onnx_int8 import Int8Forward
+from rdr_qdrant.encoding.onnx_int8_graph import quantise
 
 PAD = VOCABULARY.index("[PAD]")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rdr_qdrant.encoding import Side
-from rdr_qdrant.encoding.known import KnownEncoder, note_of, recall, remember
+from rdr_qdrant.encoding.encoder_cache import KnownEncoder, note_of, recall, remember
 from tests.checkpoints import write_encoder
 
 KNOWN = KnownEncoder("abc", "fp32", (1.5, -2.0))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rdr_qdrant.encoding import Encoder, Side
-from rdr_qdrant.encoding.tokens import passage_input
+from rdr_qdrant.encoding.tokenizer import passage_input
 from rdr_qdrant.errors import ModelError
 
 TEXTS = [passage_input("", "the river " * n) for n in range(1, 12)]

@@ -7,7 +7,7 @@ import torch
 from transformers import DPRConfig
 
 from rdr_qdrant.encoding import Encoder, Side
-from rdr_qdrant.encoding.speed import measure, operations
+from rdr_qdrant.encoding.benchmark import measure, operations
 from tests.checkpoints import CLASSES
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.evaluation import dpr_run, evaluate
-from rdr_qdrant.evaluation.answers import MatchType
-from rdr_qdrant.evaluation.paced_search import EXACT_AT_FIRST
+from rdr_qdrant.evaluation.adaptive_batching import EXACT_AT_FIRST
+from rdr_qdrant.evaluation.answer_matcher import MatchType
 from rdr_qdrant.readers import Question, Reject
 from tests.evaluation.obvious import (
     obvious_recall,
@@ -107,7 +107,9 @@ def test_exact_search_begins_small_and_grows_while_it_is_quick() -> None:
 def test_requests_shrink_where_they_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     searcher = Ranked([RIVERS] * 128)
     clock = iter(range(0, 100_000, 11))
-    monkeypatch.setattr("rdr_qdrant.evaluation.paced_search.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(
+        "rdr_qdrant.evaluation.adaptive_batching.time.monotonic", lambda: next(clock)
+    )
     evaluate(searcher, questions(*[["rhine"]] * 13), k=[100], exact=True)
     assert [n for n, _, _ in searcher.asked] == [4, 2, 1, 1, 1, 1, 1, 1, 1]
 

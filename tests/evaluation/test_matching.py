@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rdr_qdrant.evaluation.matching import StringAnswers, has_answer, matchable
+from rdr_qdrant.evaluation.string_matcher import StringAnswers, has_answer, matchable
 from tests.evaluation.obvious import obvious_tokens, obviously_has_answer
 
 LETTERS = "aAbBiIİıjßẞſsSΣσςςÀéÉǅÅKΩﬁжЖ한中हिन्दीไทยאָبﷺ"

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rdr_qdrant import answer_recall
-from rdr_qdrant.evaluation.patterns import MOST_ITEMS, PatternAnswers, written_out
+from rdr_qdrant.evaluation.regex_matcher import MOST_ITEMS, PatternAnswers, written_out
 from tests.evaluation.obvious import obviously_matches
 
 ENDLESS = r"(a|aa)+\d"

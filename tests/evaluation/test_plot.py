@@ -11,7 +11,7 @@ import pytest
 from rdr_qdrant.errors import OutputError, UsageError
 from rdr_qdrant.evaluation import draw_recall, published_figures
 from rdr_qdrant.evaluation.plot import _spread
-from rdr_qdrant.models import PAIRS
+from rdr_qdrant.registry import PAIRS
 
 MEASURED = {1: 62.41, 5: 75.88, 20: 82.49, 50: 85.6, 100: 87.2}
 

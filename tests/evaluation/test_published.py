@@ -6,7 +6,7 @@ import pytest
 
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.evaluation import published_figures, recall_table
-from rdr_qdrant.models import PAIRS, PUBLISHED_QUESTIONS
+from rdr_qdrant.registry import PAIRS, PUBLISHED_QUESTIONS
 
 
 def test_a_pairs_row_and_that_of_its_baseline() -> None:

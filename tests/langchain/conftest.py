@@ -10,7 +10,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from rdr_qdrant import EmbeddedQdrant
-from rdr_qdrant.store.embedded import AsyncEmbeddedQdrant
+from rdr_qdrant.embedded import AsyncEmbeddedQdrant
 from tests.conftest import client_of
 
 AsyncFace = Callable[[], AsyncQdrantClient]

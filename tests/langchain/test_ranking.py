@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdr_qdrant.vectorstore.ranking import marginal_relevance, relevance
+from rdr_qdrant.vectorstore.mmr import marginal_relevance, relevance
 
 SCORES = st.floats(-1e6, 1e6)
 

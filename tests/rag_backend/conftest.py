@@ -12,7 +12,7 @@ import pytest
 from examples.rag_backend.app import create_app
 from examples.rag_backend.settings import Settings
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.cli.demo import example_data
+from rdr_qdrant.cli.demo_command import example_data
 from rdr_qdrant.readers import open_source
 from tests.rag_backend.serving import Served, serving
 

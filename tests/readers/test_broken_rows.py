@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rdr_qdrant.errors import SourceError
-from rdr_qdrant.readers import Reject, jsonlines, lines, open_source
+from rdr_qdrant.readers import Reject, jsonlines, open_source
+from rdr_qdrant.readers import line_reader as lines
 
 
 def read(path: Path) -> tuple[list[str], list[tuple[int, str]]]:

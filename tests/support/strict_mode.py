@@ -7,7 +7,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from rdr_qdrant.store.embedded import EmbeddedQdrant
+from rdr_qdrant.embedded import EmbeddedQdrant
 
 STRICT = models.StrictModeConfig(
     enabled=True, unindexed_filtering_retrieve=False, unindexed_filtering_update=False

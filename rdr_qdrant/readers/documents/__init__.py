@@ -1,7 +1,6 @@
 """Documents as people write them (extra `documents`): text, Markdown, HTML, PDF, DOCX."""
 
-from rdr_qdrant.readers.documents.kinds import KNOWN_KINDS, kind_of
-from rdr_qdrant.readers.documents.source import (
+from rdr_qdrant.readers.documents.document_source import (
     WORDS,
     DocumentCounts,
     DocumentSource,
@@ -9,6 +8,7 @@ from rdr_qdrant.readers.documents.source import (
     open_documents,
     shown_others,
 )
+from rdr_qdrant.readers.documents.formats import KNOWN_KINDS, kind_of
 
 __all__ = [
     "KNOWN_KINDS",

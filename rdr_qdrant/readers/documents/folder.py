@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from rdr_qdrant.readers.documents.kinds import kind_of
+from rdr_qdrant.readers.documents.formats import kind_of
 
 LONGEST_SUFFIX = 16
 """What follows the last dot of a name and is longer is no extension."""

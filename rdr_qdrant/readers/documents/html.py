@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import BinaryIO
 
 from rdr_qdrant.readers.documents.document import Document, DocumentError
-from rdr_qdrant.readers.documents.plain import decoded
+from rdr_qdrant.readers.documents.text import decoded
 
 UNSEEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe"})
 """Elements whose content is no text of the page."""

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from rdr_qdrant.readers.documents import html
 from rdr_qdrant.readers.documents.document import Document
-from rdr_qdrant.readers.documents.plain import decoded
+from rdr_qdrant.readers.documents.text import decoded
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
 _TITLE = re.compile(

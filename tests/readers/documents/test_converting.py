@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from rdr_qdrant.errors import SourceError
-from rdr_qdrant.readers.documents.converting import Converter
 from rdr_qdrant.readers.documents.document import MAX_FILE_BYTES, DocumentError
+from rdr_qdrant.readers.documents.sandbox import Converter
 from tests.support import documents
 
 Write = Callable[..., Path]
@@ -138,7 +138,7 @@ def test_a_process_that_breaks_down_costs_one_document(write: Write) -> None:
 def test_a_process_that_does_not_start_is_one_error(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rdr_qdrant.readers.documents.converting._WORKER", "rdr_qdrant.none")
+    monkeypatch.setattr("rdr_qdrant.readers.documents.sandbox._WORKER", "rdr_qdrant.none")
     with Converter() as converter, pytest.raises(SourceError, match=r"does not start.*none"):
         converter.convert(write("a.txt", "river"), follow=False)
 

@@ -210,7 +210,7 @@ def test_a_package_that_is_missing_is_named_when_the_folder_is_opened(
             raise metadata.PackageNotFoundError(name)
         return "1"
 
-    monkeypatch.setattr("rdr_qdrant.readers.documents.kinds.metadata.version", version)
+    monkeypatch.setattr("rdr_qdrant.readers.documents.formats.metadata.version", version)
     with pytest.raises(SourceError, match=r"C\.DOCX needs mammoth: pip install 'rdr-qdrant\[doc"):
         open_source(folder)
     assert opened(folder / "b.txt").counts.files == 1

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdr_qdrant.readers.documents.document import MAX_CHARACTERS, Document, DocumentError
-from rdr_qdrant.readers.documents.kinds import KINDS
+from rdr_qdrant.readers.documents.formats import KINDS
 from tests.support import documents
 
 

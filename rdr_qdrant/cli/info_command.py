@@ -1,0 +1,131 @@
+"""`rdr-qdrant info`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rdr_qdrant.cli import options
+from rdr_qdrant.cli.stderr import say
+from rdr_qdrant.cli.stdout import print_facts, print_json, print_table
+
+if TYPE_CHECKING:
+    from rdr_qdrant.collection import CollectionDescription, ListedCollection
+
+EXAMPLE = "rdr-qdrant info -c wiki"
+_PLACED = ("vectors", "quantization", "hnsw", "payload", "payload_index", "id_tracker")
+_SEGMENTS = ("default_segment_number", "max_segment_size", "indexing_threshold")
+
+
+def info(
+    collection: Annotated[
+        str | None,
+        typer.Option(
+            "--collection",
+            "-c",
+            metavar="NAME",
+            help="Name of the collection. Without it, all collections are listed.",
+        ),
+    ] = None,
+    vector_name: options.VectorNameOption = "",
+    as_json: options.JSONOption = False,
+    url: options.URLOption = None,
+    path: options.PathOption = None,
+    api_key_file: options.APIKeyFileOption = None,
+    allow_key_over_http: options.AllowKeyOverHTTPOption = None,
+    debug: options.DebugOption = False,
+) -> None:
+    """Say what a collection holds and which encoders made it, or list the collections."""
+    from rdr_qdrant.collection import Collection, list_collections
+
+    client = options.open_client(url, path, api_key_file, allow_key_over_http)
+    if collection is None:
+        listed = list_collections(client)
+        client.close()
+        _print_list(listed, as_json=as_json)
+        return
+    found = Collection(client, collection, vector_name).describe()
+    if as_json:
+        print_json(found.to_json())
+        return
+    identity = found.identity or {}
+    unknown = "not said (other software made it, or a Qdrant before 1.16)"
+    norms = found.norms or {}
+    facts = {
+        "collection": found.name + (f" (alias of {found.alias_of})" if found.alias_of else ""),
+        "points": f"{found.points:,}",
+        "vectors": f"{found.dimension} numbers ({found.settings['datatype']}), compared by "
+        f"{found.distance}",
+        "vector lengths": ", ".join(f"{k} {v:g}" for k, v in norms.items())
+        + " (of a random sample)"
+        if norms
+        else "no vectors",
+        "index": _index(found),
+        **_layout(found.settings),
+        "disk": f"{found.disk_bytes / 1e6:,.1f} MB"
+        if found.disk_bytes is not None
+        else "a server does not tell",
+        "model": str(identity.get("model", unknown)),
+    }
+    if identity:
+        facts |= {
+            "context encoder": str(identity.get("context_encoder")),
+            "question encoder": str(identity.get("question_encoder")),
+            "revision": str(identity.get("revision") or "-"),
+            "precision": str(identity.get("precision", "fp32")),
+            "most tokens": str(identity.get("max_length")),
+            "passage format": str(identity.get("passage_format")),
+        }
+    print_facts(facts)
+
+
+def _print_list(listed: list[ListedCollection], *, as_json: bool) -> None:
+    if as_json:
+        print_json([asdict(one) for one in listed])
+    elif listed:
+        rows = [
+            (one.name, _points(one), ", ".join(one.aliases) or "-", one.model or "not said")
+            for one in listed
+        ]
+        print_table(("collection", "points", "aliases", "model"), rows)
+    else:
+        say("There is no collection yet. Make one with: rdr-qdrant ingest FILE -c NAME")
+
+
+def _points(one: ListedCollection) -> str:
+    return f"{one.points:,}" + (" (index put off)" if one.index_put_off else "")
+
+
+def _index(found: CollectionDescription) -> str:
+    state = f"{found.indexed_vectors:,} vectors indexed, status {found.status}"
+    if found.index_put_off:
+        state += "; put off by a bulk load that has not ended (any ingest switches it on)"
+    return state
+
+
+def _layout(settings: Mapping[str, Any]) -> dict[str, str]:
+    def named(*names: str) -> str:
+        return ", ".join(f"{name} {settings[name]}" for name in names if name in settings)
+
+    shards = settings.get("shard_number", 1)
+    copies = settings.get("replication_factor", 1)
+    confirmed = settings.get("write_consistency_factor", 1)
+    indexes = [f"{key} ({kind})" for key, kind in settings.get("payload_indexes", {}).items()]
+    quantization = str(settings["quantization"])
+    details = named("bits", "quantile", "compression", "encoding", "query_encoding")
+    return {
+        "graph": named("m", "ef_construct", "max_indexing_threads", "payload_m"),
+        "quantization": f"{quantization}, {details}" if details else quantization,
+        "memory": ", ".join(
+            f"{what} {settings[f'{what}_memory']}"
+            for what in _PLACED
+            if f"{what}_memory" in settings
+        ),
+        "segments": named(*_SEGMENTS),
+        "shards": f"{shards}, copies of each {copies}, writes confirmed by {confirmed}",
+        "payload indexes": ", ".join(indexes) or "none",
+        **({"tenant": str(settings["tenant"])} if "tenant" in settings else {}),
+    }

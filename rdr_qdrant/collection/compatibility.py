@@ -1,0 +1,123 @@
+"""Whether a collection and an encoder pair belong together; where not, both values are named."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.registry import PairIdentity
+
+logger = logging.getLogger(__name__)
+
+PROBE_TOLERANCE = 0.1
+"""Largest relative distance of two probes of one encoder. Half precision moves a vector by about
+0.005 of its length and int8 by 0.03 to 0.07; another encoder moves it by about its length."""
+
+
+def check_vectors(
+    name: str, vectors: Any, *, dimension: int | None = None, vector_name: str = ""
+) -> tuple[int, str]:
+    """Size and distance of the vector in use, from the collection's own `vectors` parameters.
+
+    Raises:
+        CollectionError: no vector of that name, a distance that is not dot product, or a size
+            that is not `dimension`.
+    """
+    if isinstance(vectors, Mapping):
+        if vector_name not in vectors:
+            raise CollectionError(
+                f"Collection {name!r} has the named vectors {', '.join(map(repr, vectors))}, "
+                f"but {_quoted(vector_name)} is wanted. Name one with "
+                "--vector-name NAME (vector_name=...), or use another collection."
+            )
+        params = vectors[vector_name]
+    elif vector_name:
+        raise CollectionError(
+            f"Collection {name!r} has one unnamed vector, but {vector_name!r} is wanted. "
+            "Leave --vector-name (vector_name) out, or use another collection."
+        )
+    else:
+        params = vectors
+    size = int(params.size)
+    distance = str(getattr(params.distance, "value", params.distance))
+    if distance != "Dot":
+        raise CollectionError(
+            f"Collection {name!r} compares by {distance}, but RDR's vectors need Dot "
+            "(raw inner product). It is left as it is; load into a collection of another name."
+        )
+    if dimension is not None and size != dimension:
+        raise CollectionError(
+            f"Collection {name!r} holds vectors of {size} numbers, but this encoder makes "
+            f"{dimension}. Use the pair it was made with, or a collection of another name."
+        )
+    return size, distance
+
+
+def check_identity(
+    name: str, stored: Mapping[str, Any] | None, ours: PairIdentity, *, allow_unverified: bool
+) -> None:
+    """Compare what the collection remembers of its encoders with the pair in use.
+
+    Names are not compared: one checkpoint may lie in many places. Probes are, and everything else
+    that changes a vector.
+
+    Raises:
+        CollectionError: they differ, or nothing is remembered and `allow_unverified` is not set.
+    """
+    if stored is None:
+        if not allow_unverified:
+            raise CollectionError(
+                f"Collection {name!r} does not say which encoders made its vectors (other software "
+                f"or a Qdrant before 1.16 made it), so {ours.name} cannot be checked against it. "
+                "If you know that they belong together, allow it with --allow-unverified "
+                "(allow_unverified=True)."
+            )
+        logger.warning(
+            "Collection %r does not say which encoders made it; going on with %s, unverified",
+            name,
+            ours.name,
+        )
+        return
+    theirs = str(stored.get("model", "unknown"))
+    if stored.get("revision"):
+        theirs += f"@{stored['revision']}"
+    for field, ours_value in (
+        ("max_length", ours.max_length),
+        ("passage_format", ours.passage_format),
+    ):
+        if stored.get(field) != ours_value:
+            raise CollectionError(
+                f"Collection {name!r} was made by {theirs} with {field} {stored.get(field)!r}, "
+                f"but {ours.name} is used with {ours_value!r}. Use the same, or another one."
+            )
+    precision = stored.get("precision", ours.precision)
+    if ours.probe and precision != ours.precision:
+        logger.warning(
+            "Collection %r was begun in precision %s; what is encoded now is in %s, and stays "
+            "comparable: they differ by rounding alone",
+            name,
+            precision,
+            ours.precision,
+        )
+    for kind, own_probe in (("probe", ours.probe), ("question_probe", ours.question_probe)):
+        if own_probe and not _close(stored.get(kind), own_probe):
+            what = "questions" if kind == "question_probe" else "passages"
+            raise CollectionError(
+                f"Collection {name!r} was made with {theirs} ({stored.get('context_encoder')}), "
+                f"not with {ours.name} ({ours.context_encoder}): their vectors of one and the "
+                f"same text differ, so {what} would not match. Use the pair it was made with, or "
+                "another collection."
+            )
+
+
+def _close(stored: Any, ours: Sequence[float]) -> bool:
+    if not isinstance(stored, Sequence) or len(stored) != len(ours):
+        return False
+    return math.dist(stored, ours) <= PROBE_TOLERANCE * math.hypot(*ours)
+
+
+def _quoted(vector_name: str) -> str:
+    return repr(vector_name) if vector_name else "the unnamed vector"

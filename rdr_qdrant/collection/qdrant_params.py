@@ -1,0 +1,258 @@
+"""A collection's settings into what Qdrant is sent, in the words its version knows, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rdr_qdrant.collection.bulk_indexing import effective_indexing_threshold
+from rdr_qdrant.collection.payload import METADATA_KEY
+from rdr_qdrant.collection.settings import CollectionSettings
+from rdr_qdrant.errors import CollectionError
+
+if TYPE_CHECKING:
+    from qdrant_client import models
+
+Version = tuple[int, int]
+
+MEMORY_SINCE = (1, 19)
+"""The server that has `memory`; those before have `on_disk`, `always_ram`, `on_disk_payload`."""
+
+ID_TRACKER_SINCE = (1, 20)
+"""The server that can keep ids elsewhere than in RAM. One before is not asked, nor refused: the
+preset `disk` is to be had there too, and after creating it is said that the ids are pinned."""
+
+_SINCE: Mapping[tuple[str, Any], Version] = {
+    ("quantization", "turbo"): (1, 18),
+    ("inline_storage", True): (1, 16),
+    ("encoding", "one_and_half_bits"): (1, 15),
+    ("encoding", "two_bits"): (1, 15),
+    ("query_encoding", "scalar4bits"): (1, 15),
+    ("query_encoding", "scalar8bits"): (1, 15),
+    ("hnsw_memory", "pinned"): MEMORY_SINCE,
+    ("quantization_memory", "cached"): MEMORY_SINCE,
+    ("payload_index_memory", "cached"): MEMORY_SINCE,
+}
+"""The first server that knows a setting; an older one would leave it out without a word."""
+
+_CLUSTER = ("shard_number", "replication_factor", "write_consistency_factor")
+_OPTIMIZERS = ("default_segment_number", "max_segment_size", "indexing_threshold")
+_LEGACY_ON_DISK = {"cold": True, "cached": False, "pinned": False}
+
+
+def check_possible(
+    settings: CollectionSettings, version: Version | None, *, embedded: bool
+) -> None:
+    """Refuse a setting that this Qdrant does not have.
+
+    Args:
+        settings: what is asked for.
+        version: of the server, where it says one.
+        embedded: whether the collection is embedded.
+
+    Raises:
+        CollectionError: naming the first such setting, and what to do.
+    """
+    if embedded:
+        for name in _CLUSTER:
+            if (getattr(settings, name) or 1) > 1:
+                raise CollectionError(
+                    f"An embedded collection is one shard on one machine: "
+                    f"{name}={getattr(settings, name)} needs a server (--url). Leave it out."
+                )
+    if version is None:
+        return
+    for (name, value), since in _SINCE.items():
+        if getattr(settings, name) == value and version < since:
+            raise CollectionError(
+                f"{name}={value} needs Qdrant {_dotted(since)}, but the server is "
+                f"{_dotted(version)}. Choose another with --set {name}=..., or a newer server."
+            )
+    in_ram = settings.vectors_memory != "cold"
+    if version < MEMORY_SINCE and settings.quantization_memory == "cold" and in_ram:
+        raise CollectionError(
+            f"quantization_memory=cold with vectors in RAM needs Qdrant {_dotted(MEMORY_SINCE)}, "
+            f"but the server is {_dotted(version)}. Give vectors_memory=cold as well."
+        )
+
+
+def vector_settings(settings: CollectionSettings, version: Version | None) -> dict[str, Any]:
+    """The parameters of `models.VectorParams`, but for size and distance."""
+    return _without_none(datatype=settings.datatype) | _placed(settings.vectors_memory, version)
+
+
+def collection_settings(settings: CollectionSettings, version: Version | None) -> dict[str, Any]:
+    """The parameters of `create_collection`, but for vectors and metadata."""
+    from qdrant_client import models
+
+    parameters: dict[str, Any] = {name: getattr(settings, name) for name in _CLUSTER}
+    parameters["quantization_config"] = _quantization(settings, version)
+    graph = _without_none(
+        m=settings.m,
+        ef_construct=settings.ef_construct,
+        full_scan_threshold=settings.full_scan_threshold,
+        payload_m=settings.payload_m,
+        max_indexing_threads=settings.max_indexing_threads,
+        inline_storage=settings.inline_storage,
+    )
+    graph |= _placed(settings.hnsw_memory, version)
+    if graph:
+        parameters["hnsw_config"] = models.HnswConfigDiff(**graph)
+    optimizers = _without_none(**{name: getattr(settings, name) for name in _OPTIMIZERS})
+    if optimizers:
+        parameters["optimizers_config"] = models.OptimizersConfigDiff(**optimizers)
+    if settings.id_tracker_memory is not None and (version or ID_TRACKER_SINCE) >= ID_TRACKER_SINCE:
+        memory = models.Memory(settings.id_tracker_memory)
+        parameters["id_tracker"] = models.IdTrackerParams(memory=memory)
+    if settings.payload_memory is not None:
+        if _has_memory(version):
+            memory = models.Memory(settings.payload_memory)
+            parameters["payload"] = models.PayloadStorageParams(memory=memory)
+        else:
+            parameters["on_disk_payload"] = _LEGACY_ON_DISK[settings.payload_memory]
+    return _without_none(**parameters)
+
+
+def payload_index(settings: CollectionSettings, key: str, version: Version | None) -> Any:
+    """The schema of the index of one metadata key that the settings name."""
+    from qdrant_client import models
+
+    given = _placed(settings.payload_index_memory, version)
+    if key == settings.tenant:
+        given["is_tenant"] = True
+    kind = settings.payload_indexes.get(key, "keyword")
+    if not given:
+        return models.PayloadSchemaType(kind)
+    return getattr(models, f"{kind.capitalize()}IndexParams")(type=kind, **given)
+
+
+def indexed_fields(info: models.CollectionInfo) -> dict[str, str]:
+    """Payload fields with an index that holds anything, and its type."""
+    return {
+        field: str(_value(index.data_type))
+        for field, index in (info.payload_schema or {}).items()
+        if index.points
+    }
+
+
+def settings_of(info: models.CollectionInfo, vector_name: str = "") -> CollectionSettings:
+    """How a collection is laid out, as its Qdrant describes it; older names become the new ones."""
+    config, params = info.config, info.config.params
+    vectors = params.vectors
+    vector = vectors.get(vector_name) if isinstance(vectors, Mapping) else vectors
+    graph = config.hnsw_config
+    vectors_memory = _placement(vector, "cached")
+    payload_memory = _value(params.payload.memory) if params.payload else None
+    if payload_memory is None:
+        payload_memory = "cached" if params.on_disk_payload is False else "cold"
+    prefix = f"{METADATA_KEY}."
+    indexes = {
+        field.removeprefix(prefix): index
+        for field, index in (info.payload_schema or {}).items()
+        if field.startswith(prefix)
+    }
+    placements = sorted({_placement(index.params, "pinned") for index in indexes.values()})
+    tenants = [key for key, index in indexes.items() if getattr(index.params, "is_tenant", None)]
+    return CollectionSettings.model_construct(
+        shard_number=params.shard_number,
+        replication_factor=params.replication_factor,
+        write_consistency_factor=params.write_consistency_factor,
+        datatype=_value(getattr(vector, "datatype", None)) or "float32",
+        vectors_memory=vectors_memory,
+        payload_memory=payload_memory,
+        payload_index_memory=" and ".join(placements) or None,
+        id_tracker_memory=_placement(params.id_tracker, "pinned"),
+        hnsw_memory=_placement(graph, "cached"),
+        m=graph.m,
+        ef_construct=graph.ef_construct,
+        full_scan_threshold=graph.full_scan_threshold,
+        max_indexing_threads=graph.max_indexing_threads,
+        payload_m=graph.payload_m,
+        inline_storage=graph.inline_storage,
+        default_segment_number=config.optimizer_config.default_segment_number,
+        max_segment_size=config.optimizer_config.max_segment_size,
+        indexing_threshold=effective_indexing_threshold(info),
+        payload_indexes={key: _value(index.data_type) for key, index in indexes.items()},
+        tenant=tenants[0] if tenants else None,
+        **_found_quantization(config.quantization_config, vectors_memory),
+    )
+
+
+def _quantization(settings: CollectionSettings, version: Version | None) -> Any:
+    from qdrant_client import models
+
+    placed: dict[str, Any] = {}
+    if settings.quantization_memory is not None:
+        if _has_memory(version):
+            placed["memory"] = settings.quantization_memory
+        else:
+            placed["always_ram"] = settings.quantization_memory == "pinned"
+    match settings.quantization:
+        case "scalar":
+            scalar = _without_none(quantile=settings.quantile)
+            return models.ScalarQuantization(
+                scalar=models.ScalarQuantizationConfig(
+                    type=models.ScalarType.INT8, **scalar, **placed
+                )
+            )
+        case "binary":
+            binary = _without_none(
+                encoding=settings.encoding, query_encoding=settings.query_encoding
+            )
+            return models.BinaryQuantization(
+                binary=models.BinaryQuantizationConfig(**binary, **placed)
+            )
+        case "product":
+            compression = models.CompressionRatio(settings.compression or "x16")
+            return models.ProductQuantization(
+                product=models.ProductQuantizationConfig(compression=compression, **placed)
+            )
+        case "turbo":
+            turbo = _without_none(bits=settings.bits)
+            return models.TurboQuantization(
+                turbo=models.TurboQuantQuantizationConfig(**turbo, **placed)
+            )
+    return None
+
+
+def _found_quantization(config: Any, vectors_memory: str) -> dict[str, Any]:
+    if config is None:
+        return {"quantization": "none"}
+    [(method, details)] = list(config)
+    memory = _value(details.memory)
+    if memory is None:
+        memory = "pinned" if details.always_ram or vectors_memory == "cached" else "cold"
+    names = ("quantile", "encoding", "query_encoding", "compression", "bits")
+    own = {name: _value(getattr(details, name, None)) for name in names}
+    return {"quantization": method, "quantization_memory": memory, **own}
+
+
+def _placed(memory: str | None, version: Version | None) -> dict[str, Any]:
+    """`memory` of a structure as its parameter, or the older `on_disk`."""
+    if memory is None:
+        return {}
+    return {"memory": memory} if _has_memory(version) else {"on_disk": _LEGACY_ON_DISK[memory]}
+
+
+def _placement(structure: Any, default: str) -> str:
+    """A memory tier, from `memory` or else the older `on_disk`."""
+    memory = _value(getattr(structure, "memory", None))
+    if memory is not None:
+        return str(memory)
+    return "cold" if getattr(structure, "on_disk", None) else default
+
+
+def _has_memory(version: Version | None) -> bool:
+    return version is None or version >= MEMORY_SINCE
+
+
+def _value(member: Any) -> Any:
+    return getattr(member, "value", member)
+
+
+def _without_none(**given: Any) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _dotted(version: Version) -> str:
+    return ".".join(map(str, version))

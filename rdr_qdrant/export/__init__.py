@@ -1,0 +1,15 @@
+"""Passages with their vectors in a folder of Parquet files: encoded here, loaded there."""
+
+from rdr_qdrant.export.export_reader import ShardFolder, is_shard_folder, vectors_of
+from rdr_qdrant.export.export_report import EncodeReport
+from rdr_qdrant.export.exporter import ShardEncoder
+from rdr_qdrant.export.precomputed import StoredVectors
+
+__all__ = [
+    "EncodeReport",
+    "ShardEncoder",
+    "ShardFolder",
+    "StoredVectors",
+    "is_shard_folder",
+    "vectors_of",
+]

@@ -1,0 +1,146 @@
+"""A folder of shards as sources of passages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+from rdr_qdrant.errors import SourceError, UsageError
+from rdr_qdrant.export.manifest import FORMAT, MANIFEST, Manifest, has_shards
+from rdr_qdrant.export.parquet_io import check_shard, need_pyarrow, read_rows
+from rdr_qdrant.export.precomputed import StoredVectors
+from rdr_qdrant.passages import Passage, content_hash
+from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
+from rdr_qdrant.readers.io import is_folder
+
+
+def is_shard_folder(path: str | Path) -> bool:
+    """Whether `rdr-qdrant encode` wrote this folder, be it whole or not."""
+    folder = Path(path)
+    if not str(path) or not is_folder(folder):
+        return False
+    if has_shards(folder):
+        return True
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("format") == FORMAT
+
+
+class ShardFolder:
+    """What `rdr-qdrant encode` wrote; every shard's bytes are checked before a row is taken of it.
+
+    Args:
+        path: the folder.
+
+    Attributes:
+        path: the folder.
+        manifest: what it says of itself.
+
+    Raises:
+        SourceError: it is no such folder, its manifest is damaged, or it is not complete.
+        RDRQdrantError: pyarrow is not installed.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        need_pyarrow()
+        self.path = Path(path)
+        self.manifest = Manifest.read(self.path)
+        if not self.manifest.complete:
+            raise SourceError(
+                f"{path} is not complete: {self.manifest.passages:,} passages are in its finished "
+                "shards, then encode was interrupted. Give the same encode command again; it goes "
+                "on."
+            )
+        self._ends = list(accumulate(shard.rows for shard in self.manifest.shards))
+        if sum(origin.passages for origin in self.manifest.origins) != self.manifest.passages:
+            raise SourceError(
+                f"{path} has a manifest whose numbers do not add up. Give the same encode command "
+                "again where it was made, or encode into a new folder."
+            )
+        self._checked: set[int] = set()
+
+    def sources(self) -> list[PassageSource]:
+        """The sources that were encoded, each under its own name and with its own lines."""
+        origins = self.manifest.origins
+        ends = accumulate(origin.passages for origin in origins)
+        return [
+            ShardSource(self, origin.name, end - origin.passages, end)
+            for origin, end in zip(origins, ends, strict=True)
+        ]
+
+    def vectors(self) -> StoredVectors:
+        """What stands where the loader has an encoder."""
+        return StoredVectors(self.manifest.identity, self.manifest.options.fingerprint)
+
+    def rows(self, first: int, stop: int) -> Iterator[tuple[int, str, Passage]]:
+        """Line, content hash and passage of the rows from `first` to before `stop`.
+
+        Raises:
+            SourceError: a shard is damaged; none of its rows was given out.
+        """
+        dimension, vectors = self.manifest.identity.dimension, self.manifest.options.vectors
+        for number, (shard, end) in enumerate(zip(self.manifest.shards, self._ends, strict=True)):
+            begin = end - shard.rows
+            if begin >= stop or end <= first:
+                continue
+            path = self.path / shard.file
+            if number not in self._checked:
+                check_shard(path, shard)
+                self._checked.add(number)
+            for row in read_rows(path, dimension, vectors, first - begin, stop - begin):
+                yield row.line, row.content_hash, row.passage
+
+
+class ShardSource(PassageSource):
+    """The passages of one source, out of the shards.
+
+    A row whose content hash is not that of its title and text is set aside.
+    """
+
+    def __init__(self, folder: ShardFolder, name: str, first: int, stop: int) -> None:
+        super().__init__(name, stop - first)
+        self.missing = folder.manifest.missing
+        self._folder = folder
+        self._first, self._stop = first, stop
+
+    def numbered_passages(self, reject: RejectHandler) -> Iterator[tuple[int, Passage]]:
+        """The passages with the lines at which they stood in their source."""
+        fingerprint = self._folder.manifest.options.fingerprint
+        for line, encoded, passage in self._folder.rows(self._first, self._stop):
+            self.read += 1
+            if encoded == content_hash(passage, fingerprint):
+                yield line, passage
+            else:
+                shown = {"id": passage.id, "title": passage.title, "text": passage.text}
+                reason = "its content hash is not that of its title and text"
+                reject(Reject(self.name, line, reason, shown))
+
+    def fraction_read(self) -> float | None:
+        """By passages."""
+        return self.read / self.size
+
+    def reads(self, path: Path) -> bool:
+        """Whether this file lies in the folder of the shards."""
+        return path.resolve().parent == self._folder.path.resolve()
+
+
+def vectors_of(folders: Sequence[ShardFolder]) -> StoredVectors:
+    """What gives the passages of all these folders their vectors.
+
+    Raises:
+        UsageError: more than one pair did.
+    """
+    first = folders[0].manifest
+    for folder in folders[1:]:
+        other = folder.manifest
+        if other.options.fingerprint != first.options.fingerprint:
+            raise UsageError(
+                f"{folders[0].path} was encoded by {first.identity.name}, {folder.path} by "
+                f"{other.identity.name}, or in another way (max_length, other weights): their "
+                "vectors do not belong into one collection. Load each into its own."
+            )
+    return folders[0].vectors()

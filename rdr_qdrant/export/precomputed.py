@@ -1,0 +1,64 @@
+"""Passages that bring their vectors with them, and what hands those to the loader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from rdr_qdrant.encoding import EncodedBatch, Side
+from rdr_qdrant.passages import Passage
+from rdr_qdrant.registry import PairIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPassage(Passage):
+    """A passage that was encoded before.
+
+    Attributes:
+        vector: float32 or float16 [dim].
+        truncated: whether it was cut when it was encoded.
+    """
+
+    vector: Any = field(default=None, compare=False, repr=False)
+    truncated: bool = False
+
+
+class StoredVectors:
+    """Stands where the loader has an encoder, and gives passages the vectors they brought.
+
+    Args:
+        identity: of the pair that encoded them.
+        fingerprint: its own, see `RDREmbeddings.fingerprint`.
+    """
+
+    def __init__(self, identity: PairIdentity, fingerprint: str) -> None:
+        self._identity = identity
+        self._fingerprint = fingerprint
+
+    def identity(self, *sides: Side) -> PairIdentity:
+        """The pair's identity, with probes of these sides (default both)."""
+        asked = sides or tuple(Side)
+        return replace(
+            self._identity,
+            probe=self._identity.probe if Side.CONTEXT in asked else (),
+            question_probe=self._identity.question_probe if Side.QUESTION in asked else (),
+        )
+
+    def fingerprint(self) -> str:
+        """What the vectors depend on besides their passages."""
+        return self._fingerprint
+
+    def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
+        """The passages as they are."""
+        return passages
+
+    def encode_batches(self, tokens: Sequence[StoredPassage]) -> Iterator[EncodedBatch]:
+        """Their vectors, all at once, as float32."""
+        yield EncodedBatch(
+            positions=list(range(len(tokens))),
+            vectors=np.stack([passage.vector for passage in tokens]).astype(np.float32),
+            truncated=[passage.truncated for passage in tokens],
+        )

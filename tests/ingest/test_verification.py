@@ -1,0 +1,108 @@
+"""A load does not believe an acknowledgement: it looks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
+from rdr_qdrant.ingest import VerificationError
+from rdr_qdrant.readers import open_source
+from tests.conftest import COLLECTION
+
+PASSAGES = [Passage(str(n), f"river {n}", metadata={"n": n}) for n in range(20)]
+
+
+def test_every_point_is_counted_and_a_sample_compared(
+    client: QdrantClient, tiny: RDREmbeddings
+) -> None:
+    loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION)
+    first = loader.load(PASSAGES)
+    assert (first.verified, first.compared) == (20, 20)
+    second = loader.load([*PASSAGES[:5], PASSAGES[0]])
+    assert (second.unchanged, second.verified, second.compared, second.points) == (6, 5, 5, 20)
+
+
+def lose(client: QdrantClient, after_upsert: Callable[[], None]) -> None:
+    """Something happens to the points right after they were written."""
+    upsert = client.upsert
+
+    def upsert_and_lose(*args: Any, **kwargs: Any) -> Any:
+        result = upsert(*args, **kwargs)
+        after_upsert()
+        return result
+
+    client.upsert = upsert_and_lose  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda c: c.delete(COLLECTION, [3]), r"confirmed them: 3\."),
+        (
+            lambda c: c.set_payload(COLLECTION, {"page_content": "else"}, points=[3]),
+            "Point 3 .* has another payload",
+        ),
+        (
+            lambda c: c.update_vectors(COLLECTION, [models.PointVectors(id=3, vector=[0.5] * 32)]),
+            "Point 3 .* has another vector",
+        ),
+    ],
+    ids=["missing", "payload", "vector"],
+)
+def test_what_is_not_as_it_was_sent_is_a_failure(
+    client: QdrantClient, tiny: RDREmbeddings, damage: Callable[[Any], Any], message: str
+) -> None:
+    lose(client, lambda: damage(client))
+    loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION)
+    with pytest.raises(VerificationError, match=message):
+        loader.load(PASSAGES)
+
+
+def test_what_qdrant_stores_in_its_own_way_is_the_same(
+    client: QdrantClient, tiny: RDREmbeddings
+) -> None:
+    metadata = {"big": 2**70, "odd": 0.1 + 0.2, "float": 1.0, "deep": [{"b": 1, "a": [None, True]}]}
+    loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION)
+    passages = [Passage("1", "king", metadata=metadata)]
+    assert loader.load(passages).compared == 1
+    again = loader.load(passages)
+    assert (again.unchanged, again.updated) == (1, 0)
+
+
+def test_the_last_bit_of_a_float_is_no_change(client: QdrantClient, tiny: RDREmbeddings) -> None:
+    floats = [random.Random(n).uniform(-1e3, 1e3) for n in range(200)]
+    loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION)
+    assert loader.load([Passage("1", "king", metadata={"floats": floats})]).compared == 1
+    assert loader.load([Passage("1", "king", metadata={"floats": floats})]).unchanged == 1
+    changed = [floats[0] * (1 + 1e-12), *floats[1:]]
+    assert loader.load([Passage("1", "king", metadata={"floats": changed})]).updated == 1
+
+
+def test_the_deepest_row_that_is_read_can_be_stored_and_read_back(
+    client: QdrantClient, tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    path = tmp_path / "deep.jsonl"
+    odd = '"zero \\u0000": "\\u0000", "": {"": ""}, "a.b[]": 1'
+    deep = "[" * 99 + "]" * 99
+    path.write_text(f'{{"text": "king", {odd}, "x": {deep}}}\n')
+    loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION)
+    assert loader.load_sources([open_source(path)]).compared == 1
+    assert loader.load_sources([open_source(path)]).unchanged == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (0, False), (1, "1"), (1, 1.0), (None, ""), ([1], [1, 1])]
+)
+def test_other_values_are_a_change(
+    client: QdrantClient, tiny: RDREmbeddings, one: object, other: object
+) -> None:
+    loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION)
+    loader.load([Passage("1", "king", metadata={"a": one})])
+    assert loader.load([Passage("1", "king", metadata={"a": other})]).updated == 1
+    assert loader.load([Passage("1", "king", metadata={"a": other})]).unchanged == 1
