@@ -14,7 +14,7 @@ from rdr_qdrant import RDREmbeddings
 from rdr_qdrant.cli import encode_command as encode
 from rdr_qdrant.encoding import EncodedBatch, Encoder
 from rdr_qdrant.encoding.tokenizer import Tokens
-from rdr_qdrant.export import settings
+from rdr_qdrant.export import export_settings as settings
 from tests.cli.conftest import Command
 
 

@@ -17,7 +17,8 @@ from tests.support.qdrant_http_server import QdrantHTTPServer
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from rdr_qdrant.ingest.ray import RayEngine, WorkerError, flow  # noqa: E402
+from rdr_qdrant.ingest.ray import RayEngine, WorkerError  # noqa: E402
+from rdr_qdrant.ingest.ray import ray_pipeline as flow  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 ROWS = 600
