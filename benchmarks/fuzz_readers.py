@@ -38,10 +38,9 @@ from rdr_qdrant.collection.payload import to_payload
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.passages import content_hash, point_id
 from rdr_qdrant.readers import DocumentSource, Reject, RejectLog, open_source, read_questions
-from rdr_qdrant.readers.documents import document_source as document_source
-from rdr_qdrant.readers.documents import sandbox_worker as worker
-from rdr_qdrant.readers.documents.document import Document, DocumentError
-from rdr_qdrant.readers.sources import _Stream
+from rdr_qdrant.readers.documents import document_source, sandbox
+from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
+from rdr_qdrant.readers.jsonlines import StdinSource
 from rdr_qdrant.splitter import split_passage
 
 PIECES = [
@@ -113,7 +112,7 @@ def read_passages(source: Any, folder: Path, outcomes: Outcomes) -> list[Any]:
             assert row.line >= 1 or isinstance(source, DocumentSource)
             log(row)
 
-        for line, passage in source.numbered_passages(reject):
+        for line, passage in source.enumerate_passages(reject):
             assert line >= 1
             assert passage.id
             assert passage.text.strip()
@@ -205,7 +204,7 @@ def fuzz_stdin(folder: Path, outcomes: Outcomes) -> Any:
 
     @given(st.lists(st.one_of(BYTES, objects), max_size=4).map(b"\n".join))
     def run(body: bytes) -> None:
-        read_passages(_Stream(io.BytesIO(body)), folder, outcomes)
+        read_passages(StdinSource(io.BytesIO(body)), folder, outcomes)
 
     return run
 
@@ -285,21 +284,25 @@ def fuzz_documents(folder: Path, outcomes: Outcomes, suffix: str) -> Any:
     return run
 
 
-class InProcess:
-    """Stands for the `Converter`, in this process."""
+class InProcessConverter:
+    """Replaces `DocumentConverter` and converts in this process."""
 
-    def __enter__(self) -> InProcess:
+    def __enter__(self) -> InProcessConverter:
         return self
 
     def __exit__(self, *error: object) -> None:
         pass
 
-    def convert(self, path: Path, *, follow: bool) -> tuple[str, Document]:
-        request = {"path": str(path), "follow": follow, "suffix": path.suffix}
-        answer = json.loads(json.dumps(worker.answer(request)))
-        if "error" in answer:
-            raise DocumentError(answer["error"])
-        return answer["digest"], Document(answer["title"], answer["pages"], answer["paged"])
+    def convert(self, path: Path, *, follow_symlinks: bool) -> tuple[str, ConvertedDocument]:
+        request = {
+            "path": str(path),
+            "follow_symlinks": follow_symlinks,
+            "suffix": path.suffix,
+        }
+        reply = json.loads(json.dumps(sandbox.handle_request(request)))
+        if "error" in reply:
+            raise DocumentError(reply["error"])
+        return reply["digest"], ConvertedDocument(reply["title"], reply["pages"], reply["paged"])
 
 
 def fuzz_questions(folder: Path, outcomes: Outcomes) -> Any:
@@ -353,7 +356,7 @@ def main() -> int:
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # a literal of an answer may have an odd escape
     logging.disable()  # of what is broken in a document
-    document_source.Converter = InProcess  # type: ignore[misc,assignment]
+    document_source.DocumentConverter = InProcessConverter  # type: ignore[misc,assignment]
     results: dict[str, Any] = {}
     failed = 0
     memory = Path("/dev/shm")

@@ -236,7 +236,7 @@ def ingest(
         },
     )
     opened = given.sources
-    if rejects and any(source.reads(rejects) for source in opened):
+    if rejects and any(source.includes_file(rejects) for source in opened):
         raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")
     wanted = Wanted(engine, address, gpus, workers)
     check_engine(wanted, url=url, path=path, encoded=given.vectors is not None)

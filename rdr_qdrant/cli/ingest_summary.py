@@ -107,12 +107,12 @@ def facts_of(report: LoadReport) -> dict[str, str]:
 
 
 def _document_facts(counts: DocumentCounts) -> dict[str, str]:
-    from rdr_qdrant.readers import shown_others
+    from rdr_qdrant.readers import format_extension_counts
 
     facts = {
         "documents": f"{counts.files:,}: {counts.converted:,} converted, {counts.unchanged:,} "
         f"unchanged, {counts.rejected:,} set aside"
     }
     if counts.others:
-        facts["not read"] = f"{shown_others(counts.others)} (no documents)"
+        facts["not read"] = f"{format_extension_counts(counts.others)} (no documents)"
     return facts

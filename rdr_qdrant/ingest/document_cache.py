@@ -117,7 +117,7 @@ def keeper(sources: Sequence[PassageSource], id_prefix: str) -> Callable[[str, s
     unread: dict[str, set[str]] = {}
     for source in sources:
         if isinstance(source, DocumentSource):
-            unread.setdefault(source.name, set()).update(source.unread)
+            unread.setdefault(source.name, set()).update(source.rejected_paths)
 
     def keeps(source: str, passage_id: str) -> bool:
         if source not in unread:

@@ -239,13 +239,13 @@ class Run:
 
     def _prune(self, pruning: Pruning) -> None:
         sources, id_prefix = pruning.sources, pruning.id_prefix
-        if any(source.missing for source in sources):
+        if any(source.rejected_upstream for source in sources):
             return
         if self._books.tally["rejected"] - documents.set_aside(sources) > self._books.repeated:
             return
         self._removed = prune(
             self._collection,
-            [source.name for source in sources if source.read],
+            [source.name for source in sources if source.records_read],
             self._books.seen,
             id_prefix=id_prefix,
             keeps=documents.keeper(sources, id_prefix),

@@ -1,4 +1,4 @@
-"""Rows that were set aside: counted by reason, and written as JSON Lines."""
+"""The reject log: rejects counted by reason, and written as JSON Lines."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_documents_are_named_one_by_one_up_to_a_number(tmp_path: Path) -> None:
     lines = log.summary()
     assert lines[0] == "d/0.pdf: no text found: perhaps a scan"
     assert lines[20:] == [
-        "2 more documents (--rejects FILE names them)",
+        "2 more documents (--rejects FILE lists them)",
         "1 x no text (first: a.tsv, line 4)",
     ]
     assert log.total == 23

@@ -1,4 +1,4 @@
-"""The process in which documents are converted: nothing in them can harm whoever waits for it."""
+"""The worker process that converts documents: no document can harm the process that waits."""
 
 from __future__ import annotations
 
@@ -13,46 +13,55 @@ from pathlib import Path
 import pytest
 
 from rdr_qdrant.errors import SourceError
-from rdr_qdrant.readers.documents.document import MAX_FILE_BYTES, DocumentError
-from rdr_qdrant.readers.documents.sandbox import Converter
+from rdr_qdrant.readers.documents.document import DocumentError
+from rdr_qdrant.readers.documents.document_files import MAX_FILE_BYTES
+from rdr_qdrant.readers.documents.sandbox import DocumentConverter
 from tests.support import documents
 
 Write = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def converter() -> Iterator[Converter]:
-    with Converter() as converter:
+def converter() -> Iterator[DocumentConverter]:
+    with DocumentConverter() as converter:
         yield converter
 
 
-def reason(converter: Converter, path: Path, *, follow: bool = False) -> str:
+def reason(converter: DocumentConverter, path: Path, *, follow_symlinks: bool = False) -> str:
     with pytest.raises(DocumentError) as raised:
-        converter.convert(path, follow=follow)
+        converter.convert(path, follow_symlinks=follow_symlinks)
     return str(raised.value)
 
 
-def test_a_document_comes_with_the_digest_of_its_bytes(converter: Converter, write: Write) -> None:
+def test_a_document_comes_with_the_digest_of_its_bytes(
+    converter: DocumentConverter, write: Write
+) -> None:
     path = write("a.PDF", documents.pdf(["river", "king"], "Title"))
-    digest, document = converter.convert(path, follow=False)
+    digest, document = converter.convert(path, follow_symlinks=False)
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (document.title, list(document.pages)) == ("Title", ["river", "king"])
     assert document.paged
 
 
-def test_a_broken_document_does_not_end_the_process(converter: Converter, write: Write) -> None:
+def test_a_broken_document_does_not_end_the_process(
+    converter: DocumentConverter, write: Write
+) -> None:
     assert "not a PDF" in reason(converter, write("a.pdf", b"x"))
-    assert converter.convert(write("b.txt", "the river"), follow=False)[1].pages == ["the river"]
+    assert converter.convert(write("b.txt", "the river"), follow_symlinks=False)[1].pages == [
+        "the river"
+    ]
 
 
-def test_only_plain_files_are_opened(converter: Converter, tmp_path: Path, write: Write) -> None:
+def test_only_regular_files_are_opened(
+    converter: DocumentConverter, tmp_path: Path, write: Write
+) -> None:
     target = write("target.txt", "river")
     link = tmp_path / "link.txt"
     link.symlink_to(target)
     assert "cannot be read" in reason(converter, link)
-    assert converter.convert(link, follow=True)[1].pages == ["river"]
+    assert converter.convert(link, follow_symlinks=True)[1].pages == ["river"]
     os.mkfifo(tmp_path / "pipe.txt")
-    assert reason(converter, tmp_path / "pipe.txt") == "not a plain file"
+    assert reason(converter, tmp_path / "pipe.txt") == "not a regular file"
     assert reason(converter, write("empty.txt", "")) == "empty (0 bytes)"
     assert "No such file" in reason(converter, tmp_path / "none.txt")
     with (tmp_path / "large.txt").open("wb") as file:
@@ -66,7 +75,9 @@ ENTITIES = f"""<!DOCTYPE d [<!ENTITY a "{{}}"><!ENTITY b SYSTEM "file:///etc/hos
 
 
 @pytest.mark.parametrize("entity", ["a", "b"])
-def test_entities_of_xml_are_refused(converter: Converter, write: Write, entity: str) -> None:
+def test_entities_of_xml_are_refused(
+    converter: DocumentConverter, write: Write, entity: str
+) -> None:
     bomb = documents.bare_docx(ENTITIES.format("a" * 100, entity))
     assert "EntitiesForbidden" in reason(converter, write("a.docx", bomb))
     properties = ENTITIES.format("a", "a")
@@ -74,16 +85,16 @@ def test_entities_of_xml_are_refused(converter: Converter, write: Write, entity:
     assert "EntitiesForbidden" in reason(converter, write("a.docx", bomb))
 
 
-def test_nesting_without_end_is_set_aside(converter: Converter, write: Write) -> None:
+def test_endless_nesting_is_rejected(converter: DocumentConverter, write: Write) -> None:
     deep = documents.word_xml("<w:sdt><w:sdtContent>" * 50_000 + "</w:sdtContent></w:sdt>" * 50_000)
     said = reason(converter, write("a.docx", documents.bare_docx(deep)))
-    assert said == "nested too deep" or "broke down" in said
-    assert converter.convert(write("b.txt", "river"), follow=False)[1].pages == ["river"]
+    assert said == "nested too deep" or "crashed" in said
+    assert converter.convert(write("b.txt", "river"), follow_symlinks=False)[1].pages == ["river"]
 
 
-def worker(script: str, *lines: dict[str, object]) -> list[dict[str, str]]:
-    """What the worker answers, after this change to what it uses."""
-    code = f"from rdr_qdrant.readers.documents import html, worker\n{script}\nworker.main()"
+def run_worker(script: str, *lines: dict[str, object]) -> list[dict[str, str]]:
+    """Run a worker with a patched converter and return its replies."""
+    code = f"from rdr_qdrant.readers.documents import html, sandbox\n{script}\nsandbox.run_worker()"
     done = subprocess.run(
         [sys.executable, "-c", code],
         input="".join(json.dumps(line) + "\n" for line in lines),
@@ -108,47 +119,52 @@ def worker(script: str, *lines: dict[str, object]) -> list[dict[str, str]]:
 )
 def test_a_converter_that_misbehaves_is_refused(write: Write, act: str, said: str) -> None:
     path = write("a.html", "<p>river")
-    request: dict[str, object] = {"path": str(path), "follow": False, "suffix": ".html"}
-    script = f"html.parse = lambda markup: print('noise') or {act}"
-    [answer] = worker(script, request)
-    assert said in answer["error"]
+    request: dict[str, object] = {"path": str(path), "follow_symlinks": False, "suffix": ".html"}
+    script = f"html.convert_html = lambda markup: print('noise') or {act}"
+    [reply] = run_worker(script, request)
+    assert said in reply["error"]
     assert not Path("written.txt").exists()
 
 
-def test_a_document_that_takes_too_long_is_set_aside(write: Write) -> None:
+def test_a_document_that_takes_too_long_is_rejected(write: Write) -> None:
     path = write("a.txt", "river")
-    with Converter(time_limit=0.01) as converter:  # no process starts that fast
+    with DocumentConverter(time_limit=0.01) as converter:  # no process starts that fast
         assert reason(converter, path) == "takes longer than 0.01 s to convert"
         assert converter._process is None
         converter._time_limit = 60
-        assert converter.convert(path, follow=False)[1].pages == ["river"]
+        assert converter.convert(path, follow_symlinks=False)[1].pages == ["river"]
 
 
-def test_a_process_that_breaks_down_costs_one_document(write: Write) -> None:
+def test_a_worker_that_crashes_costs_one_document(write: Write) -> None:
     path = write("a.txt", "river")
-    with Converter() as converter:
-        converter.convert(path, follow=False)
+    with DocumentConverter() as converter:
+        converter.convert(path, follow_symlinks=False)
         assert converter._process is not None
         converter._process.kill()
         converter._process.wait()
-        assert reason(converter, path) == "the converter broke down at it: status -9"
-        assert converter.convert(path, follow=False)[1].pages == ["river"]
+        assert reason(converter, path) == "the converter crashed: status -9"
+        assert converter.convert(path, follow_symlinks=False)[1].pages == ["river"]
 
 
-def test_a_process_that_does_not_start_is_one_error(
+def test_a_worker_that_does_not_start_is_one_error(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rdr_qdrant.readers.documents.sandbox._WORKER", "rdr_qdrant.none")
-    with Converter() as converter, pytest.raises(SourceError, match=r"does not start.*none"):
-        converter.convert(write("a.txt", "river"), follow=False)
+    monkeypatch.setattr(
+        "rdr_qdrant.readers.documents.sandbox._WORKER_CODE", "import rdr_qdrant.none"
+    )
+    with (
+        DocumentConverter() as converter,
+        pytest.raises(SourceError, match=r"does not start.*none"),
+    ):
+        converter.convert(write("a.txt", "river"), follow_symlinks=False)
 
 
-def test_modules_where_one_stands_are_not_imported(
+def test_modules_in_the_working_directory_are_not_imported(
     tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("pypdf.py", "raise SystemExit(7)")
     write("json.py", "raise SystemExit(7)")
     monkeypatch.chdir(tmp_path)
-    with Converter() as converter:
+    with DocumentConverter() as converter:
         path = write("a.pdf", documents.pdf(["river"]))
-        assert converter.convert(path, follow=False)[1].pages == ["river"]
+        assert converter.convert(path, follow_symlinks=False)[1].pages == ["river"]

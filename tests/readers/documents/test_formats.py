@@ -1,4 +1,4 @@
-"""What is read out of each kind of document, and what is refused."""
+"""The text extracted from each document format, and the files refused."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdr_qdrant.readers.documents.document import MAX_CHARACTERS, Document, DocumentError
-from rdr_qdrant.readers.documents.formats import KINDS
+from rdr_qdrant.readers.documents.document import (
+    MAX_CHARACTERS,
+    ConvertedDocument,
+    DocumentError,
+)
+from rdr_qdrant.readers.documents.formats import DOCUMENT_FORMATS
 from tests.support import documents
 
 
-def read(suffix: str, data: str | bytes) -> Document:
-    return KINDS[suffix].read(BytesIO(data.encode() if isinstance(data, str) else data))
+def read(suffix: str, data: str | bytes) -> ConvertedDocument:
+    return DOCUMENT_FORMATS[suffix].convert(
+        BytesIO(data.encode() if isinstance(data, str) else data)
+    )
 
 
 def text(suffix: str, data: str | bytes) -> str:
@@ -32,7 +38,7 @@ def reason(suffix: str, data: str | bytes) -> str:
 
 
 def test_plain_text_is_itself_with_plain_line_ends() -> None:
-    assert read(".txt", "\ufeffthe river\r\nand  the king\r") == Document(
+    assert read(".txt", "\ufeffthe river\r\nand  the king\r") == ConvertedDocument(
         "", ["the river\nand  the king\n"]
     )
 
@@ -44,12 +50,12 @@ def test_plain_text_is_itself_with_plain_line_ends() -> None:
         (b"\xef\xbb\xbfab\xff", "not valid UTF-8: byte 6"),
         ("the river".encode("utf-16"), "not valid UTF-8: byte 1"),
         (b"a\x00b", "not text: character 2 is a null"),
-        (documents.pdf(["river"]), "not text: by its first bytes it is PDF"),
-        (documents.docx(["river"]), "not text: by its first bytes it is ZIP"),
+        (documents.pdf(["river"]), "not text: its first bytes are those of PDF"),
+        (documents.docx(["river"]), "not text: its first bytes are those of ZIP"),
         (b" \n\t ", "no text found"),
     ],
 )
-def test_what_is_no_text_is_named(data: bytes, said: str) -> None:
+def test_binary_files_are_named(data: bytes, said: str) -> None:
     for suffix in (".txt", ".md", ".html"):
         assert said in reason(suffix, data)
 
@@ -145,7 +151,9 @@ def test_the_title_of_the_front_matter_goes_before_headings(quote: str) -> None:
 
 def test_a_pdf_is_read_page_by_page() -> None:
     found = read(".pdf", documents.pdf(["the river\nin the north", "the king"], "A title"))
-    assert found == Document("A title", ["the river\nin the north", "the king"], paged=True)
+    assert found == ConvertedDocument(
+        "A title", ["the river\nin the north", "the king"], paged=True
+    )
 
 
 def test_a_page_without_text_keeps_its_number() -> None:
@@ -160,8 +168,8 @@ def test_a_pdf_that_anybody_can_open_is_read() -> None:
     ("data", "said"),
     [
         (documents.pdf(["", ""]), "no text found: perhaps a scan (pages: 2)"),
-        (documents.pdf(["river"], password="p"), "encrypted: it opens with a password only"),
-        (documents.aes_pdf(["river"], "p"), "encrypted: it opens with a password only"),
+        (documents.pdf(["river"], password="p"), "encrypted: it needs a password"),
+        (documents.aes_pdf(["river"], "p"), "encrypted: it needs a password"),
         (b"no pdf", "not a PDF"),
         (documents.docx(["river"]), "not a PDF"),
         (b"%PDF-1.4\n", "damaged PDF"),
@@ -177,7 +185,9 @@ def test_what_cannot_be_read_as_pdf_is_named(data: bytes, said: str) -> None:
 
 def test_a_docx_is_read_with_its_tables() -> None:
     found = read(".docx", documents.docx(["the river", "the king"], "A title", "Heading"))
-    assert found == Document("A title", ["Heading\n\nthe river\n\nthe king\n\nleft\tright"])
+    assert found == ConvertedDocument(
+        "A title", ["Heading\n\nthe river\n\nthe king\n\nleft\tright"]
+    )
     assert read(".docx", documents.docx(["river"], heading="Heading")).title == "Heading"
 
 
@@ -204,7 +214,7 @@ def test_what_cannot_be_read_as_docx_is_named(data: bytes, said: str) -> None:
     assert said in reason(".docx", data)
 
 
-# Whatever comes
+# Arbitrary bytes
 
 WHOLE = {
     ".txt": b"the river\r\n",
@@ -217,7 +227,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("suffix", sorted(WHOLE))
 def test_no_bytes_give_anything_but_text_or_an_error(suffix: str) -> None:
-    """A worker turns every `Exception` into a reason; nothing may be worse than that."""
+    """The worker turns any `Exception` into a reason; nothing else may be raised."""
     whole = WHOLE[suffix]
 
     @settings(max_examples=15 if suffix == ".docx" else 50, deadline=None)

@@ -1,4 +1,4 @@
-"""Rows that cannot be used: set aside with line and reason, and no other row with them."""
+"""Rows that cannot be used: rejected with line and reason, and no other row with them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rdr_qdrant.errors import SourceError
-from rdr_qdrant.readers import Reject, jsonlines, open_source
-from rdr_qdrant.readers import line_reader as lines
+from rdr_qdrant.readers import Reject, jsonlines, line_reader, open_source
 
 
 def read(path: Path) -> tuple[list[str], list[tuple[int, str]]]:
@@ -25,7 +24,7 @@ def read(path: Path) -> tuple[list[str], list[tuple[int, str]]]:
     source = open_source(path)
     texts = [passage.text for passage in source.passages(rejected.append)]
     assert {row.source for row in rejected} <= {str(path)}
-    assert source.read == len(texts) + len(rejected)
+    assert source.records_read == len(texts) + len(rejected)
     return texts, [(row.line, row.reason) for row in rejected]
 
 
@@ -68,10 +67,10 @@ def parquet(tmp_path: Path, **columns: Any) -> Path:
         (b'{"text": "a", "id": "\\udfff"}', "not valid UTF-8"),
         (b'{"text": "a", "x": {"y": ["\\ud800"]}}', "not valid UTF-8"),
         (b'{"text": "a", "\\ud800": 1}', "not valid UTF-8"),
-        (b'{"text": "a", "x": 1e999}', "inf is not a number that JSON has"),
-        (b'{"text": "a", "x": [-1e999]}', "-inf is not a number that JSON has"),
-        (b'{"text": "a", "x": NaN}', "not JSON: NaN is not a number that JSON has"),
-        (b'{"text": "a", "x": -Infinity}', "not JSON: -Infinity is not a number that JSON has"),
+        (b'{"text": "a", "x": 1e999}', "inf is not a JSON number"),
+        (b'{"text": "a", "x": [-1e999]}', "-inf is not a JSON number"),
+        (b'{"text": "a", "x": NaN}', "not JSON: NaN is not a JSON number"),
+        (b'{"text": "a", "x": -Infinity}', "not JSON: -Infinity is not a JSON number"),
         (b'{"text": "a", "x": [1' + b"0" * 400 + b"]}", "a number too large to be stored"),
         (b'{"text": "a", "x": ' + b"[" * 101 + b"]" * 101 + b"}", "nested too deep"),
         (b'{"text": "a", "x": ' + b'{"a":' * 100 + b"1" + b"}" * 101, "nested too deep"),
@@ -83,7 +82,7 @@ def parquet(tmp_path: Path, **columns: Any) -> Path:
         (b'{"text": "\xed\xa0\x80"}', "not valid UTF-8: byte 11 of the line"),
     ],
 )
-def test_a_json_line_that_cannot_be_used_is_set_aside_alone(
+def test_a_json_line_that_cannot_be_used_is_rejected_alone(
     tmp_path: Path, line: bytes, reason: str
 ) -> None:
     path = json_lines(tmp_path, b'{"text": "before"}', line, b'{"text": "after"}')
@@ -108,7 +107,7 @@ def test_a_json_line_that_cannot_be_used_is_set_aside_alone(
         b"\x00",
     ],
 )
-def test_a_line_that_is_not_json_is_set_aside_alone(tmp_path: Path, line: bytes) -> None:
+def test_a_line_that_is_not_json_is_rejected_alone(tmp_path: Path, line: bytes) -> None:
     path = json_lines(tmp_path, b'{"text": "before"}', line, b'{"text": "after"}')
     texts, rejected = read(path)
     assert texts == ["before", "after"]
@@ -135,7 +134,7 @@ def test_a_rejected_row_is_handed_on_as_far_as_it_was_read(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("size", [100, 101, 250, 1000])
-def test_a_json_line_that_is_too_long_is_set_aside_alone(
+def test_a_json_line_that_is_too_long_is_rejected_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(jsonlines, "MAX_LINE_BYTES", 100)
@@ -166,7 +165,7 @@ def test_a_last_json_line_that_is_too_long_and_has_no_end(
         (b"1\t\xed\xa0\x80\tT", "not valid UTF-8"),
     ],
 )
-def test_a_table_row_that_cannot_be_used_is_set_aside_alone(
+def test_a_table_row_that_cannot_be_used_is_rejected_alone(
     tmp_path: Path, row: bytes, reason: str
 ) -> None:
     path = table(tmp_path, b"id\ttext\ttitle\n0\tbefore\tT\n" + row + b"\n2\tafter\tT\n")
@@ -174,7 +173,7 @@ def test_a_table_row_that_cannot_be_used_is_set_aside_alone(
 
 
 @pytest.mark.parametrize("row", [b'1\t"one" and\tT', b'"1\tone"\t"T"T', b'1\tone\t"T"" "x'])
-def test_a_row_with_broken_quoting_is_set_aside_alone(tmp_path: Path, row: bytes) -> None:
+def test_a_row_with_broken_quoting_is_rejected_alone(tmp_path: Path, row: bytes) -> None:
     path = table(tmp_path, b"id\ttext\ttitle\n0\tbefore\tT\n" + row + b"\n2\tafter\tT\n")
     texts, rejected = read(path)
     assert texts == ["before", "after"]
@@ -215,12 +214,12 @@ def test_the_line_of_a_row_is_where_it_ends_in_the_file(tmp_path: Path) -> None:
 @pytest.fixture
 def short_fields(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     before = csv.field_size_limit(100)
-    monkeypatch.setattr(lines, "MAX_FIELD_CHARACTERS", 100)
+    monkeypatch.setattr(line_reader, "MAX_FIELD_CHARACTERS", 100)
     yield 100
     csv.field_size_limit(before)
 
 
-def test_a_field_that_is_too_long_is_set_aside_alone(tmp_path: Path, short_fields: int) -> None:
+def test_a_field_that_is_too_long_is_rejected_alone(tmp_path: Path, short_fields: int) -> None:
     huge = b"x" * (short_fields + 1)
     path = table(tmp_path, b"id\ttext\n0\tbefore\n1\t" + huge + b"\n2\tafter\n")
     texts, rejected = read(path)
@@ -233,7 +232,7 @@ def test_a_field_of_a_whole_document_is_read(tmp_path: Path) -> None:
     assert read(table(tmp_path, b"text\n" + document + b"\n")) == ([document.decode()], [])
 
 
-def test_an_undecodable_column_name_sets_every_row_aside(tmp_path: Path) -> None:
+def test_an_undecodable_column_name_rejects_every_row(tmp_path: Path) -> None:
     path = table(tmp_path, b"text\t\xff\na\tb\nc\td\n")
     assert read(path) == ([], [(2, "not valid UTF-8"), (3, "not valid UTF-8")])
 
@@ -248,17 +247,17 @@ def test_an_undecodable_column_name_sets_every_row_aside(tmp_path: Path) -> None
         ({"text": [b"\xff"]}, "not valid UTF-8"),
         ({"text": ["a"], "id": [1.5]}, "id is a number, not a string or a whole number"),
         ({"text": ["a"], "title": [5]}, "title is a number, not a string"),
-        ({"text": ["a"], "x": [float("inf")]}, "inf is not a number that JSON has"),
+        ({"text": ["a"], "x": [float("inf")]}, "inf is not a JSON number"),
         ({"text": ["a"], "x": [[b"\xff"]]}, "not valid UTF-8"),
     ],
 )
-def test_a_parquet_row_that_cannot_be_used_is_set_aside(
+def test_a_parquet_row_that_cannot_be_used_is_rejected(
     tmp_path: Path, columns: dict[str, list[Any]], reason: str
 ) -> None:
     assert read(parquet(tmp_path, **columns)) == ([], [(1, reason)])
 
 
-def test_a_parquet_row_is_set_aside_alone(tmp_path: Path) -> None:
+def test_a_parquet_row_is_rejected_alone(tmp_path: Path) -> None:
     path = parquet(tmp_path, text=["before", None, "after"])
     assert read(path) == (["before", "after"], [(2, "no text")])
 

@@ -66,9 +66,9 @@ def test_documents_are_cut_in_the_order_of_their_paths(folder: Path) -> None:
         "b.txt#3",
     ]
     assert [(r.source, r.line, r.reason) for r in rejects] == [
-        (str(folder / "broken.pdf"), 0, "not a PDF: it does not begin as one")
+        (str(folder / "broken.pdf"), 0, "not a PDF: its first bytes are not those of one")
     ]
-    assert source.read == 9
+    assert source.records_read == 9
     counts = source.counts
     assert (counts.files, counts.converted, counts.unchanged, counts.rejected) == (6, 5, 0, 1)
     assert counts.others == {".csv": 1, ".png": 2, "no extension": 1}
@@ -103,12 +103,12 @@ def test_what_a_passage_says_of_itself(folder: Path) -> None:
 def test_passages_run_on_from_page_to_page(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(documents.pdf(["one two three", "", "four five", "six"]))
-    found = list(open_source(path).numbered_passages(pytest.fail))
+    found = list(open_source(path).enumerate_passages(pytest.fail))
     assert [(n, p.text.split(), p.metadata["page"]) for n, p in found] == [
         (1, "one two three four five six".split(), 1)
     ]
     source = opened(path)
-    cut = [p for _, p in source.numbered_passages(pytest.fail, words=2)]
+    cut = [p for _, p in source.enumerate_passages(pytest.fail, words=2)]
     assert [(p.text.split(), p.metadata["page"]) for p in cut] == [
         (["one", "two"], 1),
         (["three", "four"], 1),
@@ -135,13 +135,13 @@ def test_symbolic_links_are_not_followed_but_counted(folder: Path, tmp_path: Pat
     assert source.counts.others["special file"] == 1
 
 
-def test_a_file_that_becomes_a_link_is_set_aside(folder: Path, tmp_path: Path) -> None:
+def test_a_file_that_becomes_a_link_is_rejected(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("secret")
     source = opened(folder)
     (folder / "b.txt").unlink()
     (folder / "b.txt").symlink_to(tmp_path / "secret.txt")
     passages, rejects = read(source)
-    assert "b.txt" in source.unread
+    assert "b.txt" in source.rejected_paths
     assert not any("secret" in passage.text for passage in passages)
     assert len(rejects) == 2
 
@@ -153,7 +153,7 @@ def test_the_user_may_name_links(folder: Path, tmp_path: Path) -> None:
     assert len(read(opened(tmp_path / "to-file.txt"))[0]) == 3
 
 
-def test_a_folder_that_cannot_be_listed_is_set_aside(
+def test_a_folder_that_cannot_be_listed_is_rejected(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scandir = os.scandir
@@ -168,7 +168,7 @@ def test_a_folder_that_cannot_be_listed_is_set_aside(
     passages, rejects = read(source)
     assert rejects[0].source == str(folder / "a")
     assert rejects[0].reason == "folder cannot be listed: Permission denied"
-    assert source.unread == {"a/", "broken.pdf"}
+    assert source.rejected_paths == {"a/", "broken.pdf"}
     assert len(passages) == 5
     monkeypatch.setattr(os, "scandir", lambda path: refuse(folder / "a"))
     with pytest.raises(SourceError, match="Cannot list .*: Permission denied"):
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_listed_is_set_aside(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode there")
-def test_a_name_that_is_no_unicode_is_set_aside(tmp_path: Path) -> None:
+def test_a_name_that_is_no_unicode_is_rejected(tmp_path: Path) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()
     Path(os.fsdecode(os.fsencode(folder) + b"/a\xff.txt")).write_text("river")
@@ -186,7 +186,7 @@ def test_a_name_that_is_no_unicode_is_set_aside(tmp_path: Path) -> None:
     assert [passage.id for passage in passages] == ["b\x1b[31m.txt#1"]
 
 
-def test_a_file_that_is_gone_by_then_is_set_aside(folder: Path) -> None:
+def test_a_file_that_is_gone_by_then_is_rejected(folder: Path) -> None:
     source = opened(folder)
     (folder / "b.txt").unlink()
     _, rejects = read(source)
@@ -218,5 +218,5 @@ def test_a_package_that_is_missing_is_named_when_the_folder_is_opened(
 
 def test_the_file_of_rejects_may_not_be_a_document(folder: Path) -> None:
     source = open_source(folder)
-    assert source.reads(folder / "a" / ".." / "b.txt")
-    assert not source.reads(folder / "rows.csv")
+    assert source.includes_file(folder / "a" / ".." / "b.txt")
+    assert not source.includes_file(folder / "rows.csv")
