@@ -156,7 +156,7 @@ def test_a_question_keeps_the_answers_that_can_be_looked_for(tmp_path: Path) -> 
     )
 
 
-def test_a_question_without_an_answer_stays_and_is_told_of(tmp_path: Path) -> None:
+def test_a_question_without_an_answer_is_kept_and_reported(tmp_path: Path) -> None:
     path = written(tmp_path / "q.tsv", b"one?\t[]\ntwo?\t['']\n")
     assert read(path) == (
         [Question("one?", ()), Question("two?", ())],
@@ -237,7 +237,7 @@ def test_a_file_that_is_not_there_or_a_directory_is_refused_at_once(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["q.tsv.gz", "q.jsonl.gz"])
-def test_a_damaged_file_is_an_error_of_the_family(tmp_path: Path, name: str) -> None:
+def test_a_damaged_file_raises_source_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(gzip.compress(b"q?\t['a']\n" * 100)[:-12])
     with pytest.raises(SourceError, match="truncated or damaged"):
         list(read_questions(tmp_path / name, lambda row: None))

@@ -126,7 +126,7 @@ def test_paired_surrogate_escapes_are_one_character(tmp_path: Path) -> None:
     assert read(json_lines(tmp_path, b'{"text": "\\ud83d\\ude00"}')) == (["😀"], [])
 
 
-def test_a_rejected_row_is_handed_on_as_far_as_it_was_read(tmp_path: Path) -> None:
+def test_a_rejected_row_keeps_what_was_parsed(tmp_path: Path) -> None:
     rejected: list[Reject] = []
     path = json_lines(tmp_path, b'{"text": 5, "a": 1}', b"{oops", b"[1]", b"\xff{")
     assert list(open_source(path).passages(rejected.append)) == []

@@ -140,7 +140,7 @@ def test_an_empty_stdin_has_no_passages(stdin: Callable[[bytes], None]) -> None:
     assert read("-") == []
 
 
-def test_a_closed_stdin_is_an_error_of_the_family(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_stdin_raises_source_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(SourceError):
         read("-")
@@ -193,7 +193,7 @@ def test_a_byte_order_mark_before_json_lines(tmp_path: Path, name: str) -> None:
         ("r.jsonl", b'\n{"text": "one"}\n  \t\n\r\n{"text": "two"}\n\n'),
     ],
 )
-def test_blank_lines_are_no_rows(tmp_path: Path, name: str, data: bytes) -> None:
+def test_blank_lines_are_skipped(tmp_path: Path, name: str, data: bytes) -> None:
     source = open_source(written(tmp_path / name, data))
     assert [p.text for p in source.passages(no_rejects)] == ["one", "two"]
     assert source.records_read == 2
@@ -397,7 +397,7 @@ def test_a_parquet_file_without_a_text_column_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("data", [b"text\nx\n", b"PAR1", b"PAR1 nothing inside PAR1", b"\0" * 99])
-def test_what_is_no_parquet_file_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path, data: bytes) -> None:
     assert "is not a Parquet file" in refusal(written(tmp_path / "r.parquet", data))
     assert "is not a Parquet file" in refusal(written(tmp_path / "r.parquet.gz", data))
 
@@ -412,7 +412,7 @@ def test_a_parquet_file_without_its_end_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".parquet"])
-def test_what_is_not_gzip_is_refused_when_it_is_opened(tmp_path: Path, suffix: str) -> None:
+def test_a_file_that_is_not_gzip_is_refused_at_opening(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"r{suffix}.gz"
     path.write_bytes(WRITERS[suffix]())
     assert f"{path} is truncated or damaged" in refusal(path)
@@ -427,7 +427,7 @@ def many_rows(suffix: str) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl"])
-def test_a_truncated_gzip_file_gives_its_whole_rows_and_then_says_so(
+def test_a_truncated_gzip_file_gives_its_whole_rows_and_then_an_error(
     tmp_path: Path, suffix: str
 ) -> None:
     path = written(tmp_path / f"r{suffix}.gz", many_rows(suffix))
@@ -464,7 +464,7 @@ def test_gzip_members_one_after_the_other_are_one_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["r.tsv", "r.jsonl", "r.tsv.gz"])
-def test_a_file_that_vanished_after_it_was_opened_is_an_error_of_the_family(
+def test_a_file_that_vanished_after_it_was_opened_raises_source_error(
     tmp_path: Path, name: str
 ) -> None:
     path = written(tmp_path / name, b"text\nx\n")
@@ -474,7 +474,7 @@ def test_a_file_that_vanished_after_it_was_opened_is_an_error_of_the_family(
         list(source.passages(no_rejects))
 
 
-def test_a_table_that_was_emptied_after_it_was_opened_is_an_error_of_the_family(
+def test_a_table_that_was_emptied_after_it_was_opened_raises_source_error(
     tmp_path: Path,
 ) -> None:
     path = written(tmp_path / "r.tsv", b"text\nx\n")
@@ -612,7 +612,7 @@ pieces = st.sampled_from([*QUOTING, *JSON, *BYTES])
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl"])
 @given(body=st.lists(pieces, max_size=30).map(b"".join))
 @settings(deadline=None)
-def test_any_bytes_are_passages_rejects_or_an_error_of_the_family(
+def test_any_bytes_are_passages_rejects_or_source_error(
     any_file: Path, suffix: str, body: bytes
 ) -> None:
     header = {".tsv": b"id\ttext\n", ".csv": b"id,text\n", ".jsonl": b'{"text": "a"}\n'}[suffix]

@@ -52,7 +52,7 @@ def read(source: DocumentSource) -> tuple[list[Passage], list[Reject]]:
     return list(source.passages(rejects.append)), rejects
 
 
-def test_documents_are_cut_in_the_order_of_their_paths(folder: Path) -> None:
+def test_documents_are_split_in_path_order(folder: Path) -> None:
     source = opened(folder)
     passages, rejects = read(source)
     assert [passage.id for passage in passages] == [
@@ -75,7 +75,7 @@ def test_documents_are_cut_in_the_order_of_their_paths(folder: Path) -> None:
     assert source.fraction_read() == 1.0
 
 
-def test_what_a_passage_says_of_itself(folder: Path) -> None:
+def test_metadata_of_passages(folder: Path) -> None:
     import hashlib
 
     passages = {passage.id: passage for passage in read(opened(folder))[0]}
@@ -100,7 +100,7 @@ def test_what_a_passage_says_of_itself(folder: Path) -> None:
     assert titles == {"C", "Report", "Title", "a-b", "b"}
 
 
-def test_passages_run_on_from_page_to_page(tmp_path: Path) -> None:
+def test_passages_may_run_across_page_breaks(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(documents.pdf(["one two three", "", "four five", "six"]))
     found = list(open_source(path).enumerate_passages(pytest.fail))
@@ -146,7 +146,7 @@ def test_a_file_that_becomes_a_link_is_rejected(folder: Path, tmp_path: Path) ->
     assert len(rejects) == 2
 
 
-def test_the_user_may_name_links(folder: Path, tmp_path: Path) -> None:
+def test_links_given_by_the_user_are_followed(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "to-docs").symlink_to(folder)
     (tmp_path / "to-file.txt").symlink_to(folder / "b.txt")
     assert opened(tmp_path / "to-docs").counts.files == 6
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_listed_is_rejected(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode there")
-def test_a_name_that_is_no_unicode_is_rejected(tmp_path: Path) -> None:
+def test_a_name_that_is_not_unicode_is_rejected(tmp_path: Path) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()
     Path(os.fsdecode(os.fsencode(folder) + b"/a\xff.txt")).write_text("river")
@@ -186,14 +186,14 @@ def test_a_name_that_is_no_unicode_is_rejected(tmp_path: Path) -> None:
     assert [passage.id for passage in passages] == ["b\x1b[31m.txt#1"]
 
 
-def test_a_file_that_is_gone_by_then_is_rejected(folder: Path) -> None:
+def test_a_deleted_file_is_rejected(folder: Path) -> None:
     source = opened(folder)
     (folder / "b.txt").unlink()
     _, rejects = read(source)
     assert rejects[0].reason == "cannot be read: No such file or directory"
 
 
-def test_a_folder_without_documents_says_what_it_holds(tmp_path: Path) -> None:
+def test_a_folder_without_documents_lists_other_extensions(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / f"f.x{number}").touch()
     with pytest.raises(SourceError, match=r"found: 1 \.x\d+, .*, 4 others\."):
@@ -216,7 +216,7 @@ def test_a_package_that_is_missing_is_named_when_the_folder_is_opened(
     assert opened(folder / "b.txt").counts.files == 1
 
 
-def test_the_file_of_rejects_may_not_be_a_document(folder: Path) -> None:
+def test_the_documents_are_included_files(folder: Path) -> None:
     source = open_source(folder)
     assert source.includes_file(folder / "a" / ".." / "b.txt")
     assert not source.includes_file(folder / "rows.csv")

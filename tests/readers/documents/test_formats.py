@@ -37,7 +37,7 @@ def reason(suffix: str, data: str | bytes) -> str:
 # Plain text
 
 
-def test_plain_text_is_itself_with_plain_line_ends() -> None:
+def test_plain_text_is_kept_with_line_feeds() -> None:
     assert read(".txt", "\ufeffthe river\r\nand  the king\r") == ConvertedDocument(
         "", ["the river\nand  the king\n"]
     )
@@ -64,7 +64,7 @@ def test_more_text_than_can_be_handled_is_refused() -> None:
     assert "more text than" in reason(".txt", "a" * (MAX_CHARACTERS + 1))
 
 
-def test_control_characters_are_no_text() -> None:
+def test_control_characters_become_spaces() -> None:
     assert text(".txt", "a\x1b[31mb\x07c") == "a [31mb c"
 
 
@@ -160,7 +160,7 @@ def test_a_page_without_text_keeps_its_number() -> None:
     assert read(".pdf", documents.pdf(["", "river"])).pages == ["", "river"]
 
 
-def test_a_pdf_that_anybody_can_open_is_read() -> None:
+def test_an_encrypted_pdf_without_a_password_is_read() -> None:
     assert read(".pdf", documents.aes_pdf(["river"], password="")).pages == ["river"]
 
 
@@ -176,7 +176,7 @@ def test_a_pdf_that_anybody_can_open_is_read() -> None:
         (documents.pdf(["river"])[:200], "damaged PDF"),
     ],
 )
-def test_what_cannot_be_read_as_pdf_is_named(data: bytes, said: str) -> None:
+def test_unreadable_pdfs_are_explained(data: bytes, said: str) -> None:
     assert said in reason(".pdf", data)
 
 
@@ -210,7 +210,7 @@ def test_insertions_and_controls_are_text_and_deletions_are_not() -> None:
         (documents.bare_docx("x" * (33 * 2**20)), "unpacks to more than 33,554,432 bytes"),
     ],
 )
-def test_what_cannot_be_read_as_docx_is_named(data: bytes, said: str) -> None:
+def test_unreadable_docx_files_are_explained(data: bytes, said: str) -> None:
     assert said in reason(".docx", data)
 
 
