@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.evaluation.obvious import recall_of_run
+from tests.evaluation.reference import recall_of_run
 from tests.support.file_server import FileServer, serving
 
 ROOT = Path(__file__).parents[1]
