@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from examples.rag_backend.batching import BatchedEmbeddings, Batcher
+from examples.rag_backend.dynamic_batching import BatchedEmbeddings, DynamicBatcher
 from rdr_qdrant import RDREmbeddings
 from rdr_qdrant.encoding import FloatArray
 
@@ -16,16 +16,16 @@ def lengths(questions: Sequence[str]) -> FloatArray:
 
 
 def test_what_waits_is_run_together_and_everyone_gets_their_own() -> None:
-    busy, go_on = threading.Event(), threading.Event()
+    busy, released = threading.Event(), threading.Event()
     runs: list[int] = []
 
     def run(questions: Sequence[str]) -> FloatArray:
         runs.append(len(questions))
         busy.set()
-        assert go_on.wait(10)
+        assert released.wait(10)
         return lengths(questions)
 
-    batcher = Batcher(run, most=4)
+    batcher = DynamicBatcher(run, max_batch=4)
     got: dict[int, float] = {}
 
     def ask(n: int) -> None:
@@ -36,9 +36,9 @@ def test_what_waits_is_run_together_and_everyone_gets_their_own() -> None:
     assert busy.wait(10)
     for thread in threads[1:]:
         thread.start()
-    while len(batcher._waiting) < 6:
+    while len(batcher._queue) < 6:
         pass
-    go_on.set()
+    released.set()
     for thread in threads:
         thread.join(10)
     assert got == {n: float(n) for n in range(1, 8)}
@@ -47,7 +47,7 @@ def test_what_waits_is_run_together_and_everyone_gets_their_own() -> None:
 
 def test_more_questions_than_one_run_takes_come_back_in_their_order() -> None:
     questions = ["x" * n for n in range(1, 12)]
-    assert Batcher(lengths, most=3)(questions)[:, 0].tolist() == list(range(1, 12))
+    assert DynamicBatcher(lengths, max_batch=3)(questions)[:, 0].tolist() == list(range(1, 12))
 
 
 def test_an_error_goes_to_those_of_its_run_and_the_next_run_is_well() -> None:
@@ -56,7 +56,7 @@ def test_an_error_goes_to_those_of_its_run_and_the_next_run_is_well() -> None:
             raise ValueError("bad")
         return lengths(questions)
 
-    batcher = Batcher(run)
+    batcher = DynamicBatcher(run)
     with pytest.raises(ValueError, match="bad"):
         batcher(["bad"])
     assert batcher(["well"]).tolist() == [[4]]

@@ -1,4 +1,4 @@
-"""DPR's rule for whether a text contains an answer, against an obvious implementation of it."""
+"""DPR's string matching of answers, compared with the reference implementation."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rdr_qdrant.evaluation.string_matcher import StringAnswers, has_answer, matchable
-from tests.evaluation.obvious import obvious_tokens, obviously_has_answer
+from rdr_qdrant.evaluation.answer_matcher import StringMatcher, has_answer, token_form
+from tests.evaluation.reference import reference_has_answer, reference_tokens
 
 LETTERS = "aAbBiIİıjßẞſsSΣσςςÀéÉǅÅKΩﬁжЖ한中हिन्दीไทยאָبﷺ"
 MARKS = "\u0301\u0307\u0327\u0323\u093f\u20dd\ufe0f"
@@ -53,7 +53,7 @@ short = st.text(st.sampled_from("aAİi\u0307Σςσ1. \x00\u200b"), max_size=4)
         ("thumbs 👍🏽 up", "👍🏽"),
     ],
 )
-def test_an_answer_whose_tokens_stand_together_is_found(text: str, answer: str) -> None:
+def test_a_contiguous_run_of_tokens_matches(text: str, answer: str) -> None:
     assert has_answer(text, [answer])
 
 
@@ -82,7 +82,7 @@ def test_an_answer_whose_tokens_stand_together_is_found(text: str, answer: str) 
         ("", "a"),
     ],
 )
-def test_an_answer_that_is_only_alike_is_not_found(text: str, answer: str) -> None:
+def test_similar_text_does_not_match(text: str, answer: str) -> None:
     assert not has_answer(text, [answer])
 
 
@@ -91,77 +91,77 @@ def test_one_of_several_answers_is_enough() -> None:
     assert not has_answer("the Iron Gates", ["Donau", "iron gate"])
 
 
-def test_no_answers_are_never_found() -> None:
+def test_no_answers_never_match() -> None:
     assert not has_answer("anything", [])
 
 
 @pytest.mark.parametrize("answer", ["", " ", "\n", "\u200b", "\x00", "\xad", "\u3000\ufeff"])
 @pytest.mark.parametrize("text", ["", "some text", "\x00", "a\x00b"])
-def test_an_answer_without_a_token_is_found_nowhere(text: str, answer: str) -> None:
-    answers = StringAnswers([answer])
+def test_an_answer_without_a_token_never_matches(text: str, answer: str) -> None:
+    answers = StringMatcher([answer])
     assert (answers.usable, [unusable.answer for unusable in answers.unusable]) == ([], [answer])
-    assert not answers.found_in(text)
+    assert not answers.matches(text)
 
 
 def test_an_answer_without_a_token_does_not_hide_the_others() -> None:
     assert has_answer("the Danube", ["", "\u200b", "danube"])
 
 
-def test_answers_that_cannot_be_looked_for_are_told_with_reasons() -> None:
-    answers = StringAnswers(["Paris", "", "\u200b", None, 7])
+def test_unusable_answers_have_reasons() -> None:
+    answers = StringMatcher(["Paris", "", "\u200b", None, 7])
     assert answers.usable == ["Paris"]
     assert {(unusable.answer, unusable.reason) for unusable in answers.unusable} == {
         ("", "an answer is empty"),
-        ("\u200b", "an answer has no token to look for"),
+        ("\u200b", "an answer has no token"),
         (None, "an answer is not a string"),
         (7, "an answer is not a string"),
     }
-    assert answers.found_in("in Paris")
-    assert not answers.found_in("in 7 None")
+    assert answers.matches("in Paris")
+    assert not answers.matches("in 7 None")
 
 
-def test_one_string_in_place_of_a_list_is_refused() -> None:
+def test_a_single_string_is_refused() -> None:
     with pytest.raises(TypeError, match="must be a list of strings, not the string 'Paris'"):
-        StringAnswers("Paris")
+        StringMatcher("Paris")
 
 
-def test_matchable_forms_differ_where_the_tokens_do() -> None:
-    assert len({matchable("ab"), matchable("a b"), matchable("b a"), matchable("")}) == 4
+def test_token_forms_differ_if_the_tokens_do() -> None:
+    assert len({token_form("ab"), token_form("a b"), token_form("b a"), token_form("")}) == 4
 
 
 @given(texts, st.lists(st.text(st.sampled_from(ALPHABET), max_size=5), max_size=4))
 @settings(max_examples=300, deadline=None)
 @example("a\x00b", ["a\x00b"])
 @example("Σ", ["Σ\u0301"])
-def test_it_decides_as_the_obvious_implementation_does(text: str, answers: list[str]) -> None:
-    assert has_answer(text, answers) == obviously_has_answer(text, answers)
+def test_agrees_with_the_reference(text: str, answers: list[str]) -> None:
+    assert has_answer(text, answers) == reference_has_answer(text, answers)
 
 
 @given(crowded, st.lists(short, max_size=3))
 @settings(max_examples=300, deadline=None)
-def test_it_decides_alike_where_hits_and_near_misses_are_many(
-    text: str, answers: list[str]
-) -> None:
-    assert has_answer(text, answers) == obviously_has_answer(text, answers)
+def test_agrees_with_the_reference_on_near_misses(text: str, answers: list[str]) -> None:
+    assert has_answer(text, answers) == reference_has_answer(text, answers)
 
 
 @given(texts, st.data())
 @settings(max_examples=200, deadline=None)
-def test_any_stretch_of_a_text_is_judged_alike(text: str, data: st.DataObject) -> None:
+def test_substrings_agree_with_the_reference(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
     answer = text[start:end].swapcase()
-    assert has_answer(text, [answer]) == obviously_has_answer(text, [answer])
+    assert has_answer(text, [answer]) == reference_has_answer(text, [answer])
 
 
 @given(texts)
 @settings(deadline=None)
-def test_a_text_contains_itself_in_either_normal_form_unless_it_has_no_token(text: str) -> None:
+def test_a_text_matches_itself_in_both_normal_forms(text: str) -> None:
     for form in ("NFC", "NFD"):
-        assert has_answer(text, [unicodedata.normalize(form, text)]) == bool(obvious_tokens(text))
+        assert has_answer(text, [unicodedata.normalize(form, text)]) == bool(reference_tokens(text))
 
 
 @given(texts, texts)
 @settings(deadline=None)
-def test_equal_tokens_have_equal_forms_and_only_they(one: str, other: str) -> None:
-    assert (matchable(one) == matchable(other)) == (obvious_tokens(one) == obvious_tokens(other))
+def test_token_forms_are_equal_exactly_if_the_tokens_are(one: str, other: str) -> None:
+    assert (token_form(one) == token_form(other)) == (
+        reference_tokens(one) == reference_tokens(other)
+    )

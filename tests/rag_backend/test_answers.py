@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from examples.rag_backend.answering import cited
-from examples.rag_backend.quoting import best_sentences, sentences
+from examples.rag_backend.extractive_answer import best_sentences, split_sentences
+from examples.rag_backend.generated_answer import cited_passages
 from rdr_qdrant import Passage, RDREmbeddings
 
 
@@ -23,7 +23,7 @@ from rdr_qdrant import Passage, RDREmbeddings
     ],
 )  # fmt: skip
 def test_sentences(text: str, expected: list[str]) -> None:
-    assert [text[start:end] for start, end in sentences(text)] == expected
+    assert [text[start:end] for start, end in split_sentences(text)] == expected
 
 
 def test_the_best_sentence_of_each_passage_best_first(demo: RDREmbeddings) -> None:
@@ -41,4 +41,4 @@ def test_the_best_sentence_of_each_passage_best_first(demo: RDREmbeddings) -> No
 
 
 def test_citations_are_those_of_passages_that_exist() -> None:
-    assert cited("Yes [2], and [1][2]; [0] and [7] do not exist.", 3) == [2, 1]
+    assert cited_passages("Yes [2], and [1][2]; [0] and [7] do not exist.", 3) == [2, 1]

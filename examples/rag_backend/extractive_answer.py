@@ -1,4 +1,4 @@
-"""The sentence that answers best, as the retriever itself judges it."""
+"""Extracts the sentences that answer a question best, ranked by the retriever's own encoders."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from rdr_qdrant import Passage, RDREmbeddings
 
-MOST_SENTENCES = 64
-"""Sentences of all passages together that are compared; those of the best passages come first."""
+MAX_SENTENCES = 64
+"""Most sentences compared with a question; those of the top passages come first."""
 
-_END = re.compile(r"[.!?…]+[\"'”’»)\]]*\s+(?=[^a-z\s])|[。！？]+[”’」』）]*\s*|\n\s*\n\s*")
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*\s+(?=[^a-z\s])|[。！？]+[”’」』）]*\s*|\n\s*\n\s*")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\"'“‘])(?:\w|Mr|Mrs|Ms|Dr|Prof|St|Mt|Jr|Sr|Gen|Col|Lt|Capt|Rev|No|vs|ca|cf|approx|"
     r"e\.g|i\.e|(?:\w\.)+\w)\.$"
@@ -26,7 +26,7 @@ class Quote:
 
     Attributes:
         passage: index of the passage.
-        start, end: where it stands in the passage's text, in characters.
+        start, end: its position in the passage's text, in characters.
         text: the sentence.
         score: raw inner product with the question.
     """
@@ -38,10 +38,10 @@ class Quote:
     score: float
 
 
-def sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each sentence; initials and common abbreviations do not end one."""
+def split_sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each sentence; initials and common abbreviations do not end one."""
     start = 0
-    for found in _END.finditer(text):
+    for found in _SENTENCE_END.finditer(text):
         end = len(text[: found.end()].rstrip())
         if text[found.start()] == "." and _ABBREVIATION.search(text[start : found.start() + 1]):
             continue
@@ -55,26 +55,26 @@ def sentences(text: str) -> Iterator[tuple[int, int]]:
 def best_sentences(
     embeddings: RDREmbeddings, question: str, passages: Sequence[Passage]
 ) -> list[Quote]:
-    """The best sentence of each passage, best first.
+    """Return the best sentence of each passage, best first.
 
-    A sentence is read by the context encoder with its passage's title, as a passage of its own.
+    Each sentence is embedded by the context encoder, with the title of its passage.
     """
     spans = [
         (index, start, end)
         for index, passage in enumerate(passages)
-        for start, end in sentences(passage.text)
-    ][:MOST_SENTENCES]
+        for start, end in split_sentences(passage.text)
+    ][:MAX_SENTENCES]
     if not spans:
         return []
-    pieces = [
+    sentences = [
         Passage(id="", title=passages[index].title, text=passages[index].text[start:end])
         for index, start, end in spans
     ]
-    vectors = embeddings.encode_passages_counted(pieces).vectors
+    vectors = embeddings.encode_passages_counted(sentences).vectors
     scores = vectors @ embeddings.encode_questions([question])[0]
     best: dict[int, Quote] = {}
     for order in np.argsort(-scores, kind="stable"):
         index, start, end = spans[order]
-        quote = Quote(index, start, end, pieces[order].text, float(scores[order]))
+        quote = Quote(index, start, end, sentences[order].text, float(scores[order]))
         best.setdefault(index, quote)
     return list(best.values())

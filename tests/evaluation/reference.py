@@ -1,4 +1,4 @@
-"""Answer recall as anyone would write it down from the rules: slow, short, and none of our code."""
+"""Reference implementation of answer recall: short, slow, and independent of the package."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import regex
 
 
-def obvious_tokens(text: str) -> list[str]:
-    """Letters, numbers and marks in runs, other visible characters alone, one after the other."""
+def reference_tokens(text: str) -> list[str]:
+    """Split into runs of letters, numbers and marks, and single other visible characters."""
     tokens, run = [], ""
     for character in unicodedata.normalize("NFD", text):
         kind = unicodedata.category(character)[0]
@@ -29,18 +29,18 @@ def obvious_tokens(text: str) -> list[str]:
     return [token.lower() for token in tokens]
 
 
-def obviously_has_answer(text: str, answers: Iterable[str]) -> bool:
-    words = obvious_tokens(text)
+def reference_has_answer(text: str, answers: Iterable[str]) -> bool:
+    words = reference_tokens(text)
     for answer in answers:
-        wanted = obvious_tokens(answer)
+        wanted = reference_tokens(answer)
         for start in range(len(words)):
             if wanted and words[start : start + len(wanted)] == wanted:
                 return True
     return False
 
 
-def obviously_matches(text: str, patterns: Iterable[str]) -> bool:
-    """What DPR says of regex answers, save that blank ones do not count."""
+def reference_regex_match(text: str, patterns: Iterable[str]) -> bool:
+    """DPR's rule for regex answers, except that blank ones never match."""
     for pattern in patterns:
         if not pattern.strip():
             continue
@@ -57,11 +57,11 @@ def obviously_matches(text: str, patterns: Iterable[str]) -> bool:
     return False
 
 
-def obvious_recall(
+def reference_recall(
     found: Sequence[tuple[Sequence[str], Sequence[str]]], k: int, match: str = "string"
 ) -> float:
-    """Percent of `(texts, answers)` with an answer among the first k texts."""
-    contains = obviously_matches if match == "regex" else obviously_has_answer
+    """Percentage of `(texts, answers)` with an answer in the first k texts."""
+    contains = reference_regex_match if match == "regex" else reference_has_answer
     hits = 0
     for texts, answers in found:
         for text in texts[:k]:
@@ -72,7 +72,7 @@ def obvious_recall(
 
 
 def recall_of_run(path: Path, depths: Sequence[int], match: str = "string") -> dict[str, float]:
-    """Recall of a file in DPR's retrieval format, from its texts and answers alone."""
+    """Recall of a file in DPR's retrieval format, computed from its texts and answers."""
     entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="ascii"))
     found = [([ctx["text"] for ctx in entry["ctxs"]], entry["answers"]) for entry in entries]
-    return {str(k): obvious_recall(found, k, match) for k in depths}
+    return {str(k): reference_recall(found, k, match) for k in depths}

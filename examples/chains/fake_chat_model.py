@@ -1,4 +1,4 @@
-"""Instead of a chat model, so that the examples run without a network."""
+"""A fake chat model, so that the examples run without a network."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import BaseTool
 
 
-class StandIn(BaseChatModel):
-    """Quotes the sentence of the passages before it that shares the most words with the question.
+class FakeChatModel(BaseChatModel):
+    """Quotes the sentence of its passages that shares the most words with the question.
 
-    Passages are lines `[id] title: text`, in a system message or in a tool's answer. Where it has
-    a tool and no passages yet, it calls the tool with the question. It invents nothing, and
-    understands nothing either: put a real chat model in its place.
+    Passages are lines `[id] title: text`, in a system message or a tool result. With a tool and no
+    passages yet, it calls the tool with the question. Replace it with a real chat model.
     """
 
     tool: str | None = None
 
     @property
     def _llm_type(self) -> str:
-        return "stand-in"
+        return "fake"
 
-    def bind_tools(self, tools: Sequence[BaseTool], **_: Any) -> StandIn:
+    def bind_tools(self, tools: Sequence[BaseTool], **_: Any) -> FakeChatModel:
         return self.model_copy(update={"tool": tools[0].name})
 
     def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:

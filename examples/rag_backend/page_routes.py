@@ -1,4 +1,4 @@
-"""The page, and the API's documentation, both without a single byte from elsewhere."""
+"""The web page and the API documentation, served without any third-party request."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from examples.rag_backend.schemas import About
 from examples.rag_backend.settings import Settings
 
 PAGE = Path(__file__).parent / "page"
-_ALWAYS_ASK = {"Cache-Control": "no-cache"}
+_REVALIDATE = {"Cache-Control": "no-cache"}
 
 
-def add_pages(app: FastAPI, settings: Settings, *, with_model: bool) -> None:
-    """`/`, `/docs`, `/about` and their files."""
+def add_page_routes(app: FastAPI, settings: Settings, *, with_chat_model: bool) -> None:
+    """Add `/`, `/docs`, `/about` and their files."""
     router = APIRouter()
 
     @router.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(PAGE / "index.html", headers=_ALWAYS_ASK)
+        return FileResponse(PAGE / "index.html", headers=_REVALIDATE)
 
     @router.get("/docs", include_in_schema=False)
     async def docs() -> FileResponse:
-        return FileResponse(PAGE / "docs.html", headers=_ALWAYS_ASK)
+        return FileResponse(PAGE / "docs.html", headers=_REVALIDATE)
 
     @router.get("/favicon.ico", include_in_schema=False)
     async def icon() -> FileResponse:
         return FileResponse(PAGE / "icon.svg", media_type="image/svg+xml")
 
-    @router.get("/about", summary="What the page needs to know", tags=["operations"])
+    @router.get("/about", summary="Settings that the page needs", tags=["operations"])
     async def about() -> About:
         return About(
             collection=settings.collection,
-            answers="model" if with_model else "quote",
+            answers="model" if with_chat_model else "quote",
             key_needed=settings.api_key is not None,
             question_characters=settings.question_characters,
             k=settings.k,
@@ -45,11 +45,11 @@ def add_pages(app: FastAPI, settings: Settings, *, with_model: bool) -> None:
 
     app.include_router(router)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
-    app.mount("/swagger", StaticFiles(directory=_swagger()), name="swagger")
+    app.mount("/swagger", StaticFiles(directory=_swagger_folder()), name="swagger")
 
 
-def _swagger() -> Path:
-    """The folder of Swagger UI's files, which the package fastapi-offline ships."""
+def _swagger_folder() -> Path:
+    """The folder of Swagger UI's files in the package fastapi-offline."""
     package = importlib.util.find_spec("fastapi_offline")
     assert package is not None
     assert package.origin is not None

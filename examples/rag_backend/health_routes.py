@@ -1,28 +1,28 @@
-"""For those who run it: health, metrics."""
+"""Routes for operators: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from examples.rag_backend.guards import requires_key
 from examples.rag_backend.monitoring import Metrics
 from examples.rag_backend.retrieval import Retrieval
 from examples.rag_backend.schemas import Health
+from examples.rag_backend.security import require_api_key
 from examples.rag_backend.settings import Settings
 
 
-def operations(settings: Settings, retrieval: Retrieval, metrics: Metrics) -> APIRouter:
-    """`/livez`, `/healthz` and `/metrics`."""
+def health_routes(settings: Settings, retrieval: Retrieval, metrics: Metrics) -> APIRouter:
+    """Build `/livez`, `/healthz` and `/metrics`."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/livez", summary="Whether the process answers")
+    @router.get("/livez", summary="Liveness: the process answers")
     async def livez() -> dict[str, str]:
         return {"status": "alive"}
 
     @router.get(
         "/healthz",
-        summary="Whether questions can be answered just now; 503 with the reason where not",
+        summary="Readiness: questions can be answered; otherwise 503 with the reason",
         responses={503: {"model": Health}},
     )
     async def healthz(response: Response) -> Health:
@@ -37,9 +37,9 @@ def operations(settings: Settings, retrieval: Retrieval, metrics: Metrics) -> AP
 
     @router.get(
         "/metrics",
-        summary="For Prometheus",
+        summary="Prometheus metrics",
         response_class=Response,
-        dependencies=[Depends(requires_key(settings))],
+        dependencies=[Depends(require_api_key(settings))],
     )
     async def prometheus() -> Response:
         metrics.ready.set(retrieval.reason is None)

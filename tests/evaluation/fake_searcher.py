@@ -1,4 +1,4 @@
-"""A searcher whose every ranking is known beforehand."""
+"""A searcher that returns given rankings."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rdr_qdrant.collection import Hit
 from rdr_qdrant.retriever import PassageSearcher
 
 
-class Ranked(PassageSearcher):
-    """Question n (its text is "n") finds the texts of `rankings[n]`; exact search, of `exact[n]`.
+class FakeSearcher(PassageSearcher):
+    """Question n (its text is "n") finds the texts of `rankings[n]`, or `exact[n]` if exact.
 
-    A passage's id is `id_of(its text)`; scores fall by one from 100.
+    The id of a passage is `id_of(text)`; scores decrease by one from 100.
     """
 
     def __init__(
@@ -23,13 +23,13 @@ class Ranked(PassageSearcher):
     ) -> None:
         self.rankings = rankings
         self.exact_rankings = rankings if exact is None else exact
-        self.asked: list[tuple[int, int, bool]] = []
-        """Questions, depth and exactness of each request."""
+        self.requests: list[tuple[int, int, bool]] = []
+        """(questions, k, exact) of each request."""
 
     def check(self) -> None:
         pass
 
-    def encode(self, questions: Sequence[str]) -> Any:
+    def encode_questions(self, questions: Sequence[str]) -> Any:
         return np.array([[int(question)] for question in questions], dtype=np.float32)
 
     def search_vectors(
@@ -41,7 +41,7 @@ class Ranked(PassageSearcher):
         score_threshold: float | None = None,
         exact: bool = False,
     ) -> list[list[Hit]]:
-        self.asked.append((len(vectors), k, exact))
+        self.requests.append((len(vectors), k, exact))
         rankings = self.exact_rankings if exact else self.rankings
         return [
             [hit(rank, text) for rank, text in enumerate(rankings[int(v[0])][:k])] for v in vectors

@@ -1,4 +1,4 @@
-"""Measured figures beside published ones."""
+"""Published figures, and the table that compares them with measured ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rdr_qdrant.evaluation import published_figures, recall_table
 from rdr_qdrant.registry import PAIRS, PUBLISHED_QUESTIONS
 
 
-def test_a_pairs_row_and_that_of_its_baseline() -> None:
+def test_rows_of_a_pair_and_its_baseline() -> None:
     found = published_figures(PAIRS["rdr-single-nq"], "nq-test")
     assert found.rows == [
         ("published, rdr-single-nq", {1: 54.29, 5: 72.16, 20: 82.8, 50: 86.34, 100: 88.2}),
@@ -27,7 +27,7 @@ def test_every_published_data_set_is_known_and_every_baseline_is_a_pair() -> Non
     }
 
 
-def test_what_is_not_published_is_said() -> None:
+def test_missing_figures_are_remarked() -> None:
     assert published_figures(PAIRS["demo"], "nq-dev").remarks() == [
         "No figures of demo are published for nq-dev; there are some of rdr-single-nq."
     ]
@@ -37,10 +37,10 @@ def test_what_is_not_published_is_said() -> None:
     assert published_figures(PAIRS["rdr-single-trivia"], "nq-test").rows == []
 
 
-def test_another_number_of_questions_is_said_to_be_not_comparable() -> None:
+def test_another_number_of_questions_is_not_comparable() -> None:
     [remark] = published_figures(PAIRS["rdr-single-trivia"], "trivia-test").remarks(100)
     assert remark == (
-        "Not comparable as they stand: trivia-test has 11,313 questions, but 100 were asked."
+        "Not directly comparable: trivia-test has 11,313 questions, but 100 were asked."
     )
 
 
