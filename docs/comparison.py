@@ -83,7 +83,7 @@ def main() -> None:
 
     said("rdr-qdrant", lambda: beside_the_card(ours(context)))
     said(
-        "rdr-qdrant, encoders in each other's places",
+        "rdr-qdrant, encoders swapped",
         lambda: RDREmbeddings(
             context_encoder=str(question), question_encoder=str(context)
         ).embed_documents([TEXT]),
