@@ -29,7 +29,7 @@ PAGES = {
 LINK = re.compile(r"(?:\]\(|src=\"|srcset=\")(?!https?://)([^)\"]+)")
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 BANNED = re.compile(
-    r"\b(rooms?|boxes|boxed|scout|sightings?|set aside|goes on|made again|told|tells|put off|"
+    r"\b(rooms?|boxes|boxed|scout|sightings?|set aside|goes on|made again|told|put off|"
     r"what became of|there is no such)\b",
     re.I,
 )
