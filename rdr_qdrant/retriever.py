@@ -12,7 +12,13 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from rdr_qdrant.collection import AsyncCollection, Collection, Hit, QueryOptions, to_hits
+from rdr_qdrant.collection import (
+    AsyncCollection,
+    Collection,
+    QueryOptions,
+    ScoredPassage,
+    to_scored_passages,
+)
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import FloatArray, Side
 from rdr_qdrant.errors import UsageError
@@ -125,16 +131,18 @@ class PassageSearcher:
             await self._async.check(identity, allow_unverified=self._allow_unverified)
             self._async_checked = True
 
-    def search(self, questions: Sequence[str], **options: Unpack[QueryOptions]) -> list[list[Hit]]:
+    def search(
+        self, questions: Sequence[str], **options: Unpack[QueryOptions]
+    ) -> list[list[ScoredPassage]]:
         """For each question its best `k` passages, best first; scores are raw inner products."""
         return self.search_vectors(self.encode(questions), **options)
 
     async def asearch(
         self, questions: Sequence[str], **options: Unpack[QueryOptions]
-    ) -> list[list[Hit]]:
+    ) -> list[list[ScoredPassage]]:
         """`search`, awaited."""
         found = await self.afind(await self.aencode(questions), **options)
-        return [to_hits(points) for points in found]
+        return [to_scored_passages(points) for points in found]
 
     def encode(self, questions: Sequence[str]) -> FloatArray:
         """Vectors of questions, float32 [n, dim], for `search_vectors`."""
@@ -150,9 +158,9 @@ class PassageSearcher:
 
     def search_vectors(
         self, vectors: FloatArray, **options: Unpack[QueryOptions]
-    ) -> list[list[Hit]]:
+    ) -> list[list[ScoredPassage]]:
         """`search` for questions that are encoded already."""
-        return [to_hits(points) for points in self.find(vectors, **options)]
+        return [to_scored_passages(points) for points in self.find(vectors, **options)]
 
     def find(
         self, vectors: FloatArray, **options: Unpack[QueryOptions]
@@ -287,7 +295,7 @@ class RDRRetriever(BaseRetriever):
         self._searcher, self._searched = PassageSearcher(**searched), searched
 
 
-def to_document(hit: Hit) -> Document:
+def to_document(hit: ScoredPassage) -> Document:
     """A found passage as a LangChain document."""
     passage = hit.passage
     own = {"id": passage.id, "title": passage.title, "score": hit.score}

@@ -1,4 +1,4 @@
-"""How a passage lies in a point's payload: LangChain's `QdrantVectorStore` reads it as it is."""
+"""Payload of a passage's point, readable by LangChain's `QdrantVectorStore` as it is."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ TEXT_KEY = "page_content"
 METADATA_KEY = "metadata"
 HASH_KEY = "content_hash"
 GIVEN_KEY = "_given"
-"""Within the metadata: what a LangChain document itself had as `id` or `title`, where it is not
-what we store; its owner gets it back. No part of the passage."""
+"""Metadata key that holds a LangChain document's own `id` or `title`, where we store others; they
+are restored on reading. Not part of the passage."""
 
 FLOAT_TOLERANCE = 1e-14
 """Largest relative difference of a float from the one sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A passage that was found.
+class ScoredPassage:
+    """A passage found by a search.
 
     Attributes:
         score: raw inner product with the question's vector, unbounded.
-        passage: the passage as it was stored.
+        passage: as it was stored.
     """
 
     score: float
     passage: Passage
 
     def to_json(self) -> dict[str, Any]:
-        """`score id title text metadata`; the metadata without the id and title beside it."""
+        """Return `score id title text metadata`; the metadata without id and title."""
         passage = self.passage
         return {
             "score": self.score,
@@ -46,7 +46,7 @@ class Hit:
 
 
 def to_payload(passage: Passage, content_hash: str) -> dict[str, Any]:
-    """`page_content`, `metadata` (with `id` and `title`), `content_hash`."""
+    """Return `page_content`, `metadata` (with `id` and `title`) and `content_hash`."""
     return {
         TEXT_KEY: passage.text,
         METADATA_KEY: {**passage.metadata, "id": passage.id, "title": passage.title},
@@ -55,10 +55,10 @@ def to_payload(passage: Passage, content_hash: str) -> dict[str, Any]:
 
 
 def from_payload(point_id: int | str, payload: Mapping[str, Any] | None) -> Passage:
-    """The passage of a point; one that other software wrote is read as far as it goes."""
+    """Return the passage of a point; of one that other software wrote, as much as there is."""
     payload = payload or {}
-    found = payload.get(METADATA_KEY)
-    metadata = dict(found) if isinstance(found, Mapping) else {}
+    stored = payload.get(METADATA_KEY)
+    metadata = dict(stored) if isinstance(stored, Mapping) else {}
     metadata.pop(GIVEN_KEY, None)
     return Passage(
         id=str(metadata.pop("id", point_id)),
@@ -69,12 +69,12 @@ def from_payload(point_id: int | str, payload: Mapping[str, Any] | None) -> Pass
 
 
 def canonical_json(value: Any) -> str:
-    """One text for one value, whatever the order of its keys."""
+    """Serialize a value to the same text whatever the order of its keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def same_json(ours: Any, stored: Any) -> bool:
-    """Whether what is stored is what we sent, up to what Qdrant does to numbers.
+    """Return whether the stored value is the one sent, up to what Qdrant does to numbers.
 
     Integers beyond 64 bits become floats, and the last bit of a float may change (serde_json
     reads numbers fast, not exactly).
@@ -85,12 +85,12 @@ def same_json(ours: Any, stored: Any) -> bool:
         return len(ours) == len(stored) and all(map(same_json, ours, stored))
     if isinstance(ours, bool) or isinstance(stored, bool):
         return ours is stored
-    if isinstance(ours, int) and isinstance(stored, float) and not _fits(ours):
+    if isinstance(ours, int) and isinstance(stored, float) and not _fits_64_bits(ours):
         ours = float(ours)
     if isinstance(ours, float) and isinstance(stored, float):
         return math.isclose(ours, stored, rel_tol=FLOAT_TOLERANCE)
     return type(ours) is type(stored) and bool(ours == stored)
 
 
-def _fits(number: int) -> bool:
+def _fits_64_bits(number: int) -> bool:
     return -(2**63) <= number < 2**64

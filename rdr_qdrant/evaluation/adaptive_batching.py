@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from rdr_qdrant.collection import Hit
+from rdr_qdrant.collection import ScoredPassage
 from rdr_qdrant.encoding import FloatArray
 from rdr_qdrant.retriever import PassageSearcher
 
@@ -35,7 +35,7 @@ class PacedSearch:
         self._most = max(1, HITS_AT_A_TIME // k)
         self._now = min(self._most, EXACT_AT_FIRST) if exact else self._most
 
-    def search(self, vectors: FloatArray) -> Iterator[list[Hit]]:
+    def search(self, vectors: FloatArray) -> Iterator[list[ScoredPassage]]:
         """For each question vector its passages, best first, in order."""
         start = 0
         while start < len(vectors):

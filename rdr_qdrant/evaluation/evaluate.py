@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from rdr_qdrant.collection import Hit
+from rdr_qdrant.collection import ScoredPassage
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.evaluation.adaptive_batching import PacedSearch
 from rdr_qdrant.evaluation.ann_vs_exact import ExactComparison, Overlap, compared
@@ -116,7 +116,12 @@ class _Tally:
     def __post_init__(self) -> None:
         self.overlap = Overlap(self.k)
 
-    def add(self, question: Question, hits: list[Hit], exact: list[Hit] | None = None) -> None:
+    def add(
+        self,
+        question: Question,
+        hits: list[ScoredPassage],
+        exact: list[ScoredPassage] | None = None,
+    ) -> None:
         answers = answers_for(question.answers, self.match)
         if self.writers:
             flags = [answers.found_in(hit.passage.text) for hit in hits]

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import numpy as np
 import regex
 
-from rdr_qdrant.collection import Hit
+from rdr_qdrant.collection import ScoredPassage
 from rdr_qdrant.evaluation.output_file import whole_text
 
 _UNSAFE_IN_TREC = regex.compile(r"[\s\p{Z}\p{C}%]")
@@ -34,7 +34,7 @@ class Finding:
     number: int
     question: str
     answers: Sequence[str]
-    hits: Sequence[Hit]
+    hits: Sequence[ScoredPassage]
     has_answer: Sequence[bool]
 
 

@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 
 from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy, connect
 from rdr_qdrant.collection import Collection, PointId
-from rdr_qdrant.collection.points import plain
+from rdr_qdrant.collection.points import normalized_id
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 from rdr_qdrant.ingest import QdrantLoader
@@ -268,9 +268,8 @@ class RDRVectorStore(SearchingStore):
         self._searcher.check()
         if points:
             retrying = RetryPolicy(self._retry_for)
-            Collection(self.client, self.collection_name, self.vector_name, retrying).discard(
-                points
-            )
+            collection = Collection(self.client, self.collection_name, self.vector_name, retrying)
+            collection.points.delete(points)
         return True
 
     async def adelete(self, ids: Sequence[str | int] | None = None, **_: Any) -> bool:
@@ -281,14 +280,14 @@ class RDRVectorStore(SearchingStore):
         points = _points(ids)
         await self._searcher.acheck()
         if points:
-            await collection.discard(points)
+            await collection.delete_points(points)
         return True
 
     def get_by_ids(self, ids: Sequence[str | int], /) -> list[Document]:
         """Documents of these ids, in their order; those that are not there are left out."""
         self._searcher.check()
         wanted = [point_ids(str(one)) for one in ids]
-        return _in_order(wanted, self._searcher.collection.records(_points(ids)))
+        return _in_order(wanted, self._searcher.collection.points.retrieve_records(_points(ids)))
 
     async def aget_by_ids(self, ids: Sequence[str | int], /) -> list[Document]:
         """`get_by_ids`, awaited."""
@@ -297,7 +296,7 @@ class RDRVectorStore(SearchingStore):
             return await asyncio.to_thread(self.get_by_ids, ids)
         await self._searcher.acheck()
         wanted = [point_ids(str(one)) for one in ids]
-        return _in_order(wanted, await collection.records(_points(ids)))
+        return _in_order(wanted, await collection.retrieve_records(_points(ids)))
 
 
 def _client(
@@ -325,7 +324,7 @@ def _points(ids: Sequence[str | int] | None) -> list[PointId]:
 
 
 def _in_order(wanted: Sequence[list[PointId]], records: Sequence[models.Record]) -> list[Document]:
-    found = {plain(record.id): record for record in records}
+    found = {normalized_id(record.id): record for record in records}
     there = (next((found[one] for one in ids if one in found), None) for ids in wanted)
     return [to_document(record) for record in there if record is not None]
 
