@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rdr_qdrant.passages import Passage
+from rdr_qdrant.passages import Passage, point_id
 
 TEXT_KEY = "page_content"
 METADATA_KEY = "metadata"
@@ -16,6 +17,8 @@ HASH_KEY = "content_hash"
 GIVEN_KEY = "_given"
 """Metadata key that holds a LangChain document's own `id` or `title`, where we store others; they
 are restored on reading. Not part of the passage."""
+
+_CONTENT_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 FLOAT_TOLERANCE = 1e-14
 """Largest relative difference of a float from the one sent."""
@@ -54,14 +57,31 @@ def to_payload(passage: Passage, content_hash: str) -> dict[str, Any]:
     }
 
 
-def from_payload(point_id: int | str, payload: Mapping[str, Any] | None) -> Passage:
+def is_ours(stored_id: int | str, payload: Mapping[str, Any] | None) -> bool:
+    """Return whether we wrote a point: others may use the key `content_hash` too.
+
+    Our hashes are SHA-256 in hex, and the passage id in our metadata maps to the point id.
+
+    Args:
+        stored_id: id of the point.
+        payload: with at least `content_hash` and the metadata's `id`.
+    """
+    payload = payload or {}
+    content_hash, metadata = payload.get(HASH_KEY), payload.get(METADATA_KEY)
+    if not (isinstance(content_hash, str) and _CONTENT_HASH.fullmatch(content_hash)):
+        return False
+    passage_id = metadata.get("id") if isinstance(metadata, Mapping) else None
+    return isinstance(passage_id, str) and point_id(passage_id) == stored_id
+
+
+def from_payload(stored_id: int | str, payload: Mapping[str, Any] | None) -> Passage:
     """Return the passage of a point; of one that other software wrote, as much as there is."""
     payload = payload or {}
     stored = payload.get(METADATA_KEY)
     metadata = dict(stored) if isinstance(stored, Mapping) else {}
     metadata.pop(GIVEN_KEY, None)
     return Passage(
-        id=str(metadata.pop("id", point_id)),
+        id=str(metadata.pop("id", stored_id)),
         title=str(metadata.pop("title", "") or ""),
         text=str(payload.get(TEXT_KEY, "")),
         metadata=metadata,

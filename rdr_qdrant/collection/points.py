@@ -13,7 +13,7 @@ from uuid import UUID
 
 from rdr_qdrant.client import RequestTooLargeError, UnindexedFilterError, takes_arrays
 from rdr_qdrant.collection.connection import CollectionConnection
-from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY
+from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, is_ours
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -56,7 +56,8 @@ class StoredPoint:
     """The parts of a stored point that tell whether it is up to date.
 
     Attributes:
-        content_hash: see `passages.content_hash`; `None` where other software wrote the point.
+        content_hash: see `passages.content_hash`; `None` where other software wrote the point,
+            see `payload.is_ours`.
         metadata: as it was written.
     """
 
@@ -90,10 +91,10 @@ class Points:
         """Return content hash and metadata of those of these points that exist."""
         found = {}
         for record in self._retrieve(ids, with_payload=[HASH_KEY, METADATA_KEY]):
-            payload = record.payload or {}
+            one, payload = normalized_id(record.id), record.payload or {}
             metadata = payload.get(METADATA_KEY)
-            found[normalized_id(record.id)] = StoredPoint(
-                content_hash=payload.get(HASH_KEY),
+            found[one] = StoredPoint(
+                content_hash=payload[HASH_KEY] if is_ours(one, payload) else None,
                 metadata=metadata if isinstance(metadata, Mapping) else {},
             )
         return found
@@ -124,25 +125,16 @@ class Points:
         return self._scroll(page_size, with_payload=True, with_vectors=True)
 
     def scroll_ids(self, page_size: int) -> Iterator[list[PointId]]:
-        """Yield the ids of all points, in pages."""
-        for records in self._scroll(page_size, with_payload=False):
-            yield [normalized_id(record.id) for record in records]
+        """Yield the ids of all points of ours, in pages."""
+        for page in self._scroll_ours(page_size):
+            yield [one for one, _ in page]
 
     def scroll_source(self, source: str, page_size: int) -> Iterator[list[tuple[PointId, str]]]:
         """Yield point id and passage id of every point of ours from this source, in pages."""
         from qdrant_client import models
 
-        for records in self._scroll(
-            page_size,
-            scroll_filter=models.Filter(must=[_equals(f"{METADATA_KEY}.source", source)]),
-            with_payload=[HASH_KEY, f"{METADATA_KEY}.id"],
-        ):
-            payloads = ((normalized_id(r.id), r.payload or {}) for r in records)
-            yield [
-                (one, str((payload.get(METADATA_KEY) or {}).get("id", "")))
-                for one, payload in payloads
-                if payload.get(HASH_KEY)
-            ]
+        of_source = models.Filter(must=[_equals(f"{METADATA_KEY}.source", source)])
+        return self._scroll_ours(page_size, scroll_filter=of_source)
 
     def sample_metadata_keys(self, sample: int = 100) -> list[str]:
         """Return the metadata keys of up to `sample` points, sorted."""
@@ -268,6 +260,12 @@ class Points:
                 self._name, list(ids), with_payload=with_payload, with_vectors=with_vectors
             )
         )
+
+    def _scroll_ours(self, page_size: int, **options: Any) -> Iterator[list[tuple[PointId, str]]]:
+        keys = [HASH_KEY, f"{METADATA_KEY}.id"]
+        for records in self._scroll(page_size, with_payload=keys, **options):
+            payloads = ((normalized_id(record.id), record.payload or {}) for record in records)
+            yield [(i, p[METADATA_KEY]["id"]) for i, p in payloads if is_ours(i, p)]
 
     def _scroll(self, page_size: int, **options: Any) -> Iterator[list[models.Record]]:
         offset: Any = None

@@ -150,7 +150,7 @@ def test_points_come_back_as_they_were_written(
     ids: list[int | str] = [1, 2, 3, 4, 5, 2**64 - 1]
     collection.points.upsert(
         [
-            Point(i, vector, to_payload(passage, "hash"))
+            Point(i, vector, to_payload(passage, "0" * 64))
             for i, vector, passage in zip(ids, vectors, passages, strict=True)
         ]
     )
@@ -159,7 +159,7 @@ def test_points_come_back_as_they_were_written(
         assert np.abs(np.array(records[i].vector) - vector).max() < 1e-6
         assert from_payload(i, records[i].payload) == passage
     assert collection.points.count() == 6
-    assert collection.points.retrieve([1, 99])[1].content_hash == "hash"
+    assert collection.points.retrieve([1, 99])[1].content_hash == "0" * 64
 
 
 def test_the_payload_is_what_langchain_reads() -> None:
