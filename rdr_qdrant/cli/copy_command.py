@@ -61,6 +61,9 @@ def copy(
             collection,
             progress=on_progress,
             index=index,
+            on_retry=lambda why, seconds: update.doing(
+                f"{done:,} points; Qdrant: {why}, trying again in {seconds:.1f} s"
+            ),
             on_indexing=lambda seconds: update.doing(f"building the index, {duration(seconds)}"),
         )
     reader.close()

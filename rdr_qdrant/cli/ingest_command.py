@@ -221,7 +221,7 @@ def ingest(
     from rdr_qdrant.ingest import LoadReport, QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog
 
-    layout = CollectionSettings.named(preset, settings or (), payload_index or (), tenant)
+    layout = CollectionSettings.from_options(preset, settings or (), payload_index or (), tenant)
     given = open_sources(
         sources,
         {

@@ -57,10 +57,11 @@ def say_idle_indexes(collection: Collection, asked: CollectionSettings) -> None:
     """On stderr: payload indexes asked for that no passage has anything for."""
     if not collection.exists():  # a dry run
         return
-    for key, kind in collection.idle_payload_indexes(asked).items():
+    for key, kind in collection.payload_indexes.find_empty(asked).items():
+        known = ", ".join(collection.points.sample_metadata_keys())
         say(
             f"The payload index {key}:{kind} is empty: no passage has the metadata {key!r}, or its "
-            f"values are of another type. There are: {', '.join(collection.metadata_keys())}."
+            f"values are of another type. There are: {known}."
         )
 
 

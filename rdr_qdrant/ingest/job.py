@@ -233,7 +233,7 @@ class Run:
         verification = self._books.verification
         tally.add(verified=verification.count(self._collection, seen, check))
         tally.add(compared=verification.compare(self._collection))
-        more = self._collection.count() > tally["verified"]
+        more = self._collection.points.count() > tally["verified"]
         if more and self._target.is_unseen():
             self._removed = remove_leftovers(self._collection, seen, check)
 
@@ -255,7 +255,7 @@ class Run:
 
     def _count(self, *, unsure: bool) -> int | None:
         try:
-            return self._collection.count() if self._collection.exists() else 0
+            return self._collection.points.count() if self._collection.exists() else 0
         except StoreError:
             if unsure:
                 return None

@@ -14,7 +14,7 @@ from tests.conftest import COLLECTION
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(index_module, "POLL_SECONDS", 0.01)
 
 
 class Scripted:
@@ -30,7 +30,7 @@ class Scripted:
         return info.model_copy(update={"status": models.CollectionStatus(state)})
 
 
-def test_yellow_is_waited_for_and_grey_is_woken(
+def test_yellow_is_waited_for_and_grey_is_woken_up(
     server: QdrantClient, tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collection = Collection(server, COLLECTION)
@@ -42,7 +42,7 @@ def test_yellow_is_waited_for_and_grey_is_woken(
     monkeypatch.setattr(
         server, "update_collection", lambda *a, **k: woken.append(k) or update(*a, **k)
     )
-    assert collection.wait_for_index()
+    assert collection.bulk_indexing.wait_for_index()
     assert states == []
     assert [set(one) for one in woken] == [{"optimizers_config"}]
 
@@ -54,4 +54,4 @@ def test_failed_optimizers_are_an_error(
     collection.create(tiny.identity())
     monkeypatch.setattr(server, "get_collection", Scripted(server, ["yellow", "red"]))
     with pytest.raises(StoreError, match=r"failed to index .* \(status red"):
-        collection.wait_for_index()
+        collection.bulk_indexing.wait_for_index()

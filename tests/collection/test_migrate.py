@@ -1,4 +1,4 @@
-"""A collection copied between any two stores is the same there."""
+"""A copied collection equals its source, between any two kinds of Qdrant."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.collection import copy_collection
-from rdr_qdrant.collection import migrate as copying_module
-from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.collection import PointId, copy_collection
+from rdr_qdrant.collection.points import Points
+from rdr_qdrant.errors import CollectionError, StoreError
 from tests.conftest import COLLECTION
-from tests.support.faults import Status
+from tests.support.faults import ResetAfter, Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
+TWO_NUMBERS = models.VectorParams(size=2, distance=models.Distance.DOT)
 Store = Callable[[], QdrantClient]
 
 
 @pytest.fixture
 def another(tmp_path: Path) -> Iterator[Store]:
-    """More embedded stores, each in a folder of its own."""
+    """Opens further embedded stores, each in its own folder."""
     opened: list[QdrantClient] = []
     numbers = itertools.count()
 
@@ -48,7 +49,7 @@ def filled(client: QdrantClient, tiny: RDREmbeddings) -> QdrantClient:
     return client
 
 
-def test_there_and_back_again(filled: QdrantClient, another: Store) -> None:
+def test_a_collection_is_copied_there_and_back(filled: QdrantClient, another: Store) -> None:
     there = another()
     report = copy_collection(filled, there, COLLECTION)
     assert (report.points, report.copied, report.unchanged, report.verified) == (600, 600, 0, 200)
@@ -69,12 +70,12 @@ def test_a_second_copy_writes_nothing(filled: QdrantClient, another: Store) -> N
     assert (report.copied, report.unchanged) == (0, 600)
 
 
-def test_an_interrupted_copy_goes_on(filled: QdrantClient, another: Store) -> None:
+def test_a_failed_copy_resumes(filled: QdrantClient) -> None:
     with QdrantHTTPServer() as server:
         there = connect(url=server.url)
         server.inject(Status(500), match="PUT .*/points", times=1)
-        with pytest.raises(Exception, match="500"):
-            copy_collection(filled, there, COLLECTION)
+        with pytest.raises(StoreError, match="500"):
+            copy_collection(filled, there, COLLECTION, retry_for=0)
         report = copy_collection(filled, there, COLLECTION)
         assert report.copied == 600
         there.delete(COLLECTION, points_selector=[5, 6])
@@ -84,22 +85,68 @@ def test_an_interrupted_copy_goes_on(filled: QdrantClient, another: Store) -> No
         there.close()
 
 
-def test_a_copy_that_arrives_changed_is_a_failure(
+def test_failed_calls_to_either_side_are_retried(another: Store) -> None:
+    one, two = another(), another()
+    one.create_collection(COLLECTION, TWO_NUMBERS)
+    points = [models.PointStruct(id=n, vector=[1.0, float(n)], payload={}) for n in range(600)]
+    one.upsert(COLLECTION, points)
+    retried: list[str] = []
+    with QdrantHTTPServer(one) as source, QdrantHTTPServer(two) as target:
+        for path in ("GET /collections/.*", "POST .*/scroll", "POST .*/points"):
+            source.inject(Status(503), match=path)
+        for path in ("PUT /collections/[^/]*", "PUT .*/points", "POST .*/points"):
+            target.inject(ResetAfter(), match=path)
+        reader, writer = connect(url=source.url), connect(url=target.url)
+        report = copy_collection(
+            reader, writer, COLLECTION, on_retry=lambda why, seconds: retried.append(why)
+        )
+        assert (report.points, report.copied, report.verified) == (600, 600, 200)
+        assert len(retried) == 6
+        reader.close()
+        writer.close()
+    assert contents(one) == contents(two)
+
+
+def test_a_resumed_copy_creates_the_payload_indexes_that_are_missing(
+    server: QdrantClient, another: Store
+) -> None:
+    source = another()
+    source.create_collection(COLLECTION, TWO_NUMBERS)
+    source.create_payload_index(COLLECTION, "word", models.PayloadSchemaType.KEYWORD)
+    copy_collection(source, server, COLLECTION)
+    server.delete_payload_index(COLLECTION, "word")
+    copy_collection(source, server, COLLECTION)
+    assert server.get_collection(COLLECTION).payload_schema.keys() == {"word"}
+
+
+def test_a_point_that_the_target_does_not_take_is_named(another: Store) -> None:
+    source = another()
+    source.create_collection(COLLECTION, TWO_NUMBERS)
+    points = [models.PointStruct(id=n, vector=[1.0, float(n)], payload={}) for n in range(9)]
+    points.append(models.PointStruct(id=77, vector=[1.0, 1.0], payload={"text": "x" * 9000}))
+    source.upsert(COLLECTION, points)
+    with QdrantHTTPServer(max_request_bytes=5000) as server:
+        target = connect(url=server.url)
+        with pytest.raises(CollectionError, match="Point 77 .* is larger than the target takes"):
+            copy_collection(source, target, COLLECTION)
+        assert target.count(COLLECTION).count == 9
+        target.close()
+
+
+def test_a_copy_that_differs_from_its_source_is_an_error(
     filled: QdrantClient, another: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = another()
-    write = copying_module._write
 
-    def lossy(target: QdrantClient, name: str, records: list[models.Record]) -> None:
-        write(target, name, records)
-        target.delete(name, points_selector=[record.id for record in records])
+    def lossy(points: Points, records: list[models.Record]) -> list[PointId]:
+        return []
 
-    monkeypatch.setattr(copying_module, "_write", lossy)
+    monkeypatch.setattr(Points, "upsert_records", lossy)
     with pytest.raises(CollectionError, match="is not the same in the target"):
         copy_collection(filled, there, COLLECTION)
 
 
-def test_a_target_that_does_not_fit_is_left_alone(filled: QdrantClient, another: Store) -> None:
+def test_a_target_with_other_vectors_is_left_alone(filled: QdrantClient, another: Store) -> None:
     there = another()
     params = models.VectorParams(size=32, distance=models.Distance.COSINE)
     there.create_collection(COLLECTION, vectors_config=params)
@@ -108,12 +155,12 @@ def test_a_target_that_does_not_fit_is_left_alone(filled: QdrantClient, another:
     assert there.count(COLLECTION).count == 0
 
 
-def test_a_source_without_the_collection_says_what_it_has(another: Store) -> None:
+def test_the_error_for_a_missing_source_lists_its_collections(another: Store) -> None:
     with pytest.raises(CollectionError, match=r"no collection 'x' \(it has: none\)"):
         copy_collection(another(), another(), "x")
 
 
-def test_named_sparse_and_several_vectors_and_settings(another: Store) -> None:
+def test_named_sparse_and_multi_vectors_and_settings_are_copied(another: Store) -> None:
     one, two = another(), another()
     one.create_collection(
         COLLECTION,
@@ -148,8 +195,8 @@ def test_named_sparse_and_several_vectors_and_settings(another: Store) -> None:
     assert after.payload_schema.keys() == {"word"}
 
 
-def test_a_collection_of_others_is_not_written_into(another: Store) -> None:
-    """Neither side says who made it: an interrupted copy goes on, anything else is left alone."""
+def test_a_target_of_unknown_origin_with_other_points_is_refused(another: Store) -> None:
+    """Neither side records who made it: an interrupted copy resumes, others are left alone."""
     ours, theirs = another(), another()
     for client in (ours, theirs):
         client.create_collection(

@@ -1,4 +1,4 @@
-"""Filters by the indexes that a collection has, indexes made afterwards, and strict mode."""
+"""Filters and payload indexes, also in strict mode."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rdr_qdrant import (
     RDRVectorStore,
     connect_async,
 )
-from rdr_qdrant.collection import Collection, Typed, filters, metadata_filter
+from rdr_qdrant.collection import Collection, UntypedValue, filters, metadata_filter
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.readers import open_source
 from tests.conftest import COLLECTION
@@ -56,10 +56,10 @@ def found(searched: Any, **options: Any) -> set[str]:
     return {document.id for document in searched.invoke("king", k=10, **options)}
 
 
-# Payload indexes of a collection that exists
+# Payload indexes of an existing collection
 
 
-def test_indexes_that_the_first_load_did_not_come_to_make_are_made_by_the_next(
+def test_payload_indexes_missing_after_an_interrupted_load_are_created_by_the_next(
     server: QdrantClient,
     tiny: RDREmbeddings,
     caplog: pytest.LogCaptureFixture,
@@ -85,14 +85,14 @@ def test_indexes_that_the_first_load_did_not_come_to_make_are_made_by_the_next(
     assert caplog.messages == []
 
 
-def test_an_index_of_another_type_is_said_and_left(
+def test_an_index_of_another_type_is_kept_and_reported(
     server: QdrantClient, tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
 ) -> None:
     load(server, tiny, collection_settings=CollectionSettings(payload_indexes={"year": "keyword"}))
     load(server, tiny, collection_settings=CollectionSettings(payload_indexes={"year": "integer"}))
     assert indexes_of(server) == {"metadata.year": "keyword"}
     [line] = caplog.messages
-    assert "payload index year is keyword, not integer. To have them otherwise, load" in line
+    assert "payload index year is keyword, not integer. For others, load" in line
 
 
 def test_a_dry_run_and_a_collection_of_others_get_no_index(
@@ -109,53 +109,55 @@ def test_a_dry_run_and_a_collection_of_others_get_no_index(
     assert indexes_of(server) == {}
 
 
-def test_indexes_that_hold_nothing_are_named(server: QdrantClient, tiny: RDREmbeddings) -> None:
+def test_empty_payload_indexes_are_found(server: QdrantClient, tiny: RDREmbeddings) -> None:
     asked = CollectionSettings(payload_indexes={"year": "keyword", "yeer": "integer"}, tenant="who")
     load(server, tiny, collection_settings=asked)
-    idle = Collection(server, COLLECTION).idle_payload_indexes(asked)
+    idle = Collection(server, COLLECTION).payload_indexes.find_empty(asked)
     assert idle == {"year": "keyword", "yeer": "integer"}
 
 
-# How a filter reads its values
+# Filter values
 
 
 @pytest.mark.parametrize(
     ("value", "kind", "read"),
     [
-        (Typed("2001"), "integer", 2001),
-        (Typed("2001"), "keyword", "2001"),
-        (Typed("007"), "keyword", "007"),
-        (Typed("true"), "bool", True),
-        (Typed("true"), "keyword", "true"),
-        (Typed("2001"), "float", models.Range(gte=2001, lte=2001)),
+        (UntypedValue("2001"), "integer", 2001),
+        (UntypedValue("2001"), "keyword", "2001"),
+        (UntypedValue("007"), "keyword", "007"),
+        (UntypedValue("true"), "bool", True),
+        (UntypedValue("true"), "keyword", "true"),
+        (UntypedValue("2001"), "float", models.Range(gte=2001, lte=2001)),
         ("2001", "integer", 2001),
         (2001, "float", models.Range(gte=2001, lte=2001)),
         (2001, "integer", 2001),
         (True, "bool", True),
         ("none", "integer", "none"),
         (
-            Typed("2024-02-01T10:00:00"),
+            UntypedValue("2024-02-01T10:00:00"),
             "datetime",
             models.DatetimeRange(gte=datetime(2024, 2, 1, 10), lte=datetime(2024, 2, 1, 10)),
         ),
-        (Typed("not-a-uuid"), "uuid", "not-a-uuid"),
+        (UntypedValue("not-a-uuid"), "uuid", "not-a-uuid"),
     ],
 )
-def test_an_indexed_value_is_read_as_its_index_has_it(value: Any, kind: str, read: Any) -> None:
+def test_a_value_is_cast_to_the_type_of_its_index(value: Any, kind: str, read: Any) -> None:
     made = metadata_filter({"x": value}, {"metadata.x": kind})
     how = {"range": read} if hasattr(read, "gte") else {"match": models.MatchValue(value=read)}
     assert made.must == [models.FieldCondition(key="metadata.x", **how)]
 
 
 @pytest.mark.parametrize("indexes", [{}, {"metadata.x": "text"}, {"metadata.y": "integer"}])
-def test_a_typed_value_without_an_index_is_all_that_it_looks_like(indexes: dict[str, str]) -> None:
-    [either] = metadata_filter({"x": Typed("2001")}, indexes).must
+def test_an_untyped_value_without_an_index_matches_every_possible_type(
+    indexes: dict[str, str],
+) -> None:
+    [either] = metadata_filter({"x": UntypedValue("2001")}, indexes).must
     assert [condition.match.value for condition in either.should] == ["2001", 2001]
-    [either] = metadata_filter({"x": Typed("true")}, indexes).must
+    [either] = metadata_filter({"x": UntypedValue("true")}, indexes).must
     assert [condition.match.value for condition in either.should] == ["true", True]
 
 
-def test_every_search_reads_values_by_the_indexes(
+def test_every_kind_of_search_casts_values_to_the_index_types(
     server: QdrantClient, tiny: RDREmbeddings
 ) -> None:
     load(server, tiny, collection_settings=INDEXES)
@@ -163,8 +165,8 @@ def test_every_search_reads_values_by_the_indexes(
     retriever = RDRRetriever(embeddings=tiny, client=server, collection_name=COLLECTION)
     assert found(retriever, filter={"year": "2001"}) == {"1", "3"}
     assert found(retriever, filter={"year": [2001, "1999"], "who": "a"}) == {"1", "2"}
-    [hits] = Collection(server, COLLECTION).query(
-        tiny.encode_questions(["king"]), k=10, filter={"year": Typed("1999")}
+    [hits] = Collection(server, COLLECTION).search(
+        tiny.encode_questions(["king"]), k=10, filter={"year": UntypedValue("1999")}
     )
     assert [hit.passage.id for hit in hits] == ["2"]
     store = RDRVectorStore(server, COLLECTION, tiny)
@@ -187,11 +189,13 @@ def test_an_index_of_the_wrong_type_hides_nothing(
 ) -> None:
     load(server, tiny, collection_settings=CollectionSettings(payload_indexes={"year": "keyword"}))
     vectors = tiny.encode_questions(["king"])
-    [hits] = Collection(server, COLLECTION).query(vectors, k=10, filter={"year": Typed("2001")})
+    [hits] = Collection(server, COLLECTION).search(
+        vectors, k=10, filter={"year": UntypedValue("2001")}
+    )
     assert {hit.passage.id for hit in hits} == {"1", "3"}
 
 
-def test_searches_with_filters_look_at_the_indexes_now_and_then_alone(
+def test_filtered_searches_read_the_indexes_once_a_minute(
     server: QdrantClient, tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(server, tiny, collection_settings=INDEXES)
@@ -214,7 +218,7 @@ def test_searches_with_filters_look_at_the_indexes_now_and_then_alone(
 # Strict mode
 
 
-def test_a_filter_that_strict_mode_refuses_names_the_index_to_make(
+def test_the_error_of_a_filter_in_strict_mode_names_the_missing_index(
     server: QdrantClient, tiny: RDREmbeddings
 ) -> None:
     load(server, tiny)
@@ -227,7 +231,7 @@ def test_a_filter_that_strict_mode_refuses_names_the_index_to_make(
     assert found(retriever, filter={"year": 2001}) == {"1", "3"}
 
 
-def test_metadata_is_replaced_in_strict_mode_where_the_text_is_still_the_same(
+def test_metadata_are_replaced_in_strict_mode_only_where_the_text_is_unchanged(
     server: QdrantClient, tiny: RDREmbeddings
 ) -> None:
     load(server, tiny)
@@ -236,12 +240,12 @@ def test_metadata_is_replaced_in_strict_mode_where_the_text_is_still_the_same(
     report = load(server, tiny, changed)
     assert (report.updated, report.uploaded) == (1, 0)
     collection = Collection(server, COLLECTION)
-    assert collection.stored([1])[1].metadata["year"] == 2002
-    assert collection.replace_metadata([(1, "another text by now", {"year": 0})]) == []
-    assert collection.stored([1])[1].metadata["year"] == 2002
+    assert collection.points.retrieve([1])[1].metadata["year"] == 2002
+    assert collection.points.replace_metadata([(1, "another text by now", {"year": 0})]) == []
+    assert collection.points.retrieve([1])[1].metadata["year"] == 2002
 
 
-def test_pruning_in_strict_mode_says_at_once_which_index_it_needs(
+def test_pruning_in_strict_mode_names_the_index_it_needs_before_it_starts(
     server: QdrantClient, tiny: RDREmbeddings, write: Callable[[str, str], Path]
 ) -> None:
     rows = [json.dumps({"id": n, "text": f"river {n}"}) + "\n" for n in range(3)]
@@ -260,7 +264,7 @@ def test_pruning_in_strict_mode_says_at_once_which_index_it_needs(
 # Half floats
 
 
-def test_half_floats_are_created_loaded_and_score_within_their_rounding(
+def test_half_floats_score_within_their_rounding(
     client: QdrantClient, tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -268,7 +272,7 @@ def test_half_floats_are_created_loaded_and_score_within_their_rounding(
     assert caplog.messages == []
     assert client.get_collection(COLLECTION).config.params.vectors.datatype.value == "float16"
     question = tiny.encode_questions(["king"])
-    [hits] = Collection(client, COLLECTION).query(question, k=10)
+    [hits] = Collection(client, COLLECTION).search(question, k=10)
     exact = tiny.encode_passages(PASSAGES) @ question[0]
     expected = {one.id: float(score) for one, score in zip(PASSAGES, exact, strict=True)}
     for hit in hits:

@@ -1,4 +1,4 @@
-"""A sample of a stream, and of several together."""
+"""Random samples of one stream and of several."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from rdr_qdrant.collection import Reservoir, Sampled
 
 
-def test_all_are_kept_while_there_is_room_and_then_so_many() -> None:
+def test_all_items_are_kept_up_to_the_size() -> None:
     sample: Reservoir[int] = Reservoir(10)
     for n in range(10):
         assert sample.offer(lambda n=n: n) is not None  # type: ignore[misc]
@@ -20,8 +20,8 @@ def test_all_are_kept_while_there_is_room_and_then_so_many() -> None:
     assert len(sample.items) == 10
 
 
-def test_samples_of_parts_make_the_sample_of_the_whole() -> None:
-    """What each part gives out as kept for now holds all that is in the sample of all."""
+def test_merged_samples_are_a_sample_of_all() -> None:
+    """The items that each part returned as kept include the merged sample."""
     parts: list[Reservoir[int]] = [Reservoir(5) for _ in range(3)]
     given: list[Sampled[int]] = []
     for n in range(3000):
@@ -29,11 +29,11 @@ def test_samples_of_parts_make_the_sample_of_the_whole() -> None:
         given += [kept] if kept else []
     whole: Reservoir[int] = Reservoir(5)
     whole.merge(given)
-    assert sorted(whole.items) == sorted(one.thing for one in sorted(given)[-5:])
+    assert sorted(whole.items) == sorted(one.item for one in sorted(given)[-5:])
     assert len(given) < 200
 
 
-def test_each_has_the_same_chance() -> None:
+def test_each_item_has_the_same_probability() -> None:
     times = [0, 0]
     for _ in range(4000):
         sample: Reservoir[int] = Reservoir(1)
@@ -48,12 +48,12 @@ def offer_many(sample: Reservoir[int]) -> None:
         sample.offer(lambda n=n: n)  # type: ignore[misc]
 
 
-def test_threads_may_share_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def less_and_let_others(one: Sampled[int], other: Sampled[int]) -> bool:
+def test_threads_share_a_reservoir(monkeypatch: pytest.MonkeyPatch) -> None:
+    def less_and_yield(one: Sampled[int], other: Sampled[int]) -> bool:
         time.sleep(0)
-        return one.number < other.number
+        return one.priority < other.priority
 
-    monkeypatch.setattr(Sampled, "__lt__", less_and_let_others)
+    monkeypatch.setattr(Sampled, "__lt__", less_and_yield)
     sample: Reservoir[int] = Reservoir(200)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(offer_many, [sample] * 8))

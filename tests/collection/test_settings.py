@@ -1,3 +1,5 @@
+"""Collection settings: presets, options, versions of the server."""
+
 from __future__ import annotations
 
 import logging
@@ -12,11 +14,11 @@ from qdrant_client import QdrantClient
 from rdr_qdrant import CollectionSettings, RDREmbeddings, connect
 from rdr_qdrant.collection import PRESETS, Collection
 from rdr_qdrant.collection.qdrant_params import (
-    check_possible,
-    collection_settings,
-    payload_index,
-    settings_of,
-    vector_settings,
+    check_supported,
+    collection_params,
+    payload_index_params,
+    read_settings,
+    vector_params,
 )
 from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.errors import CollectionError, UsageError
@@ -59,7 +61,7 @@ REAL_SERVER = bool(os.environ.get("QDRANT_URL"))
 def keeping(
     request: pytest.FixtureRequest, server: QdrantClient, tmp_path: Path
 ) -> Iterator[QdrantClient]:
-    """A Qdrant that keeps settings: a server, and the embedded one."""
+    """A Qdrant that stores settings: a server, and the embedded one."""
     if request.param == "server":
         yield server
     else:
@@ -68,7 +70,7 @@ def keeping(
 
 
 @pytest.mark.parametrize("settings", EACH + [CollectionSettings.preset(p) for p in PRESETS])
-def test_what_was_asked_for_is_read_back(
+def test_settings_are_read_back_as_they_were_set(
     keeping: QdrantClient,
     tiny: RDREmbeddings,
     settings: CollectionSettings,
@@ -78,8 +80,8 @@ def test_what_was_asked_for_is_read_back(
         pytest.skip("one shard is all there is without a server")
     collection = Collection(keeping, COLLECTION)
     collection.create(tiny.identity(), settings)
-    found = settings_of(collection.info())
-    asked = settings.given()
+    found = read_settings(collection.info())
+    asked = settings.explicitly_set()
     if settings.tenant:
         asked["payload_indexes"] = {"year": "integer", "who": "keyword"}
     elif not settings.payload_indexes:
@@ -95,19 +97,19 @@ def test_every_preset_makes_a_collection_that_is_searched(
         collection = Collection(client, f"{COLLECTION}-{name}")
         collection.create(tiny.identity(), CollectionSettings.preset(name))
         collection.check(tiny.identity())
-        assert collection.query(tiny.encode_questions(["who?"]), k=1) == [[]]
+        assert collection.search(tiny.encode_questions(["who?"]), k=1) == [[]]
 
 
 def test_a_named_vector_has_the_settings_too(keeping: QdrantClient, tiny: RDREmbeddings) -> None:
     settings = CollectionSettings.preset("large")
     collection = Collection(keeping, COLLECTION, "rdr")
     collection.create(tiny.identity(), settings)
-    found = settings_of(collection.info(), "rdr")
+    found = read_settings(collection.info(), "rdr")
     assert found.vectors_memory == "cold"
     assert found.quantization == "turbo"
 
 
-def test_what_local_mode_does_not_keep_is_said(
+def test_settings_that_local_mode_ignores_are_reported(
     tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
 ) -> None:
     collection = Collection(connect(path=":memory:"), COLLECTION)
@@ -116,7 +118,7 @@ def test_what_local_mode_does_not_keep_is_said(
     assert caplog.text.rstrip().endswith("m is 16, not 32")
 
 
-def test_an_existing_collection_keeps_its_settings_and_says_so(
+def test_an_existing_collection_keeps_its_settings_with_a_warning(
     keeping: QdrantClient, tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
 ) -> None:
     collection = Collection(keeping, COLLECTION)
@@ -135,28 +137,28 @@ def test_an_existing_collection_keeps_its_settings_and_says_so(
     assert collection.info().config == before
 
 
-def test_older_servers_are_asked_in_their_own_words() -> None:
+def test_older_servers_get_the_older_parameter_names() -> None:
     large = CollectionSettings.preset("large", quantization="scalar")
-    assert vector_settings(large, (1, 18)) == {"on_disk": True}
-    older = collection_settings(large, (1, 18))
+    assert vector_params(large, (1, 18)) == {"on_disk": True}
+    older = collection_params(large, (1, 18))
     assert older["on_disk_payload"] is True
     assert older["hnsw_config"].on_disk is False
     assert older["quantization_config"].scalar.always_ram is True
-    newer = collection_settings(large, (1, 19))
+    newer = collection_params(large, (1, 19))
     assert newer["payload"].memory.value == "cold"
     assert newer["quantization_config"].scalar.memory.value == "pinned"
     assert newer["hnsw_config"].on_disk is None
     assert "on_disk_payload" not in newer
 
 
-def test_an_older_server_places_payload_indexes_in_its_words_and_is_not_asked_for_ids() -> None:
+def test_older_servers_get_older_names_for_payload_indexes_and_no_id_tracker() -> None:
     disk = CollectionSettings.preset("disk", tenant="who", payload_indexes={"year": "integer"})
-    check_possible(disk, (1, 18), embedded=False)
-    assert payload_index(disk, "year", (1, 18)).on_disk is True
-    assert payload_index(disk, "who", (1, 18)).is_tenant is True
-    assert payload_index(disk, "year", (1, 19)).memory.value == "cold"
-    assert "id_tracker" not in collection_settings(disk, (1, 19))
-    assert collection_settings(disk, (1, 20))["id_tracker"].memory.value == "cold"
+    check_supported(disk, (1, 18), embedded=False)
+    assert payload_index_params(disk, "year", (1, 18)).on_disk is True
+    assert payload_index_params(disk, "who", (1, 18)).is_tenant is True
+    assert payload_index_params(disk, "year", (1, 19)).memory.value == "cold"
+    assert "id_tracker" not in collection_params(disk, (1, 19))
+    assert collection_params(disk, (1, 20))["id_tracker"].memory.value == "cold"
 
 
 def test_a_bulk_load_does_not_hide_the_threshold(
@@ -164,8 +166,8 @@ def test_a_bulk_load_does_not_hide_the_threshold(
 ) -> None:
     collection = Collection(keeping, COLLECTION)
     collection.create(tiny.identity(), CollectionSettings(indexing_threshold=7_000))
-    collection.defer_indexing()
-    assert settings_of(collection.info()).indexing_threshold == 7_000
+    collection.bulk_indexing.defer_indexing()
+    assert read_settings(collection.info()).indexing_threshold == 7_000
 
 
 @pytest.mark.parametrize(
@@ -185,14 +187,14 @@ def test_a_bulk_load_does_not_hide_the_threshold(
         ),
     ],
 )
-def test_what_a_server_does_not_have_is_refused_by_name(
+def test_settings_that_a_server_does_not_support_are_refused_by_name(
     settings: CollectionSettings, version: tuple[int, int], complaint: str
 ) -> None:
     with pytest.raises(CollectionError, match=complaint):
-        check_possible(settings, version, embedded=False)
+        check_supported(settings, version, embedded=False)
 
 
-def test_an_embedded_collection_refuses_shards_and_copies_and_makes_nothing(
+def test_an_embedded_collection_refuses_shards_and_replicas_before_it_is_created(
     tmp_path: Path, tiny: RDREmbeddings
 ) -> None:
     with EmbeddedQdrant(tmp_path / "q") as client:
@@ -217,14 +219,14 @@ def test_an_embedded_collection_refuses_shards_and_copies_and_makes_nothing(
         ({"tenant": "who", "payload_indexes": {"who": "integer"}}, "keyword"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(given: dict[str, object], complaint: str) -> None:
+def test_invalid_settings_are_refused(given: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         CollectionSettings(**given)
 
 
-def test_settings_are_named_as_on_a_command_line() -> None:
-    assert CollectionSettings.named(None) is None
-    named = CollectionSettings.named(
+def test_settings_from_command_line_options() -> None:
+    assert CollectionSettings.from_options(None) is None
+    named = CollectionSettings.from_options(
         "large", ["m=32", "bits=bits2"], ["year:integer", "source", "a:b:keyword"], "who"
     )
     assert named == CollectionSettings.preset(
@@ -234,7 +236,9 @@ def test_settings_are_named_as_on_a_command_line() -> None:
         payload_indexes={"year": "integer", "source": "keyword", "a:b": "keyword"},
         tenant="who",
     )
-    assert CollectionSettings.named("large", ["quantization=none"]).quantization_memory is None
+    assert (
+        CollectionSettings.from_options("large", ["quantization=none"]).quantization_memory is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -247,10 +251,10 @@ def test_settings_are_named_as_on_a_command_line() -> None:
         ("small", "bits=bits4", "bits belongs to quantization=turbo"),
     ],
 )
-def test_a_wrong_name_or_value_is_one_line(
+def test_the_error_of_a_wrong_name_or_value_is_one_line(
     preset: str | None, assignment: str | None, complaint: str
 ) -> None:
     with pytest.raises(UsageError) as raised:
-        CollectionSettings.named(preset, [assignment] if assignment else [])
+        CollectionSettings.from_options(preset, [assignment] if assignment else [])
     assert complaint in str(raised.value)
     assert "\n" not in str(raised.value)
