@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import builds_index_itself, location_of
+from rdr_qdrant.client import capabilities, location_of
 from rdr_qdrant.collection.points import Points
 from rdr_qdrant.errors import CollectionError, StoreError
 
@@ -65,7 +65,7 @@ class IndexedPoints(Points):
         """
         from qdrant_client import models
 
-        if not builds_index_itself(self.client):
+        if not capabilities(self.client).indexes_in_background:
             return False
         info = self.info()
         threshold = info.config.optimizer_config.indexing_threshold
@@ -122,7 +122,7 @@ class IndexedPoints(Points):
         Raises:
             StoreError: the server's optimizers failed.
         """
-        if not builds_index_itself(self.client):
+        if not capabilities(self.client).indexes_in_background:
             return False
         quiet = 0
         while True:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from rdr_qdrant.client import (
     build_index,
-    builds_index_itself,
+    capabilities,
     server_version,
     translate_client_errors,
 )
@@ -129,7 +129,8 @@ class Collection(FilteredPoints):
         if settings is None or not settings.given():
             return None
         version = self._ask(lambda: server_version(self.client))
-        check_possible(settings, version, embedded=not builds_index_itself(self.client))
+        embedded = not capabilities(self.client).supports_clustering
+        check_possible(settings, version, embedded=embedded)
         return version
 
     def warn_about_differences(self, asked: CollectionSettings | None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from rdr_qdrant.client import RequestTooLargeError, RetryPolicy, takes_arrays
+from rdr_qdrant.client import RequestTooLargeError, RetryPolicy, capabilities
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Points:
     def _upsert(self, points: Sequence[Point]) -> None:
         from qdrant_client import models
 
-        arrays = takes_arrays(self.client)
+        arrays = capabilities(self.client).takes_arrays
         structs = [
             models.PointStruct.model_construct(  # ids, vectors and payload are ours, and right
                 id=point.id,
