@@ -216,7 +216,7 @@ def ingest(
 
     Of a folder that rdr-qdrant encode wrote, the vectors are taken as they are: no model is loaded.
     """
-    from rdr_qdrant.client import builds_index_itself
+    from rdr_qdrant.client import capabilities
     from rdr_qdrant.collection import Collection, CollectionSettings
     from rdr_qdrant.ingest import LoadReport, QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog
@@ -243,7 +243,7 @@ def ingest(
     if recreate and not (yes or dry_run):
         _confirm_recreate(collection)
     client = options.open_client(url, path, api_key_file, allow_key_over_http, grpc_port)
-    if bulk and not builds_index_itself(client):
+    if bulk and not capabilities(client).indexes_in_background:
         say("--bulk is for servers: the index of a folder is built after the load in any case.")
     here: RDREmbeddings | None = None
     encoder: PassageEncoder

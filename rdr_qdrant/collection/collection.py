@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from rdr_qdrant.client import (
     RetryPolicy,
     build_index,
-    builds_index_itself,
+    capabilities,
     server_version,
     translate_client_errors,
 )
@@ -232,7 +232,8 @@ class Collection:
             return None
         client = self._connection.client
         version = self._connection.call(lambda: server_version(client))
-        check_supported(settings, version, embedded=not builds_index_itself(client))
+        embedded = not capabilities(client).supports_clustering
+        check_supported(settings, version, embedded=embedded)
         return version
 
     def warn_about_differences(self, settings: CollectionSettings | None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from rdr_qdrant.client import RetryPolicy, write_streams
+from rdr_qdrant.client import RetryPolicy, capabilities
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.ingest import diff as stages
@@ -189,7 +189,7 @@ class Run:
         return Pipeline(
             lambda window: stages.encode(settings.embeddings, window),
             write,
-            writers=write_streams(settings.client),
+            writers=capabilities(settings.client).write_streams,
             check=check,
         )
 

@@ -1,4 +1,4 @@
-"""Building the index: when it pays, what it changes, what it must not."""
+"""Building the index: when it pays, its effect on searches, and failures."""
 
 import threading
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant.embedded import INDEX_PAYS_FROM, EmbeddedQdrant
+from rdr_qdrant.embedded import MIN_UNINDEXED_FOR_BUILD, EmbeddedQdrant
 
 COUNT, DIM, K = 3000, 64, 10
 
@@ -102,12 +102,12 @@ def test_quantised_search_with_rescoring(loaded: EmbeddedQdrant, quantization: o
     assert score == pytest.approx(1.0, abs=1e-4)
 
 
-def test_the_policy_counts_what_has_no_index(
+def test_index_pays_counts_unindexed_points(
     loaded: EmbeddedQdrant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert COUNT < INDEX_PAYS_FROM
+    assert COUNT < MIN_UNINDEXED_FOR_BUILD
     assert not loaded.index_pays("a")
-    monkeypatch.setattr("rdr_qdrant.embedded.embedded_client.INDEX_PAYS_FROM", COUNT)
+    monkeypatch.setattr("rdr_qdrant.embedded.embedded_client.MIN_UNINDEXED_FOR_BUILD", COUNT)
     assert loaded.index_pays("a")
     loaded.build_index("a")
     assert not loaded.index_pays("a")
@@ -170,14 +170,14 @@ def test_threads_share_one_client_while_it_is_rebuilt(loaded: EmbeddedQdrant) ->
 def test_an_index_build_that_dies_leaves_the_points(
     loaded: EmbeddedQdrant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from rdr_qdrant.errors import StoreError
+    from rdr_qdrant.embedded import EmbeddedQdrantError
 
     killing = "import os, sys, threading, qdrant_edge\n" + (
         "threading.Timer(0, lambda: None)\nos.kill(os.getpid(), 9)\n"
     )
     with monkeypatch.context() as patched:
-        patched.setattr("rdr_qdrant.embedded.shard._OPTIMIZE", killing)
-        with pytest.raises(StoreError, match="status -9"):
+        patched.setattr("rdr_qdrant.embedded.shard._OPTIMIZE_SCRIPT", killing)
+        with pytest.raises(EmbeddedQdrantError, match="status -9"):
             loaded.build_index("a")
     assert loaded.count("a").count == COUNT
     assert loaded.build_index("a") is True

@@ -1,4 +1,4 @@
-"""The folder: reopening, locking, damage, other engines, full disks. One clear line each."""
+"""The storage folder: reopening, locking, damage, other engine versions, full disks."""
 
 import json
 import os
@@ -14,13 +14,17 @@ from pathlib import Path
 import pytest
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant.embedded import EmbeddedQdrant, NotSupportedError, StoreClosedError
+from rdr_qdrant.embedded import (
+    ClientClosedError,
+    EmbeddedQdrant,
+    EmbeddedQdrantError,
+    NotSupportedError,
+)
 from rdr_qdrant.embedded.folder_lock import LOCK_FILE, FolderLock
-from rdr_qdrant.errors import StoreError
 from tests.embedded.corpus import points_of
 
 PARAMS = models.VectorParams(size=16, distance=models.Distance.DOT)
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -41,14 +45,14 @@ def _collection_file(folder: Path) -> Path:
     return file
 
 
-def _one_line(error: pytest.ExceptionInfo[StoreError]) -> str:
+def _one_line(error: pytest.ExceptionInfo[EmbeddedQdrantError]) -> str:
     text = str(error.value)
     assert "\n" not in text
     assert text.endswith(".")
     return text
 
 
-def test_everything_is_there_on_reopening(folder: Path) -> None:
+def test_reopening_restores_points_settings_and_aliases(folder: Path) -> None:
     with EmbeddedQdrant(folder) as client:
         assert client.count("b").count == 30
         info = client.get_collection("a")
@@ -61,7 +65,7 @@ def test_everything_is_there_on_reopening(folder: Path) -> None:
 def test_a_second_client_in_the_process_is_refused(folder: Path) -> None:
     with (
         EmbeddedQdrant(folder),
-        pytest.raises(StoreError, match=f"process {os.getpid()}"),
+        pytest.raises(EmbeddedQdrantError, match=f"process {os.getpid()}"),
     ):
         EmbeddedQdrant(folder)
     EmbeddedQdrant(folder).close()
@@ -80,7 +84,7 @@ def test_another_process_is_refused_until_the_holder_dies(folder: Path) -> None:
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"open\n"
     started = time.monotonic()
-    with pytest.raises(StoreError, match="in use") as error:
+    with pytest.raises(EmbeddedQdrantError, match="in use") as error:
         EmbeddedQdrant(folder)
     assert str(holder.pid) in _one_line(error)
     assert time.monotonic() - started < 1
@@ -103,7 +107,7 @@ def test_a_folder_of_another_engine_version_is_refused_untouched(folder: Path) -
     file = folder / "embedded.json"
     content = json.loads(file.read_text())
     file.write_text(json.dumps({**content, "engine": "qdrant-edge-py 0.7.3"}))
-    with pytest.raises(StoreError, match=r"qdrant-edge-py 0\.7\.3") as error:
+    with pytest.raises(EmbeddedQdrantError, match=r"qdrant-edge-py 0\.7\.3") as error:
         EmbeddedQdrant(folder)
     assert "qdrant-edge-py==0.7.3" in _one_line(error)
     assert json.loads(file.read_text())["engine"] == "qdrant-edge-py 0.7.3"
@@ -118,7 +122,7 @@ def test_a_damaged_settings_file_is_named_and_kept(folder: Path, which: str, tex
     file = folder / "embedded.json" if which == "folder" else _collection_file(folder)
     whole = file.read_text()
     file.write_text(text)
-    with pytest.raises(StoreError) as error:
+    with pytest.raises(EmbeddedQdrantError) as error:
         EmbeddedQdrant(folder)
     assert str(file) in _one_line(error)
     assert file.read_text() == text
@@ -128,13 +132,13 @@ def test_a_damaged_settings_file_is_named_and_kept(folder: Path, which: str, tex
 
 
 @pytest.mark.parametrize("what", ["segment.json", "edge_config.json", "config.json"])
-def test_damaged_shard_files_are_one_clear_error(folder: Path, what: str) -> None:
+def test_damaged_shard_files_are_reported_with_their_folder(folder: Path, what: str) -> None:
     shard = _collection_file(folder).parent / "shard"
     for file in shard.rglob(what):
         file.write_text("{ damaged")
     before = sorted(p.name for p in shard.rglob("*"))
     client = EmbeddedQdrant(folder)
-    with pytest.raises(StoreError, match="'a'") as error:
+    with pytest.raises(EmbeddedQdrantError, match="'a'") as error:
         client.count("a")
     assert str(shard.parent) in _one_line(error)
     client.create_collection("other", PARAMS)
@@ -145,14 +149,14 @@ def test_damaged_shard_files_are_one_clear_error(folder: Path, what: str) -> Non
 def test_a_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
-    with pytest.raises(StoreError, match="is a file"):
+    with pytest.raises(EmbeddedQdrantError, match="is a file"):
         EmbeddedQdrant(file)
-    with pytest.raises(StoreError):
+    with pytest.raises(EmbeddedQdrantError):
         EmbeddedQdrant(file / "below")
     assert file.read_text() == "mine"
 
 
-def test_a_full_disk_is_one_clear_line_and_loses_nothing(
+def test_a_full_disk_is_reported_on_one_line_and_loses_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with EmbeddedQdrant(folder) as client:
@@ -160,12 +164,12 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(
         full = os.statvfs_result([*real[:2], *([0] * 3), *real[5:]])
         with monkeypatch.context() as patched:
             patched.setattr(os, "statvfs", lambda _: full)
-            with pytest.raises(StoreError, match="full") as error:
+            with pytest.raises(EmbeddedQdrantError, match="full") as error:
                 client.upsert("a", points_of(60))
             _one_line(error)
-            with pytest.raises(StoreError, match="full"):
+            with pytest.raises(EmbeddedQdrantError, match="full"):
                 client.create_collection("new", PARAMS)
-            with pytest.raises(StoreError, match="full"):
+            with pytest.raises(EmbeddedQdrantError, match="full"):
                 client.build_index("a")
             assert client.count("a").count == 30
         client.upsert("a", points_of(60))
@@ -181,7 +185,7 @@ def test_a_write_of_settings_that_fails_leaves_the_old_ones(folder: Path) -> Non
         before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
         try:
-            with pytest.raises(StoreError, match="settings"):
+            with pytest.raises(EmbeddedQdrantError, match="settings"):
                 client.update_collection("a", metadata={"big": "x" * 100_000})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -191,7 +195,7 @@ def test_a_write_of_settings_that_fails_leaves_the_old_ones(folder: Path) -> Non
         assert client.get_collection("a").config.metadata == {"pair": "rdr"}
 
 
-def test_half_made_and_half_deleted_collections_are_swept(folder: Path) -> None:
+def test_incomplete_collections_are_removed_on_opening(folder: Path) -> None:
     place = _collection_file(folder).parent
     shutil.copytree(place, place.with_name(".new-half"))
     (place.with_name(".new-half") / "collection.json").unlink()
@@ -211,16 +215,16 @@ def test_names_never_leave_the_folder(tmp_path: Path) -> None:
         assert client.collection_exists("🙂" * 100)
 
 
-def test_a_closed_client_says_so(folder: Path) -> None:
+def test_calls_on_a_closed_client_raise(folder: Path) -> None:
     client = EmbeddedQdrant(folder)
     client.close()
     client.close()
     for call in (client.get_collections, lambda: client.count("a"), lambda: client.get_aliases()):
-        with pytest.raises(StoreClosedError, match="closed"):
+        with pytest.raises(ClientClosedError, match="closed"):
             call()
 
 
-def test_what_it_cannot_do_is_refused_by_name(folder: Path) -> None:
+def test_unsupported_methods_and_parameters_are_refused_by_name(folder: Path) -> None:
     with EmbeddedQdrant(folder) as client:
         assert isinstance(client, QdrantClient)
         assert repr(client) == f"EmbeddedQdrant({str(folder)!r})"
@@ -280,9 +284,9 @@ def test_settings_can_be_changed_and_are_kept(folder: Path) -> None:
             client.update_collection("a", vectors_config={"nowhere": models.VectorParamsDiff()})
 
 
-def test_opening_reads_no_shard(folder: Path) -> None:
+def test_opening_the_folder_opens_no_shard(folder: Path) -> None:
     with EmbeddedQdrant(folder) as client:
         assert client.collection_exists("a")
-        [collection] = client._client.folder._collections.values()
-        assert collection._shard is None
+        [shard] = client._client.storage._shards.values()
+        assert shard._engine is None
         assert client.count("a").count == 30

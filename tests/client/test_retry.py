@@ -1,4 +1,4 @@
-"""What is tried again, for how long, and what is told at once."""
+"""Which failures are retried, for how long, and which are reported at once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rdr_qdrant import connect
-from rdr_qdrant.client import RequestTooLargeError, RetryPolicy
-from rdr_qdrant.client import retry as retrying
+from rdr_qdrant.client import RequestTooLargeError, RetryPolicy, retry
 from rdr_qdrant.errors import StoreError
 from tests.support.faults import (
     Fault,
@@ -28,7 +27,7 @@ from tests.support.qdrant_http_server import QdrantHTTPServer
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrying, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -50,29 +49,29 @@ def client(server: QdrantHTTPServer) -> Iterator[QdrantClient]:
     + [Status(code) for code in (408, 429, 500, 502, 503, 504)],
     ids=str,
 )
-def test_what_may_pass_is_tried_again(
+def test_transient_failures_are_retried(
     server: QdrantHTTPServer, client: QdrantClient, fault: Fault
 ) -> None:
-    told: list[str] = []
-    again = RetryPolicy(10, lambda why, seconds: told.append(why))
+    reasons: list[str] = []
+    policy = RetryPolicy(10, lambda why, seconds: reasons.append(why))
     server.inject(fault)
-    assert again(client, client.get_collections).collections == []
-    assert again.retries == len(told) >= 1
+    assert policy(client, client.get_collections).collections == []
+    assert policy.retries == len(reasons) >= 1
 
 
 @pytest.mark.parametrize("code", [400, 404, 409, 422])
-def test_other_refusals_are_told_at_once_in_the_servers_words(
+def test_other_refusals_are_not_retried_and_keep_the_servers_message(
     server: QdrantHTTPServer, client: QdrantClient, code: int
 ) -> None:
     server.inject(Status(code))
-    again = RetryPolicy(10)
+    policy = RetryPolicy(10)
     with pytest.raises(StoreError, match=rf"\({code}\): Injected fault: {code}"):
-        again(client, client.get_collections)
-    assert again.retries == 0
+        policy(client, client.get_collections)
+    assert policy.retries == 0
 
 
 @pytest.mark.parametrize("code", [429, 503])
-def test_the_servers_wish_to_wait_is_honoured(
+def test_retry_after_in_seconds_is_honoured(
     server: QdrantHTTPServer, client: QdrantClient, code: int
 ) -> None:
     server.inject(Status(code, {"Retry-After": "1"}))
@@ -81,9 +80,7 @@ def test_the_servers_wish_to_wait_is_honoured(
     assert 1.0 <= time.monotonic() - started < 3.0
 
 
-def test_a_wish_to_wait_until_a_date_is_honoured(
-    server: QdrantHTTPServer, client: QdrantClient
-) -> None:
+def test_retry_after_as_a_date_is_honoured(server: QdrantHTTPServer, client: QdrantClient) -> None:
     date = email.utils.formatdate(time.time() + 2, usegmt=True)
     server.inject(Status(429, {"Retry-After": date}))
     waits: list[float] = []
@@ -91,7 +88,7 @@ def test_a_wish_to_wait_until_a_date_is_honoured(
     assert 0.5 < waits[0] <= 2
 
 
-def test_a_wish_to_wait_longer_than_allowed_is_told_at_once(
+def test_a_retry_after_beyond_the_limit_fails_at_once(
     server: QdrantHTTPServer, client: QdrantClient
 ) -> None:
     server.inject(Status(429, {"Retry-After": "3600"}))
@@ -99,23 +96,23 @@ def test_a_wish_to_wait_longer_than_allowed_is_told_at_once(
         RetryPolicy(10)(client, client.get_collections)
 
 
-def test_it_ends_when_the_time_is_up(server: QdrantHTTPServer, client: QdrantClient) -> None:
-    again = RetryPolicy(0.3)
+def test_retries_end_when_the_time_is_up(server: QdrantHTTPServer, client: QdrantClient) -> None:
+    policy = RetryPolicy(0.3)
     started = time.monotonic()
     with server.away(), pytest.raises(StoreError, match="does not answer"):
-        again(client, client.get_collections)
-    assert again.retries >= 2
+        policy(client, client.get_collections)
+    assert policy.retries >= 2
     assert time.monotonic() - started < 2
 
 
-def test_nothing_is_tried_again_once_it_is_stopped(
+def test_nothing_is_retried_after_stop_is_set(
     server: QdrantHTTPServer, client: QdrantClient
 ) -> None:
     stop = threading.Event()
-    again = RetryPolicy(60, lambda why, seconds: stop.set(), stop)
+    policy = RetryPolicy(60, lambda why, seconds: stop.set(), stop)
     started = time.monotonic()
     with server.away(), pytest.raises(StoreError):
-        again(client, client.get_collections)
+        policy(client, client.get_collections)
     assert time.monotonic() - started < 5
 
 
@@ -134,10 +131,10 @@ def test_waits_grow_and_are_random() -> None:
         attempt_number = 1
         outcome = None
 
-    wait = retrying._Wait()
+    wait = retry._BackoffOrRetryAfter()
     firsts = {wait(State()) for _ in range(50)}  # type: ignore[arg-type]
     assert len(firsts) > 40
-    assert max(firsts) <= retrying.FIRST_WAIT_SECONDS
+    assert max(firsts) <= retry.FIRST_WAIT_SECONDS
     State.attempt_number = 30
     lates = [wait(State()) for _ in range(200)]  # type: ignore[arg-type]
-    assert 20 < max(lates) <= retrying.LONGEST_WAIT_SECONDS
+    assert 20 < max(lates) <= retry.LONGEST_WAIT_SECONDS

@@ -1,6 +1,6 @@
-"""A load for the crash test to kill: upserts until it dies, printing what was acknowledged.
+"""A process for the crash test to kill: upserts, and prints the last acknowledged id.
 
-python loading.py FOLDER FIRST_ID
+python crash_writer.py FOLDER FIRST_ID
 """
 
 import sys

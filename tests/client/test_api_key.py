@@ -1,4 +1,4 @@
-"""The API key: from where, to whom, and nowhere else."""
+"""The API key: its sources, and the hosts that it is sent to."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ async def test_a_key_is_not_sent_unencrypted_to_another_host(url: str) -> None:
             await connect_async(**options)
 
 
-def test_the_host_that_is_named_may_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rdr_qdrant.client.api_key import key_for
+def test_the_key_is_sent_to_allowed_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rdr_qdrant.client.api_key import resolve_api_key
 
     monkeypatch.setenv("QDRANT_API_KEY", KEY)
     for url, allowed in (
@@ -60,7 +60,7 @@ def test_the_host_that_is_named_may_have_it(monkeypatch: pytest.MonkeyPatch) -> 
         ("http://127.0.0.7:1", None),
         ("http://[::1]:6333", None),
     ):
-        key = key_for(url, None, allowed)
+        key = resolve_api_key(url, None, allowed)
         assert key is not None
         assert key.get_secret_value() == KEY
         assert KEY not in repr(key)
@@ -117,10 +117,10 @@ def test_a_certificate_that_is_not_trusted_is_refused_at_once(
             connect(url=url, api_key=KEY)
 
         client = QdrantClient(url=url, api_key=KEY, check_compatibility=False)
-        again, started = RetryPolicy(60), time.monotonic()
+        policy, started = RetryPolicy(60), time.monotonic()
         with pytest.raises(StoreError, match="CERTIFICATE_VERIFY_FAILED"):
-            again(client, client.get_collections)
-        assert again.retries == 0
+            policy(client, client.get_collections)
+        assert policy.retries == 0
         assert time.monotonic() - started < 10
         client.close()
         assert sum(server.requests.values()) == 0

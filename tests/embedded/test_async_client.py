@@ -1,4 +1,4 @@
-"""The async client: same answers, awaited."""
+"""The async client returns the same answers as the sync one."""
 
 import asyncio
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.embedded.corpus import DIM, points_of
 PARAMS = models.VectorParams(size=DIM, distance=models.Distance.DOT)
 
 
-async def test_a_round_trip(tmp_path: Path) -> None:
+async def test_calls_are_awaited_and_return_the_same_answers(tmp_path: Path) -> None:
     async with AsyncEmbeddedQdrant(tmp_path) as client:
         assert isinstance(client, AsyncQdrantClient)
         assert client.path == tmp_path
@@ -31,9 +31,9 @@ async def test_a_round_trip(tmp_path: Path) -> None:
             await client.count("nowhere")
 
 
-async def test_it_shares_an_open_client(tmp_path: Path) -> None:
+async def test_from_client_shares_the_open_folder(tmp_path: Path) -> None:
     with EmbeddedQdrant(tmp_path) as client:
         client.create_collection("a", PARAMS)
-        shared = AsyncEmbeddedQdrant.sharing(client)
+        shared = AsyncEmbeddedQdrant.from_client(client)
         await shared.upsert("a", points_of(3))
         assert client.count("a").count == 3

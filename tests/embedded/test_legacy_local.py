@@ -1,4 +1,4 @@
-"""Folders of the client's local mode: recognised, refused, copied."""
+"""Folders of qdrant-client's local mode: recognised, refused, copied."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant.client import connect_two
+from rdr_qdrant.client import connect_source_and_target
 from rdr_qdrant.collection import copy_collection
-from rdr_qdrant.embedded import EmbeddedQdrant, is_local_mode
+from rdr_qdrant.embedded import EmbeddedQdrant, LegacyFolderError, is_local_mode
 from rdr_qdrant.errors import StoreError
 from tests.embedded.corpus import DIM, points_of
 
@@ -38,7 +38,7 @@ def test_a_local_mode_folder_is_recognised_and_refused(old: Path, tmp_path: Path
     assert is_local_mode(old)
     assert not is_local_mode(tmp_path)
     assert not is_local_mode(tmp_path / "none")
-    with pytest.raises(StoreError, match="rdr-qdrant copy --from"):
+    with pytest.raises(LegacyFolderError, match="local mode"):
         EmbeddedQdrant(old)
     assert sorted(p.name for p in old.iterdir()) == [".lock", "collection", "meta.json"]
     with EmbeddedQdrant(tmp_path / "new"):
@@ -46,10 +46,10 @@ def test_a_local_mode_folder_is_recognised_and_refused(old: Path, tmp_path: Path
     assert not is_local_mode(tmp_path / "new")
 
 
-def test_everything_is_moved_over_and_the_source_is_kept(old: Path, tmp_path: Path) -> None:
+def test_collections_are_copied_and_the_source_is_kept(old: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
     for copied in (1200, 0):  # a second run changes nothing
-        source, client = connect_two(str(old), str(new))
+        source, client = connect_source_and_target(str(old), str(new))
         assert copy_collection(source, client, "plain").copied == copied
         copy_collection(source, client, "named")
         assert client.get_collection("plain").config.metadata == {"a": 1}
@@ -68,9 +68,9 @@ def test_everything_is_moved_over_and_the_source_is_kept(old: Path, tmp_path: Pa
 def test_a_source_that_is_in_use_or_damaged_is_refused(old: Path, tmp_path: Path) -> None:
     holder = QdrantClient(path=str(old))
     with pytest.raises(StoreError, match="already accessed"):
-        connect_two(str(old), str(tmp_path / "new"))
+        connect_source_and_target(str(old), str(tmp_path / "new"))
     holder.close()
     (old / "meta.json").write_text("{ damaged")
     with pytest.raises(StoreError, match="cannot be read"):
-        connect_two(str(old), str(tmp_path / "new"))
+        connect_source_and_target(str(old), str(tmp_path / "new"))
     assert not (tmp_path / "new").exists()
