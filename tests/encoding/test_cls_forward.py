@@ -1,4 +1,4 @@
-"""The pass that computes only what the vector needs is the library's own, up to rounding."""
+"""The `[CLS]`-only forward pass equals transformers' own up to rounding."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import DPRConfig
 
-from rdr_qdrant.encoding import Side
-from rdr_qdrant.encoding import packed_linear as linear
-from rdr_qdrant.encoding.attention import Attention, ByRuns, VariableLength
+from rdr_qdrant.encoding import Side, packed_linear
+from rdr_qdrant.encoding.attention import Attention, GroupedByLengthAttention, VarlenAttention
 from rdr_qdrant.encoding.checkpoint import load_checkpoint
-from rdr_qdrant.encoding.cls_forward import CLSForward, Forward, PlainForward, make_forward
+from rdr_qdrant.encoding.cls_forward import CLSForward, Forward, PaddedForward, make_forward
 from tests.checkpoints import CLASSES, VOCABULARY
 
 TOKENS = st.integers(0, len(VOCABULARY) - 1)
@@ -22,20 +21,20 @@ BATCHES = st.lists(st.lists(TOKENS, min_size=1, max_size=60), min_size=1, max_si
 
 @pytest.fixture(params=["packed weights", "public operators"])
 def linears(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to do a linear layer."""
+    """Both implementations of a linear layer."""
     if request.param == "packed weights":
-        assert linear._packing(), "this torch has the operators"
+        assert packed_linear._packed_operators_work(), "this torch has the operators"
     else:
-        monkeypatch.setattr(linear, "_packing", lambda: False)
+        monkeypatch.setattr(packed_linear, "_packed_operators_work", lambda: False)
 
 
 def cls_forward(folder: str, attention: Attention | None = None) -> Forward:
     model = load_checkpoint(Side.CONTEXT, folder).model
-    return CLSForward(model, "cpu", attention or ByRuns())
+    return CLSForward(model, "cpu", attention or GroupedByLengthAttention())
 
 
-def plain_forward(folder: str) -> Forward:
-    return PlainForward(load_checkpoint(Side.CONTEXT, folder).model, "cpu")
+def padded_forward(folder: str) -> Forward:
+    return PaddedForward(load_checkpoint(Side.CONTEXT, folder).model, "cpu")
 
 
 def reference_varlen(
@@ -47,7 +46,7 @@ def reference_varlen(
     longest_query: int,
     longest_key: int,
 ) -> torch.Tensor:
-    """What the GPU's kernel computes, one sequence after the other."""
+    """The result of the GPU kernel, computed sequence by sequence."""
     assert query_ends.dtype == key_ends.dtype == torch.int32
     assert int(query_ends.diff().max()) == longest_query
     assert int(key_ends.diff().max()) == longest_key
@@ -69,60 +68,60 @@ def reference_varlen(
 def test_any_batch_gives_the_same_vectors(
     linears: None, tiny_pair: tuple[str, str], ids: list[list[int]]
 ) -> None:
-    fast, plain = cls_forward(tiny_pair[0])(ids), plain_forward(tiny_pair[0])(ids)
+    fast, plain = cls_forward(tiny_pair[0])(ids), padded_forward(tiny_pair[0])(ids)
     assert fast.shape == (len(ids), 32)
     assert np.abs(fast - plain).max() < 1e-5
 
 
-def test_many_rows_go_through_in_parts(linears: None, tiny_pair: tuple[str, str]) -> None:
+def test_many_rows_are_processed_in_chunks(linears: None, tiny_pair: tuple[str, str]) -> None:
     ids = [[2, *range(5, 100), 3]] * 20
-    fast, plain = cls_forward(tiny_pair[0])(ids), plain_forward(tiny_pair[0])(ids)
+    fast, plain = cls_forward(tiny_pair[0])(ids), padded_forward(tiny_pair[0])(ids)
     assert np.abs(fast - plain).max() < 1e-5
 
 
-def test_the_gpus_kernel_is_told_the_right_sequences(
+def test_the_gpu_kernel_gets_the_right_offsets(
     tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel itself needs a GPU; here another function computes what it is asked for."""
+    """The kernel needs a GPU; a reference function replaces it."""
     varlen = pytest.importorskip("torch.nn.attention.varlen")
     monkeypatch.setattr(varlen, "varlen_attn", reference_varlen)
     ids = [[2, *range(5, 40), 3], [2, *range(9, 30), 3], [2, *range(9, 30), 3], [2]]
-    packed = cls_forward(tiny_pair[0], VariableLength())(ids)
-    assert np.abs(packed - plain_forward(tiny_pair[0])(ids)).max() < 1e-5
+    packed = cls_forward(tiny_pair[0], VarlenAttention())(ids)
+    assert np.abs(packed - padded_forward(tiny_pair[0])(ids)).max() < 1e-5
 
 
 @pytest.mark.parametrize(("precision", "least"), [("bf16", 0.999), ("fp16", 0.99999)])
-def test_half_precision_is_near_and_comes_out_as_float32(
+def test_half_precision_is_close_and_returned_as_float32(
     tiny_pair: tuple[str, str], precision: str, least: float
 ) -> None:
     ids = [[2, *range(5, 60), 3], [2, *range(9, 30), 3]]
     model = load_checkpoint(Side.CONTEXT, tiny_pair[0]).model
-    half, plain = make_forward(model, "cpu", precision)(ids), plain_forward(tiny_pair[0])(ids)
+    half, plain = make_forward(model, "cpu", precision)(ids), padded_forward(tiny_pair[0])(ids)
     assert half.dtype == np.float32
     cosines = (half * plain).sum(1) / np.linalg.norm(half, axis=1) / np.linalg.norm(plain, axis=1)
     assert cosines.min() > least
     assert np.abs(half - plain).max() > 1e-6
 
 
-def test_operators_that_compute_something_else_are_not_used(
+def test_packed_operators_with_wrong_results_are_not_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    linear._packing.cache_clear()
+    packed_linear._packed_operators_work.cache_clear()
     monkeypatch.setattr(torch.nn.functional, "gelu", torch.nn.functional.relu)
-    assert not linear._packing()
-    linear._packing.cache_clear()
+    assert not packed_linear._packed_operators_work()
+    packed_linear._packed_operators_work.cache_clear()
 
 
 @pytest.mark.parametrize(
     "unknown", [{"hidden_act": "relu"}, {"hidden_act": "gelu_new"}, {"is_decoder": True}]
 )
-def test_what_is_not_known_takes_the_plain_pass(unknown: dict[str, object]) -> None:
+def test_an_unsupported_model_takes_the_padded_pass(unknown: dict[str, object]) -> None:
     config = DPRConfig(
         vocab_size=30, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, **unknown
     )
-    assert not CLSForward.fits(config)
+    assert not CLSForward.supports(config)
     if "is_decoder" not in unknown:
         torch.manual_seed(0)
         model = CLASSES[Side.CONTEXT](config).eval()
-        assert isinstance(make_forward(model, "cpu", "fp32"), PlainForward)
+        assert isinstance(make_forward(model, "cpu", "fp32"), PaddedForward)
         assert make_forward(model, "cpu", "fp32")([[1, 2, 3], [4]]).shape == (2, 16)

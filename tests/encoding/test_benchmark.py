@@ -1,4 +1,4 @@
-"""What is counted when speed is measured."""
+"""The operations and tokens that the speed measurement counts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.checkpoints import CLASSES
 
 
 @pytest.mark.parametrize("projection", [0, 8])
-def test_operations_are_those_of_the_multiplications(projection: int) -> None:
-    """Torch's own counter, over the plain model; less the last layer's other tokens."""
+def test_operations_equal_torchs_count(projection: int) -> None:
+    """Torch's counter on transformers' model, minus the last layer's other tokens."""
     from torch.utils.flop_counter import FlopCounterMode
 
     config = DPRConfig(
@@ -37,7 +37,7 @@ def test_operations_are_those_of_the_multiplications(projection: int) -> None:
     assert operations(config, [tokens, tokens]) == 2 * operations(config, [tokens])
 
 
-def test_what_was_encoded_is_counted(tiny_pair: tuple[str, str]) -> None:
+def test_encoded_passages_and_tokens_are_counted(tiny_pair: tuple[str, str]) -> None:
     encoder = Encoder(Side.CONTEXT, tiny_pair[0], max_length=16, device="cpu")
     found = measure(encoder, ["the river", "the city " * 20, ("king", "the old city")], 0.0)
     assert (found.device, found.precision, found.passages) == ("cpu", "fp32", 3)
