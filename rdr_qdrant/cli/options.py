@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -34,6 +35,27 @@ def _set_debug(wanted: bool) -> bool:
 
 CollectionOption = Annotated[
     str, typer.Option("--collection", "-c", metavar="NAME", help="Name of the collection.")
+]
+
+
+def parse_count(text: str) -> int:
+    """`21M`, `1.5M`, `300k` or `21,015,324` as a number."""
+    digits = str(text).strip().replace(",", "").replace("_", "").lower()
+    factor = {"k": 10**3, "m": 10**6, "b": 10**9}.get(digits[-1:], 1)
+    try:
+        number = Decimal(digits[:-1] if factor > 1 else digits) * factor
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number != int(number) or number < 1:
+        raise typer.BadParameter(f"{text!r} is not a number such as 300k, 1.5M or 21,015,324.")
+    return int(number)
+
+
+CountOption = Annotated[
+    int,
+    typer.Option(
+        "--passages", parser=parse_count, metavar="N", help="Number of passages: 300k, 21M, ..."
+    ),
 ]
 JSONOption = Annotated[
     bool, typer.Option("--json", help="One JSON value on stdout and nothing else.")
