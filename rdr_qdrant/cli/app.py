@@ -22,7 +22,6 @@ from rdr_qdrant.cli import plan_command as plan
 from rdr_qdrant.cli import search_command as search
 from rdr_qdrant.cli.graceful_shutdown import EXIT_INTERRUPTED, treat_termination_as_interrupt
 from rdr_qdrant.cli.options import close_clients, wants_traceback
-from rdr_qdrant.cli.starting import collect_less
 from rdr_qdrant.cli.stderr import say, unwrapped
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 
@@ -74,7 +73,6 @@ def _options(
 
 def main() -> None:
     """Run the command of this process and exit with its status."""
-    collect_less()
     treat_termination_as_interrupt()
     sys.exit(run(sys.argv[1:]))
 

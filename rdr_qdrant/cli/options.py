@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from rdr_qdrant.cli.starting import import_client
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.registry import DEFAULT_MAX_LENGTH, PAIRS
 
@@ -231,7 +230,6 @@ def open_client(
     grpc_port: int | None = None,
 ) -> QdrantClient:
     """The Qdrant that `--url` and `--path` mean; it is closed when the command ends."""
-    import_client()
     from rdr_qdrant.client import connect, read_key_file
 
     key = read_key_file(api_key_file) if api_key_file else None
