@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from rdr_qdrant import RDRQdrantError
-from rdr_qdrant.cli.stderr import say
+from rdr_qdrant.cli.stderr import print_message
 
 TRIES = 8
 FIRST_WAIT_SECONDS = 1.0
@@ -66,7 +66,7 @@ def fetch(base_url: str, remote: Remote, folder: Path) -> Path:
         part = path.with_name(path.name + PART)
         download(f"{base_url}/{remote.path}", part)
         part.replace(path)
-    say(f"Checking {path} ({path.stat().st_size:,} bytes).")
+    print_message(f"Checking {path} ({path.stat().st_size:,} bytes).")
     digest = sha256(path)
     found = {"bytes": path.stat().st_size, "sha256": digest}
     if note := known.get(remote.name):
@@ -109,7 +109,7 @@ def fetch_beginning(base_url: str, remote: Remote, folder: Path, rows: int) -> P
             break
         size *= 2
     if len(lines) < wanted:
-        say(f"{remote.name} holds only {len(lines) - remote.header:,} rows.")
+        print_message(f"{remote.name} holds only {len(lines) - remote.header:,} rows.")
     _write_whole(path, b"".join(lines))
     return path
 
@@ -149,7 +149,7 @@ def download(url: str, part: Path, *, at_least: int | None = None) -> bool:
             raise ReproductionError(
                 f"{url} cannot be fetched: {failure}. Run this again; it goes on from there."
             )
-        say(f"{failure}; trying again.")
+        print_message(f"{failure}; trying again.")
         time.sleep(min(60.0, FIRST_WAIT_SECONDS * 2**failures))
 
 
@@ -173,7 +173,9 @@ def _fetch_some(url: str, part: Path, at_least: int | None) -> bool:
             )
         if mark := response.headers["ETag"] or response.headers["Last-Modified"]:
             _validator(part).write_text(mark)
-        say(f"Fetching {url}" + (f": {have:,} of {total:,} bytes are there." if total else "."))
+        print_message(
+            f"Fetching {url}" + (f": {have:,} of {total:,} bytes are there." if total else ".")
+        )
         with part.open("ab" if have else "wb") as file:
             while chunk := response.read(CHUNK_BYTES):
                 file.write(chunk)

@@ -9,16 +9,21 @@ from typing import Annotated
 import typer
 
 from rdr_qdrant import planning
-from rdr_qdrant.cli import options
+from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.progress import duration
-from rdr_qdrant.cli.stdout import print_facts, print_json, print_table
+from rdr_qdrant.cli.stdout import print_fields, print_json, print_table
 from rdr_qdrant.planning import Plan, PlanInputs, Quantity, format_bytes, plan
 
 EXAMPLE = "rdr-qdrant plan --passages 21M --preset large --gpu h100"
 
 
 def plan_command(
-    passages: options.CountOption = planning.WIKIPEDIA_PASSAGES,
+    passages: Annotated[
+        int,
+        typer.Option(
+            parser=options.parse_count, metavar="N", help="Number of passages: 300k, 21M, ..."
+        ),
+    ] = planning.WIKIPEDIA_PASSAGES,
     preset: Annotated[
         list[str] | None,
         typer.Option(
@@ -83,7 +88,6 @@ def plan_command(
         ),
     ] = None,
     as_json: options.JSONOption = False,
-    debug: options.DebugOption = False,
 ) -> None:
     """Estimate RAM, disk and time for a corpus, before you rent hardware.
 
@@ -152,7 +156,7 @@ def print_plan(found: Plan) -> None:
     thumb = f"{found.rule_of_thumb.arithmetic} = {format_bytes(found.rule_of_thumb.value)}"
     together = f"; {inputs.servers} servers together" if inputs.servers > 1 else ""
     print()
-    print_facts(
+    print_fields(
         {
             "RAM": f"{first.ram.arithmetic}{together}. By Qdrant's rule of thumb: {thumb}",
             "disk": f"{first.disk.arithmetic}{together}",
