@@ -12,6 +12,7 @@ import typer
 from rdr_qdrant import __version__
 from rdr_qdrant.cli import bench_command as bench
 from rdr_qdrant.cli import copy_command as copy
+from rdr_qdrant.cli import delete_command as delete
 from rdr_qdrant.cli import demo_command as demo
 from rdr_qdrant.cli import encode_command as encode
 from rdr_qdrant.cli import eval_command as evaluate
@@ -44,6 +45,7 @@ for _name, _command, _example in (
     ("eval", evaluate.evaluate_command, evaluate.EXAMPLE),
     ("info", info.info, info.EXAMPLE),
     ("copy", copy.copy, copy.EXAMPLE),
+    ("delete", delete.delete, delete.EXAMPLE),
     ("bench", bench.bench, bench.EXAMPLE),
     ("plan", plan.plan_command, plan.EXAMPLE),
     ("models", models.list_models, models.EXAMPLE),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rdr_qdrant.cli import option_groups as options
+from rdr_qdrant.cli.confirmation import confirm_by_name
 from rdr_qdrant.cli.executor_options import ExecutorOptions
 from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.graceful_shutdown import stop_on_signal
@@ -19,10 +19,9 @@ from rdr_qdrant.cli.stderr import (
     pluralize,
     print_message,
     rejects_reported,
-    replace_control_characters,
 )
 from rdr_qdrant.cli.stdout import print_fields, print_json
-from rdr_qdrant.errors import StoreError, UsageError
+from rdr_qdrant.errors import StoreError
 
 if TYPE_CHECKING:
     from rdr_qdrant.embeddings import RDREmbeddings
@@ -205,7 +204,7 @@ def ingest(
     check_rejects_file(rejects, opened.sources)
     executor.check(qdrant, encoded=opened.vectors is not None)
     if recreate and not (yes or dry_run):
-        _confirm_recreate(collection)
+        confirm_by_name(collection, f"--recreate deletes the collection {collection!r}")
     with closing(qdrant.connect()) as client:
         if bulk and not builds_index_itself(client):
             print_message(
@@ -292,24 +291,3 @@ def ingest(
     if report.interrupted:
         return ExitStatus.INTERRUPTED
     return ExitStatus.REJECTED if log.total else ExitStatus.DONE
-
-
-def _confirm_recreate(collection: str) -> None:
-    confirm_by_name(collection, f"--recreate deletes the collection {collection!r}")
-
-
-def confirm_by_name(collection: str, action: str) -> None:
-    """Ask for the collection's name before it loses points.
-
-    Args:
-        collection: its name.
-        action: what is about to happen, as a clause.
-
-    Raises:
-        UsageError: another name was typed, or stdin is not a terminal.
-    """
-    if not sys.stdin.isatty():
-        raise UsageError(f"{action}, and stdin is not a terminal to confirm it: add --yes.")
-    question = f"{replace_control_characters(action)}. Type its name to confirm"
-    if typer.prompt(question, err=True, default="", show_default=False) != collection:
-        raise UsageError("The name does not match: nothing was done.")
