@@ -35,8 +35,8 @@ def print_remarks(
     """
     if prune and report.removed is None and not report.interrupted:
         print_message(
-            "Nothing was pruned: some rows were rejected, and their points cannot be told apart "
-            "from those to remove."
+            "Nothing was pruned: some rows were rejected, and their points might be removed with "
+            "the others."
         )
     if report.removed is not None and report.documents and report.documents.rejected:
         print_message("Points of rejected documents are kept as they were.")
