@@ -22,7 +22,7 @@ from typing import IO, Any, cast
 
 from rdr_qdrant import RDRQdrantError
 from rdr_qdrant.atomic_io import open_atomically
-from rdr_qdrant.cli.stderr import say
+from rdr_qdrant.cli.stderr import print_message
 
 MAX_ATTEMPTS = 8
 INITIAL_BACKOFF_SECONDS = 1.0
@@ -70,7 +70,7 @@ def fetch(base_url: str, remote: RemoteTable, folder: Path) -> Path:
         part = path.with_name(path.name + PART)
         download(f"{base_url}/{remote.path}", part)
         part.replace(path)
-    say(f"Verifying {path} ({path.stat().st_size:,} bytes).")
+    print_message(f"Verifying {path} ({path.stat().st_size:,} bytes).")
     digest = sha256(path)
     found = {"bytes": path.stat().st_size, "sha256": digest}
     if recorded := known.get(remote.name):
@@ -114,7 +114,7 @@ def fetch_first_rows(base_url: str, remote: RemoteTable, folder: Path, rows: int
             break
         size *= 2
     if len(lines) < wanted:
-        say(f"{remote.name} has only {len(lines) - remote.header:,} rows.")
+        print_message(f"{remote.name} has only {len(lines) - remote.header:,} rows.")
     with open_atomically(path, "wb") as file:
         file.write(b"".join(lines))
     return path
@@ -161,7 +161,7 @@ def download(url: str, part: Path, *, at_least: int | None = None) -> bool:
             raise ReproductionError(
                 f"{url} cannot be downloaded: {failure}. Run this again to resume."
             )
-        say(f"{failure}; retrying.")
+        print_message(f"{failure}; retrying.")
         time.sleep(min(60.0, INITIAL_BACKOFF_SECONDS * 2**failures))
 
 
@@ -186,7 +186,9 @@ def _request_once(url: str, part: Path, at_least: int | None) -> bool:
             )
         if mark := response.headers["ETag"] or response.headers["Last-Modified"]:
             _validator(part).write_text(mark)
-        say(f"Downloading {url}" + (f", from byte {have:,} of {total:,}." if total else "."))
+        print_message(
+            f"Downloading {url}" + (f", from byte {have:,} of {total:,}." if total else ".")
+        )
         with part.open("ab" if have else "wb") as file:
             while chunk := response.read(CHUNK_BYTES):
                 file.write(chunk)

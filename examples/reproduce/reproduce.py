@@ -18,8 +18,8 @@ from pathlib import Path
 from fetching import RemoteTable, fetch, fetch_first_rows
 
 from rdr_qdrant import QdrantLoader, RDREmbeddings, RDRQdrantError, connect
-from rdr_qdrant.cli.progress import duration, showing_progress
-from rdr_qdrant.cli.stderr import say
+from rdr_qdrant.cli.progress import duration, progress_shown
+from rdr_qdrant.cli.stderr import print_message
 from rdr_qdrant.cli.stdout import print_table
 from rdr_qdrant.evaluation import dpr_run, evaluate, published_figures, recall_table
 from rdr_qdrant.readers import RejectLog, open_source, read_questions
@@ -45,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return reproduce(options)
     except RDRQdrantError as error:
-        say(f"Error: {error}")
+        print_message(f"Error: {error}")
         return 1
     except OSError as error:
-        say(f"Error: {error}. Run this again to resume.")
+        print_message(f"Error: {error}. Run this again to resume.")
         return 1
     except KeyboardInterrupt:
-        say("Interrupted. Progress is kept; run the same command to resume.")
+        print_message("Interrupted. Progress is kept; run the same command to resume.")
         return 130
 
 
@@ -67,15 +67,15 @@ def reproduce(options: argparse.Namespace) -> int:
         else fetch_first_rows(options.base_url, PASSAGES, folder, limit)
     )
     if options.download_only:
-        say(f"{passages} and {questions} are complete and verified.")
+        print_message(f"{passages} and {questions} are complete and verified.")
         return 0
 
     client = connect(url=options.url, path=options.path)
     embeddings = RDREmbeddings(model=options.model, device=options.device)
     log = RejectLog()
     source = open_source(passages)
-    say(f"Ingesting {passages} into {options.collection!r} with {options.model}.")
-    with showing_progress("passages", source.fraction_read) as update:
+    print_message(f"Ingesting {passages} into {options.collection!r} with {options.model}.")
+    with progress_shown("passages", source.fraction_read) as update:
         report = QdrantLoader(
             embeddings=embeddings,
             client=client,
@@ -85,7 +85,7 @@ def reproduce(options: argparse.Namespace) -> int:
             on_progress=lambda report: update(report.read),
         ).load(islice(source.passages(log), limit))
     rate = report.read / max(report.seconds, 1e-6)
-    say(
+    print_message(
         f"{report.points:,} points; {report.uploaded:,} uploaded, {report.unchanged:,} "
         f"unchanged, {duration(report.seconds)}, {rate:,.0f} passages/s."
     )
@@ -93,7 +93,7 @@ def reproduce(options: argparse.Namespace) -> int:
     asked = list(islice(read_questions(questions, log), limit))
     searcher = PassageSearcher(embeddings, client, options.collection)
     run = folder / f"{options.model}-{options.data}{'' if limit is None else f'-{limit}'}.json"
-    with dpr_run(run) as write, showing_progress("questions", lambda: None) as update:
+    with dpr_run(run) as write, progress_shown("questions", lambda: None) as update:
         result = evaluate(
             searcher,
             asked,
@@ -104,18 +104,18 @@ def reproduce(options: argparse.Namespace) -> int:
         )
     client.close()
     for line in log.summary():
-        say(f"Rejected: {line}")
+        print_message(f"Rejected: {line}")
 
     published = published_figures(PAIRS[options.model], options.data)
     for remark in published.remarks(result.questions):
-        say(f"Note: {remark}")
+        print_message(f"Note: {remark}")
     if report.points != PASSAGES.rows:
-        say(
+        print_message(
             f"Note: the published figures are for {PASSAGES.rows:,} passages; these are for "
             f"{report.points:,} and only show that everything runs."
         )
     print_table(*recall_table(result.recall, published.rows))
-    say(f"{result.questions:,} questions in {duration(result.seconds)}. Results: {run}")
+    print_message(f"{result.questions:,} questions in {duration(result.seconds)}. Results: {run}")
     return 0
 
 

@@ -170,10 +170,8 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where(
     assert outcome.errors == [
         "Error: unexpected ZeroDivisionError: two lines. --debug shows where it happened."
     ]
-    monkeypatch.setattr("rdr_qdrant.cli.options._debug", False)
     with pytest.raises(ZeroDivisionError):
         app.run(["info", "-c", "c", "--debug"])
-    monkeypatch.setattr("rdr_qdrant.cli.options._debug", False)
 
 
 def test_an_interrupt_exits_with_130(

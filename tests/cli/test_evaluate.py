@@ -29,7 +29,7 @@ def test_everything_at_once(command: Command, loaded: list[str], tmp_path: Path)
     files = ["--output", "run.json", "--trec", "run.trec", "--plot", "recall.svg"]
     outcome = command("eval", "q.tsv", "-k", "1,2", "--compare-exact", *files, *loaded, "--json")
     assert outcome.status == 3
-    assert "Set aside: 1 x an answer is empty (first: q.tsv, line 2)" in outcome.err
+    assert "Rejected: 1 x an answer is empty (first: q.tsv, line 2)" in outcome.err
     report = outcome.json
     assert (report["questions"], report["recall"]["2"]) == (2, 50.0)
     assert report["compare_exact"]["overlap"] == {"1": 100.0, "2": 100.0}
