@@ -238,7 +238,7 @@ def ingest(
 
             loader = QdrantLoader(
                 embeddings=ray.embeddings if ray else encoder,
-                engine=ray,
+                executor=ray,
                 client=client,
                 collection_name=collection,
                 batch_size=batch_size,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
-    from rdr_qdrant.export import StoredVectors
+    from rdr_qdrant.export import PrecomputedVectors
     from rdr_qdrant.readers import PassageSource
 
 
@@ -25,7 +25,7 @@ class OpenedSources:
     """
 
     sources: Sequence[PassageSource]
-    vectors: StoredVectors | None = None
+    vectors: PrecomputedVectors | None = None
     half_floats: Sequence[str] = ()
 
 

@@ -124,7 +124,7 @@ class EmbeddedQdrant(QdrantClient):
             True if anything was built, False if there was nothing to do.
 
         Raises:
-            ValueError: there is no such collection.
+            ValueError: the collection does not exist.
             EmbeddedQdrantError: the engine failed; the points are kept and search works as before.
         """
         return self._storage.shard(collection_name).build_index(progress)

@@ -198,7 +198,7 @@ def test_a_text_that_somebody_else_changed_is_not_taken_for_the_documents(
 def test_an_interrupted_load_goes_on(
     loader: QdrantLoader, client: QdrantClient, tiny: RDREmbeddings, folder: Path
 ) -> None:
-    loader.on_progress = lambda report: loader.stopping.asked.set()
+    loader.on_progress = lambda report: loader.stop()
     first = load(loader, folder)
     assert first.interrupted
     assert first.points == first.uploaded > 0

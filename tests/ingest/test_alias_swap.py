@@ -140,5 +140,5 @@ def test_a_stopped_load_moves_no_alias(
 def test_contradictions_are_refused(swap: Swap) -> None:
     with pytest.raises(UsageError, match="recreate"):
         swap([], recreate=True)
-    with pytest.raises(UsageError, match="goes with --swap-alias"):
+    with pytest.raises(UsageError, match="works only with --swap-alias"):
         swap([], swap_alias=False, drop_old=True)

@@ -56,7 +56,7 @@ def test_a_loader_that_was_stopped_removes_nothing(
     path.write_text("".join(f'{{"id": "{n}", "text": "river {n}"}}\n' for n in range(9)))
     loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION, batch_size=3)
     loader.load_sources([open_source(path)], prune=True)
-    loader.on_progress = lambda report: loader.stopping.asked.set()
+    loader.on_progress = lambda report: loader.stop()
     report = loader.load_sources([open_source(path)], prune=True)
     assert report.interrupted
     assert (report.removed, report.points) == (None, 9)

@@ -14,7 +14,7 @@ from rdr_qdrant.client import RetryPolicy
 from rdr_qdrant.collection import Aliases, Collection, CollectionSettings
 from rdr_qdrant.collection.aliases import REINDEX_KEY
 from rdr_qdrant.errors import CollectionError
-from rdr_qdrant.ingest.alias_swap import Reindexing
+from rdr_qdrant.ingest.alias_swap import AliasSwap
 from rdr_qdrant.readers import open_source
 from tests.conftest import COLLECTION
 from tests.ingest.conftest import Swap, collections, dying
@@ -137,7 +137,7 @@ def test_only_the_one_that_made_the_collection_has_it(
     client: QdrantClient, tiny: RDREmbeddings
 ) -> None:
     first, second = (
-        Reindexing(client, COLLECTION, {"sources": [name]}, drop_old=False, retrying=RetryPolicy())
+        AliasSwap(client, COLLECTION, {"sources": [name]}, drop_old=False, retry=RetryPolicy())
         for name in ("a.tsv", "b.tsv")
     )
     name = first.begin()
