@@ -9,7 +9,7 @@ from typing import Any
 
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.base import RowFileSource
-from rdr_qdrant.readers.file_io import format_suffix, open_text
+from rdr_qdrant.readers.file_io import FileState, format_suffix, open_text
 from rdr_qdrant.readers.line_reader import LineReader, csv_reader
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
 
@@ -23,8 +23,8 @@ class DelimitedSource(RowFileSource):
         SourceError: the header has no column `text`, or names a column twice.
     """
 
-    def __init__(self, path: Path, size: int, name: str) -> None:
-        super().__init__(path, size, name)
+    def __init__(self, path: Path, state: FileState, name: str) -> None:
+        super().__init__(path, state, name)
         self._delimiter = DELIMITERS[format_suffix(path)]
         self._header = _read_header(path, self._delimiter)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -22,15 +26,58 @@ def format_suffix(path: Path) -> str:
     return Path(name).suffix
 
 
-def check_readable(path: Path) -> int:
-    """Return the size of a file in bytes.
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """Identity, size and modification time of a file, to detect changes.
+
+    Attributes:
+        device: id of its file system.
+        inode: id within it.
+        size: bytes.
+        modified_ns: modification time, nanoseconds since the epoch.
+    """
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def from_stat(cls, status: os.stat_result) -> FileState:
+        """Take the state from a result of `os.stat`."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def change_to(self, path: Path) -> str | None:
+        """Return how the file at a path differs, in words, or `None` if it does not."""
+        try:
+            now = FileState.from_stat(path.stat())
+        except FileNotFoundError:
+            return "was deleted"
+        except OSError as error:
+            return f"can no longer be read: {error.strerror}"
+        return self.difference(now)
+
+    def difference(self, now: FileState) -> str | None:
+        """Return how a later state differs, in words, or `None` if it does not."""
+        if (self.device, self.inode) != (now.device, now.inode):
+            return "was replaced by another file"
+        if self.size != now.size:
+            return f"had {self.size:,} bytes and now has {now.size:,}"
+        if self.modified_ns != now.modified_ns:
+            modified = datetime.fromtimestamp(now.modified_ns / 1e9).isoformat(" ", "seconds")
+            return f"was modified at {modified}"
+        return None
+
+
+def check_readable(path: Path) -> FileState:
+    """Return the state of a file that can be read.
 
     Raises:
         SourceError: the file does not exist, is not a file, is empty or may not be read.
     """
     try:
-        size = path.stat().st_size
-        if not path.is_file():
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise SourceError(f"{path} is not a file. Name a file of passages.")
         with path.open("rb"):
             pass
@@ -38,9 +85,9 @@ def check_readable(path: Path) -> int:
         raise SourceError(f"No such file: {path}. Check the path.") from None
     except OSError as error:
         raise SourceError(f"Cannot read {path}: {error.strerror}.") from None
-    if size == 0:
+    if status.st_size == 0:
         raise SourceError(f"{path} is empty (0 bytes): there is nothing to read.")
-    return size
+    return FileState.from_stat(status)
 
 
 def is_folder(path: Path) -> bool:

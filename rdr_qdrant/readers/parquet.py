@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from rdr_qdrant.errors import SourceError, install_hint
 from rdr_qdrant.readers.base import RowFileSource
-from rdr_qdrant.readers.file_io import open_bytes
+from rdr_qdrant.readers.file_io import FileState, open_bytes
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
 from rdr_qdrant.readers.row_parser import RowError
 
@@ -36,8 +36,8 @@ class ParquetSource(RowFileSource):
             names a column twice, or a column holds bytes that are not UTF-8.
     """
 
-    def __init__(self, path: Path, size: int, name: str) -> None:
-        super().__init__(path, size, name)
+    def __init__(self, path: Path, state: FileState, name: str) -> None:
+        super().__init__(path, state, name)
         self._file = _open_parquet(path)
         self._check_columns()
 

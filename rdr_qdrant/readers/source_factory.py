@@ -49,7 +49,7 @@ def open_source(source: str | Path, name: str | None = None) -> PassageSource:
     path = Path(source)
     if is_folder(path) and str(source):  # Path("") is the current folder
         return open_document_source(path)
-    size = check_readable(path)
+    state = check_readable(path)
     if document_format(path.name):
         return open_document_source(path)
     try:
@@ -59,4 +59,4 @@ def open_source(source: str | Path, name: str | None = None) -> PassageSource:
             f"{path} has an unknown extension ({path.suffix or 'none'}). "
             f"Supported: {SUPPORTED_FORMATS}."
         ) from None
-    return source_class(path, size, name or str(path))
+    return source_class(path, state, name or str(path))
