@@ -9,7 +9,7 @@ from pathlib import Path
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import RDRQdrantError
 from rdr_qdrant.ingest.records import Row, rows_of_sources
-from rdr_qdrant.readers import PassageSource, Reject, RejectHandler, open_source
+from rdr_qdrant.readers import PassageSource, Quoting, Reject, RejectHandler, open_source
 from rdr_qdrant.readers.documents import StoredDocumentLookup
 
 RowsOf = Callable[[RejectHandler, Collection], Iterable[Row]]
@@ -24,12 +24,14 @@ class Reading:
         name: what the user called it.
         split: see `QdrantLoader.load_sources`.
         id_prefix: likewise.
+        quoting: see `open_source`.
     """
 
     path: Path
     name: str
     split: int | None
     id_prefix: str
+    quoting: Quoting = "csv"
 
     def open(self) -> PassageSource:
         """The source, at its start.
@@ -37,7 +39,7 @@ class Reading:
         Raises:
             SourceError: see `open_source`.
         """
-        return open_source(self.path, self.name)
+        return open_source(self.path, self.name, quoting=self.quoting)
 
     def rows(self, source: PassageSource, reject: RejectHandler) -> Iterator[Row]:
         """The rows of the source that was opened; what cannot be used goes to `reject`."""
@@ -90,7 +92,9 @@ def part_of(source: PassageSource, split: int | None, id_prefix: str, recall: Re
         return rows_of_sources([source], reject, split, id_prefix, recall(collection))
 
     path = source.path
-    reading = Reading(path.absolute(), source.name, split, id_prefix) if path else None
+    reading = None
+    if path:
+        reading = Reading(path.absolute(), source.name, split, id_prefix, source.quoting)
     return Part(source.name, rows, source, reading)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers.file_io import FileState, ReadPosition, is_same_file
+from rdr_qdrant.readers.line_reader import Quoting
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
 from rdr_qdrant.readers.row_parser import RowError, passage_from_row
 
@@ -24,10 +25,12 @@ class PassageSource(ABC):
             their ids are unknown.
         path: file that another process on this machine can open instead; `None` if there is no
             such file or if the file alone is not enough.
+        quoting: `quoting` to open it with.
     """
 
     rejected_upstream = 0
     path: Path | None = None
+    quoting: Quoting = "csv"
 
     def __init__(self, name: str, size: int = 0) -> None:
         self.name = name
