@@ -10,7 +10,7 @@ from typing import IO, Any, NoReturn
 
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.base import RowFileSource, RowSource
-from rdr_qdrant.readers.file_io import MAX_LINE_BYTES, FileState, open_bytes
+from rdr_qdrant.readers.file_io import MAX_LINE_BYTES, FileState, as_utf8, open_bytes
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
 
 STDIN = "-"
@@ -23,7 +23,7 @@ class JSONLinesSource(RowFileSource):
     def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield line number and object of each line."""
         with open_bytes(self.path, self.position) as stream:
-            yield from read_objects(stream, self.name, reject)
+            yield from read_objects(as_utf8(stream), self.name, reject)
 
 
 class StdinSource(RowSource):
@@ -41,9 +41,9 @@ class StdinSource(RowSource):
     def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield line number and object of each line."""
         try:
-            yield from read_objects(self._stream, self.name, reject)
+            yield from read_objects(as_utf8(self._stream), self.name, reject)
         except OSError as error:
-            raise SourceError(f"Cannot read standard input: {error.strerror}.") from None
+            raise SourceError(f"Cannot read standard input: {error.strerror or error}.") from None
 
     def changed_while_read(self) -> str | None:
         """Return how a file that standard input was redirected from changed, or `None`."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.delimited import MERGED_ROWS, QUOTING_HINT
-from rdr_qdrant.readers.file_io import check_readable, format_suffix, open_bytes, open_text
+from rdr_qdrant.readers.file_io import as_utf8, check_readable, format_suffix, open_bytes, open_text
 from rdr_qdrant.readers.jsonlines import read_objects
 from rdr_qdrant.readers.line_reader import LineReader, Quoting, csv_reader
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
@@ -71,7 +71,7 @@ def read_questions(
 
 def _read_json_lines(path: Path, reject: RejectHandler) -> Iterator[Question]:
     with open_bytes(path) as stream:
-        for line, row in read_objects(stream, str(path), reject):
+        for line, row in read_objects(as_utf8(stream), str(path), reject):
             if line == 1 and "text" in row and "question" not in row:
                 raise _holds_passages(path, "its first row has a text and no question")
             try:
