@@ -93,7 +93,7 @@ class ShardEncoder:
             sink=ParquetSink(
                 folder=Path(self.folder),
                 encoder=self.embeddings,
-                source_names=names,
+                sources=sources,
                 split=split,
                 shard_size=self.shard_size,
                 vectors=self.vectors,

@@ -30,10 +30,12 @@ from rdr_qdrant.export.parquet_io import ShardFile, ShardRow, is_whole, table_of
 from rdr_qdrant.ingest.batch_result import BatchResult
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.id_index import IdIndex
+from rdr_qdrant.ingest.partitions import source_changes
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder
 from rdr_qdrant.ingest.records import EmbeddedBatch, MetadataUpdate, PendingPoint
 from rdr_qdrant.ingest.sink import OnRetry, PointDiff, Write
 from rdr_qdrant.ingest.verify import Sample
+from rdr_qdrant.readers import PassageSource
 
 LOCK_FILE = ".encode.lock"
 SECONDS_PER_SHARD = 120.0
@@ -50,7 +52,7 @@ class ParquetSink:
     Args:
         folder: where to; created if it does not exist.
         encoder: that makes the vectors.
-        source_names: names of the sources, in their order.
+        sources: in their order.
         split: words at which texts are split, or `None`.
         shard_size: most passages of a shard.
         vectors: `float32` or `float16`.
@@ -64,14 +66,15 @@ class ParquetSink:
         *,
         folder: Path,
         encoder: PassageEncoder,
-        source_names: Sequence[str],
+        sources: Sequence[PassageSource],
         split: int | None,
         shard_size: int,
         vectors: str,
     ) -> None:
         self._folder = folder
         self._encoder = encoder
-        self._source_names = tuple(source_names)
+        self._sources = sources
+        self._source_names = tuple(source.name for source in sources)
         self._split = split
         self._shard_size = shard_size
         self._vectors = vectors
@@ -164,12 +167,17 @@ class ParquetSink:
         """Finish the last shard.
 
         Raises:
-            SourceError: the sources have fewer passages than when the folder was begun.
+            SourceError: the sources have fewer passages than when the folder was begun, or
+                changed while they were read.
             OutputError: the shard cannot be written.
         """
         if self._cursor is not None:
             raise self._changed(f"they have {self._passages:,} passages now, fewer than then")
         self._finish_shard()
+        for change in source_changes(self._sources):
+            raise SourceError(
+                f"{change}. {self._folder} is not complete: run the same command again."
+            )
 
     def prune(self, ids: IdIndex, counters: Counters) -> None:
         """See `Sink.prune`: there is nothing to prune."""

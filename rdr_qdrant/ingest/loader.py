@@ -15,7 +15,13 @@ from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.document_cache import document_counts
 from rdr_qdrant.ingest.executor import Executor
 from rdr_qdrant.ingest.job import IngestJob
-from rdr_qdrant.ingest.partitions import Partition, PartitionReader, ReadOptions, partition_of
+from rdr_qdrant.ingest.partitions import (
+    Partition,
+    PartitionReader,
+    ReadOptions,
+    partition_of,
+    source_changes,
+)
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder
 from rdr_qdrant.ingest.prune import Pruning
 from rdr_qdrant.ingest.qdrant_sink import CollectionTarget, IndexingHandlers, QdrantSink
@@ -148,7 +154,8 @@ class QdrantLoader:
             prune: afterwards, delete points whose `metadata["source"]` is one of these sources
                 (and whose ids begin with the prefix) that the sources no longer have. Not done
                 (`removed` is `None`) after an interruption, or if a row could not be read, since
-                its id is not known; never for a source without any row. All points of a document
+                its id is not known, or if a source changed while it was read; never for a source
+                without any row. All points of a document
                 that could not be read are kept.
 
         Raises:
@@ -165,7 +172,11 @@ class QdrantLoader:
         partitions = [partition_of(source, options, stored) for source in sources]
         rejects = RejectCounter(self.on_reject)
         report = self._job(sink, partitions, rejects).run()
-        report = replace(report, documents=document_counts(sources))
+        report = replace(
+            report, documents=document_counts(sources), changed_sources=source_changes(sources)
+        )
+        for change in report.changed_sources:
+            logger.warning("%s. Nothing is pruned; run the same command again", change)
         if report.read == report.rejected and not report.interrupted:
             where = ", ".join(names)
             what = "rows and documents" if report.documents else "rows"

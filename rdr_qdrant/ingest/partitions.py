@@ -11,7 +11,14 @@ from rdr_qdrant.errors import RDRQdrantError
 from rdr_qdrant.ingest.cancellation import Cancellation
 from rdr_qdrant.ingest.records import RecordBatch, SourceRecord
 from rdr_qdrant.passages import Passage
-from rdr_qdrant.readers import DocumentSource, PassageSource, Reject, RejectHandler, open_source
+from rdr_qdrant.readers import (
+    DocumentSource,
+    PassageSource,
+    Quoting,
+    Reject,
+    RejectHandler,
+    open_source,
+)
 from rdr_qdrant.readers.documents import DEFAULT_PASSAGE_WORDS, StoredDocumentLookup
 from rdr_qdrant.splitter import split_passage
 
@@ -39,11 +46,13 @@ class FilePartition:
         path: the file.
         name: the name that the user gave it.
         options: how it is read.
+        quoting: see `open_source`.
     """
 
     path: Path
     name: str
     options: ReadOptions
+    quoting: Quoting = "csv"
 
     def open(self) -> Partition:
         """The partition, at its start.
@@ -52,7 +61,8 @@ class FilePartition:
             SourceError: see `open_source`; it names the file as the user did.
         """
         try:
-            return partition_of(open_source(self.path, self.name), self.options)
+            source = open_source(self.path, self.name, quoting=self.quoting)
+            return partition_of(source, self.options)
         except RDRQdrantError as error:
             raise self.with_given_name(error) from None
 
@@ -95,7 +105,9 @@ def partition_of(
         return _records_of_source(source, reject, options, stored_documents)
 
     path = source.path
-    file = FilePartition(path.absolute(), source.name, options) if path else None
+    file = None
+    if path:
+        file = FilePartition(path.absolute(), source.name, options, source.quoting)
     return Partition(source.name, read, source, file)
 
 
@@ -207,6 +219,11 @@ class PartitionReader:
             if batch is None:
                 return
             yield batch
+
+
+def source_changes(sources: Sequence[PassageSource]) -> tuple[str, ...]:
+    """How sources changed since they were opened, one line for each that did; ask after reading."""
+    return tuple(change for source in sources if (change := source.changed_while_read()))
 
 
 def fraction_read(sources: Sequence[PassageSource]) -> float | None:

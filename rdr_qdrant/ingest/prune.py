@@ -9,6 +9,7 @@ from rdr_qdrant.collection import Collection
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.document_cache import keeps_rejected_documents, rejected_documents
 from rdr_qdrant.ingest.id_index import IdIndex
+from rdr_qdrant.ingest.partitions import source_changes
 from rdr_qdrant.readers import PassageSource
 
 IDS_PER_REQUEST = 1000
@@ -27,8 +28,10 @@ class Pruning:
     id_prefix: str
 
     def is_possible(self, counters: Counters) -> bool:
-        """True if every row was read, so that the ids of all are known."""
+        """True if every row was read, of sources that did not change, so that all ids are known."""
         if any(source.rejected_upstream for source in self.sources):
+            return False
+        if source_changes(self.sources):
             return False
         return counters["rejected"] - rejected_documents(self.sources) <= counters["id_conflicts"]
 

@@ -33,6 +33,8 @@ class LoadReport:
         seconds: from start to end.
         interrupted: the load was stopped before its end; finished batches are kept.
         dry_run: nothing was written.
+        changed_sources: for each source that changed while it was read, how; what was read of it
+            may be neither its old nor its new content, and nothing was pruned.
         documents: documents converted, skipped and rejected; `None` if no source holds documents.
         alias: the alias that was put on the collection.
         replaced: the collection that the alias stood for before.
@@ -58,6 +60,7 @@ class LoadReport:
     seconds: float = 0.0
     interrupted: bool = False
     dry_run: bool = False
+    changed_sources: tuple[str, ...] = ()
     documents: DocumentCounts | None = None
     alias: str | None = None
     replaced: str | None = None

@@ -7,6 +7,7 @@ from rdr_qdrant.readers.documents import (
     format_extension_counts,
 )
 from rdr_qdrant.readers.file_io import is_same_file
+from rdr_qdrant.readers.line_reader import Quoting
 from rdr_qdrant.readers.questions import Question, read_questions
 from rdr_qdrant.readers.rejects import Reject, RejectHandler, RejectLog
 from rdr_qdrant.readers.source_factory import open_source
@@ -16,6 +17,7 @@ __all__ = [
     "DocumentSource",
     "PassageSource",
     "Question",
+    "Quoting",
     "Reject",
     "RejectHandler",
     "RejectLog",

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rdr_qdrant.passages import Passage
-from rdr_qdrant.readers.file_io import ReadPosition, is_same_file
+from rdr_qdrant.readers.file_io import FileState, ReadPosition, is_same_file
+from rdr_qdrant.readers.line_reader import Quoting
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
 from rdr_qdrant.readers.row_parser import RowError, passage_from_row
 
@@ -24,10 +25,12 @@ class PassageSource(ABC):
             their ids are unknown.
         path: file that another process on this machine can open instead; `None` if there is no
             such file or if the file alone is not enough.
+        quoting: `quoting` to open it with.
     """
 
     rejected_upstream = 0
     path: Path | None = None
+    quoting: Quoting = "csv"
 
     def __init__(self, name: str, size: int = 0) -> None:
         self.name = name
@@ -44,6 +47,14 @@ class PassageSource(ABC):
 
     def fraction_read(self) -> float | None:
         """Return the fraction read so far (0 to 1), or `None` if the length is unknown."""
+        return None
+
+    def changed_while_read(self) -> str | None:
+        """Return how the source changed since it was opened, as one line, or `None`.
+
+        Compares identity, size and modification time of its files, so call it after reading. What
+        was read of a changed source may be neither its old nor its new content.
+        """
         return None
 
     def set_progress(self, records_read: int, fraction: float | None) -> None:
@@ -89,20 +100,26 @@ class RowFileSource(RowSource):
 
     Args:
         path: the file.
-        size: its size in bytes, above 0.
+        state: its state before anything is read of it.
         name: see `PassageSource`.
     """
 
     path: Path
 
-    def __init__(self, path: Path, size: int, name: str) -> None:
-        super().__init__(name, size)
+    def __init__(self, path: Path, state: FileState, name: str) -> None:
+        super().__init__(name, state.size)
         self.path = path
+        self._state = state
         self.position = ReadPosition()
 
     def fraction_read(self) -> float | None:
         """Return the fraction of the file's bytes read so far."""
         return min(1.0, self.position.bytes_read / self.size)
+
+    def changed_while_read(self) -> str | None:
+        """Return how the file changed since it was opened, or `None`."""
+        change = self._state.change_to(self.path)
+        return f"{self.name} changed while it was read: it {change}" if change else None
 
     def set_progress(self, records_read: int, fraction: float | None) -> None:
         """Take over the progress of another process; see `PassageSource.set_progress`."""

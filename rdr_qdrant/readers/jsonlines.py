@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
 
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.base import RowFileSource, RowSource
-from rdr_qdrant.readers.file_io import MAX_LINE_BYTES, open_bytes
+from rdr_qdrant.readers.file_io import MAX_LINE_BYTES, FileState, as_utf8, open_bytes
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
 
 STDIN = "-"
@@ -21,7 +23,7 @@ class JSONLinesSource(RowFileSource):
     def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield line number and object of each line."""
         with open_bytes(self.path, self.position) as stream:
-            yield from read_objects(stream, self.name, reject)
+            yield from read_objects(as_utf8(stream), self.name, reject)
 
 
 class StdinSource(RowSource):
@@ -34,13 +36,30 @@ class StdinSource(RowSource):
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(STDIN)
         self._stream = stream
+        self._state = _redirected_file_state(stream)
 
     def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield line number and object of each line."""
         try:
-            yield from read_objects(self._stream, self.name, reject)
+            yield from read_objects(as_utf8(self._stream), self.name, reject)
         except OSError as error:
-            raise SourceError(f"Cannot read standard input: {error.strerror}.") from None
+            raise SourceError(f"Cannot read standard input: {error.strerror or error}.") from None
+
+    def changed_while_read(self) -> str | None:
+        """Return how a file that standard input was redirected from changed, or `None`."""
+        state = _redirected_file_state(self._stream)
+        change = self._state.difference(state) if self._state and state else None
+        return (
+            f"The file on standard input changed while it was read: it {change}" if change else None
+        )
+
+
+def _redirected_file_state(stream: IO[bytes]) -> FileState | None:
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # no file, or closed
+        return None
+    return FileState.from_stat(status) if stat.S_ISREG(status.st_mode) else None
 
 
 def read_objects(

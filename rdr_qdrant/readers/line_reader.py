@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from typing import IO, Any
+from typing import IO, Any, Literal
+
+Quoting = Literal["csv", "none"]
+"""`csv`: a field that begins with a quote ends at the next one; `none`: quotes are characters."""
 
 MAX_FIELD_CHARACTERS = 16 * 2**20
 """Longest field (the csv module's own limit of 131,072 is too short for whole documents)."""
@@ -54,6 +57,11 @@ class LineReader:
         self._row.clear()
         self._row_characters = 0
 
+    @property
+    def row_lines(self) -> int:
+        """Lines of the current row so far."""
+        return len(self._row)
+
     def rewind_to_second_line(self) -> str:
         """Go back to the second line of the current row and return the first."""
         if self._characters_reread <= 4 * self._characters_read + MAX_FIELD_CHARACTERS:
@@ -64,7 +72,11 @@ class LineReader:
         return self._row[0].rstrip("\r\n") if self._row else ""
 
 
-def csv_reader(lines: LineReader, delimiter: str, *, strict: bool = True) -> Any:
+def csv_reader(
+    lines: LineReader, delimiter: str, quoting: Quoting = "csv", *, strict: bool = True
+) -> Any:
     """Return a `csv.reader` that accepts fields of up to `MAX_FIELD_CHARACTERS`."""
     csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARACTERS))
+    if quoting == "none":
+        return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=strict)
     return csv.reader(lines, delimiter=delimiter, strict=strict)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from rdr_qdrant.errors import SourceError
-from rdr_qdrant.readers.file_io import check_readable, format_suffix, open_bytes, open_text
+from rdr_qdrant.readers.delimited import MERGED_ROWS, QUOTING_HINT
+from rdr_qdrant.readers.file_io import as_utf8, check_readable, format_suffix, open_bytes, open_text
 from rdr_qdrant.readers.jsonlines import read_objects
-from rdr_qdrant.readers.line_reader import LineReader, csv_reader
+from rdr_qdrant.readers.line_reader import LineReader, Quoting, csv_reader
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
 from rdr_qdrant.readers.row_parser import RowError, check_json
 
@@ -38,7 +39,9 @@ class Question:
 _PASSAGE_COLUMNS = {"id", "text"}
 
 
-def read_questions(path: str | Path, reject: RejectHandler) -> Iterator[Question]:
+def read_questions(
+    path: str | Path, reject: RejectHandler, *, quoting: Quoting = "csv"
+) -> Iterator[Question]:
     """Yield the questions of a file in order and pass unusable rows to `reject`.
 
     `.jsonl` has objects with `question` and `answers`. `.tsv` and `.csv` (DPR's `*.qa.csv` are
@@ -47,6 +50,7 @@ def read_questions(path: str | Path, reject: RejectHandler) -> Iterator[Question
     Args:
         path: the file.
         reject: called for each row, and each answer, that cannot be used.
+        quoting: `csv`, or `none` for TSV in which quotes are plain characters.
 
     Raises:
         SourceError: the file does not exist, is empty, has an unknown extension, or holds
@@ -58,7 +62,7 @@ def read_questions(path: str | Path, reject: RejectHandler) -> Iterator[Question
     if suffix == ".jsonl":
         return _read_json_lines(path, reject)
     if suffix in (".tsv", ".csv"):
-        return _read_delimited(path, reject)
+        return _read_delimited(path, reject, quoting)
     raise SourceError(
         f"{path} has an unknown extension for questions ({path.suffix or 'none'}). "
         "Supported: .jsonl, .tsv, .csv (each also .gz)."
@@ -67,7 +71,7 @@ def read_questions(path: str | Path, reject: RejectHandler) -> Iterator[Question
 
 def _read_json_lines(path: Path, reject: RejectHandler) -> Iterator[Question]:
     with open_bytes(path) as stream:
-        for line, row in read_objects(stream, str(path), reject):
+        for line, row in read_objects(as_utf8(stream), str(path), reject):
             if line == 1 and "text" in row and "question" not in row:
                 raise _holds_passages(path, "its first row has a text and no question")
             try:
@@ -76,10 +80,10 @@ def _read_json_lines(path: Path, reject: RejectHandler) -> Iterator[Question]:
                 reject(Reject(str(path), line, str(error), row))
 
 
-def _read_delimited(path: Path, reject: RejectHandler) -> Iterator[Question]:
+def _read_delimited(path: Path, reject: RejectHandler, quoting: Quoting) -> Iterator[Question]:
     with open_text(path) as stream:
         lines = LineReader(stream)
-        reader = csv_reader(lines, "\t", strict=False)  # as DPR reads them
+        reader = csv_reader(lines, "\t", quoting, strict=False)  # as DPR reads them
         while True:
             lines.start_row()
             row: list[str] = []
@@ -91,12 +95,23 @@ def _read_delimited(path: Path, reject: RejectHandler) -> Iterator[Question]:
                     raise _holds_passages(path, "its header has id and text")
                 if len(row) != 2:
                     raise RowError(f"has {len(row)} tab-separated fields, not 2")
+                if any(map(_is_row, row[0].splitlines()[:-1])):
+                    raise RowError(f"{MERGED_ROWS}; {QUOTING_HINT}")
                 yield _parse_question(row[0], _parse_literal(row[1]), path, lines.number, reject)
             except StopIteration:
                 return
             except (csv.Error, RowError) as error:
                 lines.rewind_to_second_line()
                 reject(Reject(str(path), lines.number, str(error), row))
+
+
+def _is_row(line: str) -> bool:
+    """Return whether a line within a quoted question is a question with its answers."""
+    _, tab, answers = line.partition("\t")
+    try:
+        return bool(tab) and isinstance(_parse_literal(answers), list | tuple)
+    except RowError:
+        return False
 
 
 def _holds_passages(path: Path, evidence: str) -> SourceError:

@@ -11,6 +11,8 @@ from rdr_qdrant.passages import Passage, id_from_content
 MAX_DEPTH = 100
 """Levels of lists and objects in one row. Qdrant's JSON parser (serde_json) refuses a request of
 more than 128, including those of the request itself."""
+MAX_EXACT_FLOAT = 2**53
+"""Below it every whole number is a double; above, an id read as a double may be another one."""
 
 
 class RowError(Exception):
@@ -44,7 +46,12 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
         raise RowError(f"title is {_type_name(title)}, not a string")
     metadata = {"source": source.encode("utf-8", "replace").decode("utf-8")}
     metadata.update((k, v) for k, v in row.items() if k not in ("id", "text", "title"))
-    check_json(row)
+    for column, value in row.items():
+        check_json(column)
+        try:
+            check_json(value, depth=1)
+        except RowError as error:
+            raise RowError(f"{error}: column {column!r}") from None
     return Passage(
         id=_parse_id(row.get("id")) or id_from_content(title, text),
         text=text,
@@ -54,13 +61,20 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
 
 
 def _parse_id(value: Any) -> str:
-    """Return the id as a string, `""` if there is none."""
+    """Return the id as a string, `""` if there is none.
+
+    A whole number as a float is accepted: pandas makes floats of integers with gaps.
+    """
     if value is None:
         return ""
     if isinstance(value, str):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if isinstance(value, float) and value.is_integer():
+        if abs(value) > MAX_EXACT_FLOAT:
+            raise RowError("id is a float too large to be exact: store ids as integers or strings")
+        return str(int(value))
     raise RowError(f"id is {_type_name(value)}, not a string or a whole number")
 
 

@@ -15,6 +15,7 @@ from rdr_qdrant.readers.documents import (
 )
 from rdr_qdrant.readers.file_io import check_readable, format_suffix, is_folder
 from rdr_qdrant.readers.jsonlines import STDIN, JSONLinesSource, StdinSource
+from rdr_qdrant.readers.line_reader import Quoting
 from rdr_qdrant.readers.parquet import ParquetSource
 
 ROW_FORMATS: dict[str, type[RowFileSource]] = {
@@ -29,7 +30,9 @@ SUPPORTED_FORMATS = (
 )
 
 
-def open_source(source: str | Path, name: str | None = None) -> PassageSource:
+def open_source(
+    source: str | Path, name: str | None = None, *, quoting: Quoting = "csv"
+) -> PassageSource:
     """Open a file of passages by its extension, a folder of documents, or standard input.
 
     Checks everything that can be known without reading to the end.
@@ -37,6 +40,7 @@ def open_source(source: str | Path, name: str | None = None) -> PassageSource:
     Args:
         source: a path, or `-` for JSON Lines from standard input.
         name: name of a file of rows in the passages' metadata; by default its path.
+        quoting: `csv`, or `none` for TSV and CSV in which quotes are plain characters.
 
     Raises:
         SourceError: the file does not exist or is empty, its extension is unknown, a column is
@@ -49,7 +53,7 @@ def open_source(source: str | Path, name: str | None = None) -> PassageSource:
     path = Path(source)
     if is_folder(path) and str(source):  # Path("") is the current folder
         return open_document_source(path)
-    size = check_readable(path)
+    state = check_readable(path)
     if document_format(path.name):
         return open_document_source(path)
     try:
@@ -59,4 +63,6 @@ def open_source(source: str | Path, name: str | None = None) -> PassageSource:
             f"{path} has an unknown extension ({path.suffix or 'none'}). "
             f"Supported: {SUPPORTED_FORMATS}."
         ) from None
-    return source_class(path, size, name or str(path))
+    if source_class is DelimitedSource:
+        return DelimitedSource(path, state, name or str(path), quoting)
+    return source_class(path, state, name or str(path))

@@ -111,6 +111,13 @@ def test_a_row_that_cannot_be_used_is_rejected_alone(
     )
 
 
+@pytest.mark.parametrize("name", ["q.tsv", "q.jsonl"])
+def test_questions_may_be_in_utf_16(tmp_path: Path, name: str) -> None:
+    data = '{"question": "größer?", "answers": ["a"]}' if name == "q.jsonl" else "größer?\t['a']\n"
+    path = written(tmp_path / name, data.encode("utf-16"))
+    assert read(path) == ([Question("größer?", ("a",))], [])
+
+
 @pytest.mark.parametrize("data", [b"q?\t['\xff']\n", b"\xe9?\t['a']\n"])
 def test_a_row_that_is_not_utf_8_is_rejected(tmp_path: Path, data: bytes) -> None:
     questions, rejected = read(written(tmp_path / "q.tsv", data))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -62,18 +65,24 @@ def parquet(tmp_path: Path, **columns: Any) -> Path:
         (b'{"text": "a", "id": 1.5}', "id is a number, not a string or a whole number"),
         (b'{"text": "a", "id": true}', "id is true or false, not a string or a whole number"),
         (b'{"text": "a", "id": [1]}', "id is a list, not a string or a whole number"),
-        (b'{"text": "\\ud800"}', "not valid UTF-8"),
-        (b'{"text": "a", "title": "\\udc00\\ud800"}', "not valid UTF-8"),
-        (b'{"text": "a", "id": "\\udfff"}', "not valid UTF-8"),
-        (b'{"text": "a", "x": {"y": ["\\ud800"]}}', "not valid UTF-8"),
+        (b'{"text": "\\ud800"}', "not valid UTF-8: column 'text'"),
+        (b'{"text": "a", "title": "\\udc00\\ud800"}', "not valid UTF-8: column 'title'"),
+        (b'{"text": "a", "id": "\\udfff"}', "not valid UTF-8: column 'id'"),
+        (b'{"text": "a", "x": {"y": ["\\ud800"]}}', "not valid UTF-8: column 'x'"),
         (b'{"text": "a", "\\ud800": 1}', "not valid UTF-8"),
-        (b'{"text": "a", "x": 1e999}', "inf is not a JSON number"),
-        (b'{"text": "a", "x": [-1e999]}', "-inf is not a JSON number"),
+        (b'{"text": "a", "x": 1e999}', "inf is not a JSON number: column 'x'"),
+        (b'{"text": "a", "x": [-1e999]}', "-inf is not a JSON number: column 'x'"),
         (b'{"text": "a", "x": NaN}', "not JSON: NaN is not a JSON number"),
         (b'{"text": "a", "x": -Infinity}', "not JSON: -Infinity is not a JSON number"),
-        (b'{"text": "a", "x": [1' + b"0" * 400 + b"]}", "a number too large to be stored"),
-        (b'{"text": "a", "x": ' + b"[" * 101 + b"]" * 101 + b"}", "nested too deep"),
-        (b'{"text": "a", "x": ' + b'{"a":' * 100 + b"1" + b"}" * 101, "nested too deep"),
+        (
+            b'{"text": "a", "x": [1' + b"0" * 400 + b"]}",
+            "a number too large to be stored: column 'x'",
+        ),
+        (b'{"text": "a", "x": ' + b"[" * 101 + b"]" * 101 + b"}", "nested too deep: column 'x'"),
+        (
+            b'{"text": "a", "x": ' + b'{"a":' * 100 + b"1" + b"}" * 101,
+            "nested too deep: column 'x'",
+        ),
         (b'["text"]', "not a JSON object"),
         (b'"text"', "not a JSON object"),
         (b"5", "not a JSON object"),
@@ -159,10 +168,10 @@ def test_a_last_json_line_that_is_too_long_and_has_no_end(
         (b" ", "has 1 fields, the header has 3"),
         (b"1\t\tT", "text is empty"),
         (b"1\t \xc2\xa0\tT", "text is empty"),
-        (b"1\t\xff\tT", "not valid UTF-8"),
-        (b"1\tone\tT\xe9", "not valid UTF-8"),
-        (b"\xe9\tone\tT", "not valid UTF-8"),
-        (b"1\t\xed\xa0\x80\tT", "not valid UTF-8"),
+        (b"1\t\xff\tT", "not valid UTF-8: column 'text'"),
+        (b"1\tone\tT\xe9", "not valid UTF-8: column 'title'"),
+        (b"\xe9\tone\tT", "not valid UTF-8: column 'id'"),
+        (b"1\t\xed\xa0\x80\tT", "not valid UTF-8: column 'text'"),
     ],
 )
 def test_a_table_row_that_cannot_be_used_is_rejected_alone(
@@ -244,17 +253,17 @@ def test_an_undecodable_column_name_rejects_every_row(tmp_path: Path) -> None:
         ({"text": [" "]}, "text is empty"),
         ({"text": [5]}, "text is a number, not a string"),
         ({"text": [["a"]]}, "text is a list, not a string"),
-        ({"text": [b"\xff"]}, "not valid UTF-8"),
+        ({"text": [b"a", b"\xff"]}, "not valid UTF-8: column 'text'"),
         ({"text": ["a"], "id": [1.5]}, "id is a number, not a string or a whole number"),
         ({"text": ["a"], "title": [5]}, "title is a number, not a string"),
-        ({"text": ["a"], "x": [float("inf")]}, "inf is not a JSON number"),
-        ({"text": ["a"], "x": [[b"\xff"]]}, "not valid UTF-8"),
+        ({"text": ["a"], "x": [float("inf")]}, "inf is not a JSON number: column 'x'"),
+        ({"text": [None, "a"], "x": [[b"a"], [b"\xff"]]}, "not valid UTF-8: column 'x'"),
     ],
 )
 def test_a_parquet_row_that_cannot_be_used_is_rejected(
     tmp_path: Path, columns: dict[str, list[Any]], reason: str
 ) -> None:
-    assert read(parquet(tmp_path, **columns)) == ([], [(1, reason)])
+    assert read(parquet(tmp_path, **columns))[1][-1] == (len(columns["text"]), reason)
 
 
 def test_a_parquet_row_is_rejected_alone(tmp_path: Path) -> None:
@@ -264,7 +273,10 @@ def test_a_parquet_row_is_rejected_alone(tmp_path: Path) -> None:
 
 def test_a_parquet_string_that_is_not_utf_8_costs_only_its_row(tmp_path: Path) -> None:
     text = pa.array([b"before", b"\xff", b"after"], pa.binary()).view(pa.string())
-    assert read(parquet(tmp_path, text=text)) == (["before", "after"], [(2, "not valid UTF-8")])
+    assert read(parquet(tmp_path, text=text)) == (
+        ["before", "after"],
+        [(2, "not valid UTF-8: column 'text'")],
+    )
 
 
 @pytest.mark.parametrize(
@@ -321,3 +333,138 @@ def test_a_row_with_broken_quoting_is_kept_as_it_was_written(tmp_path: Path) -> 
     rejected: list[Reject] = []
     assert [p.id for p in open_source(path).passages(rejected.append)] == ["2"]
     assert [row.row for row in rejected] == ['1\t"never "closed\tt']
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        ([b"\x89PNG\r\n", None], "binary"),
+        (pa.array([b"\x89PNG", b"\xff"], pa.large_binary()), "large_binary"),
+        (pa.array([b"\x89PN", b"\xff" * 3], pa.binary(3)), "fixed_size_binary[3]"),
+        ([{"bytes": b"\xff\xd8", "path": "a.jpg"}] * 2, "struct<"),
+        ([[b"\xff"], [b"\xfe"]], "list<"),
+    ],
+    ids=["binary", "large", "fixed size", "struct", "list"],
+)
+def test_a_binary_parquet_column_is_named_when_the_file_is_opened(
+    tmp_path: Path, column: Any, kind: str
+) -> None:
+    path = parquet(tmp_path, text=["a", "b"], image=column)
+    with pytest.raises(
+        SourceError, match=r"has a binary column 'image' \((?P<kind>.*)\)"
+    ) as raised:
+        open_source(path)
+    assert f"({kind}" in str(raised.value)
+
+
+def test_binary_columns_that_hold_text_are_read(tmp_path: Path) -> None:
+    path = parquet(tmp_path, text=[b"river", b"king"], x=[b"\xc3\xbc", None])
+    assert [(p.text, p.metadata["x"]) for p in open_source(path).passages(print)] == [
+        ("river", "ü"),
+        ("king", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("identifier", "expected"),
+    [(1.0, "1"), (-3.0, "-3"), (2.0**53, str(2**53)), (-0.0, "0")],
+)
+def test_a_float_that_is_a_whole_number_is_an_id(
+    tmp_path: Path, identifier: float, expected: str
+) -> None:
+    found = [
+        next(open_source(path).passages(print)).id
+        for path in (
+            parquet(tmp_path, id=[identifier, None], text=["a", "b"]),
+            json_lines(tmp_path, json.dumps({"id": identifier, "text": "a"}).encode()),
+        )
+    ]
+    assert found == [expected, expected]
+
+
+def test_a_float_too_large_to_be_exact_is_no_id(tmp_path: Path) -> None:
+    texts, [(_, reason)] = read(parquet(tmp_path, id=[2.0**53 * 2], text=["a"]))
+    assert (texts, reason.partition(":")[0]) == ([], "id is a float too large to be exact")
+
+
+PEAK_MEMORY = """
+import re, sys
+from pathlib import Path
+from rdr_qdrant.readers import open_source
+rejects = []
+texts = [len(p.text) for p in open_source(sys.argv[1]).passages(rejects.append)]
+peak = re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())
+reason = rejects[0].reason if rejects else None
+print(len(texts), len(rejects), reason, int(peak[1]) // 1024, sep=";")
+"""
+
+
+def read_in_a_process(path: Path) -> tuple[int, int, str, int]:
+    """Return passages, rejects, the first reason and peak memory (MiB) of a new process."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK_MEMORY, str(path)], capture_output=True, text=True, check=True
+    )
+    passages, rejects, reason, peak = done.stdout.strip().split(";")
+    return int(passages), int(rejects), reason, int(peak)
+
+
+def dictionary_column(values: list[str], indices: list[int]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(values))
+
+
+LARGE = "x" * 20_000_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@pytest.mark.parametrize(
+    ("column", "options"),
+    [
+        (dictionary_column([LARGE], [0] * 1024), {"compression": "zstd"}),
+        (dictionary_column([LARGE], [0] * 1024), {"store_schema": False, "compression": "zstd"}),
+        (dictionary_column(["a", LARGE], [0] * 900 + [1] * 124), {"store_schema": False}),
+        (
+            dictionary_column([random.Random(1).randbytes(10_000_000).hex()], [0] * 1024),
+            {"store_schema": False},
+        ),
+        (
+            pa.ListArray.from_arrays(
+                pa.array(range(0, 2000, 20), pa.int32()),
+                dictionary_column([LARGE[:4_000_000]], [0] * 2000),
+            ),
+            {"store_schema": False},
+        ),
+    ],
+    ids=["dictionary", "without schema", "skewed", "incompressible", "list"],
+)
+def test_a_small_parquet_file_does_not_unpack_to_gigabytes(
+    tmp_path: Path, column: pa.Array, options: dict[str, Any]
+) -> None:
+    texts = {"text": column} if len(column) > 100 else {"text": ["a"] * len(column), "x": column}
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table(texts), path, **options)
+    passages, rejects, reason, peak = read_in_a_process(path)
+    assert passages + rejects == len(column)
+    assert rejects > 0
+    assert reason == "a row of more than 16,777,216 bytes"
+    assert peak < 1500
+
+
+def test_a_parquet_list_of_hundreds_of_millions_of_equal_values_is_refused(tmp_path: Path) -> None:
+    values = pa.Array.from_buffers(pa.int8(), 10**8, [None, pa.py_buffer(bytes(10**8))])
+    column = pa.ListArray.from_arrays(pa.array([0, 5 * 10**7, 10**8], pa.int32()), values)
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"text": ["a", "b"], "x": column}), path, compression="zstd")
+    with pytest.raises(SourceError, match=r"column 'x.list.element' unpack to 100,000,000 values"):
+        list(open_source(path).passages(print))
+
+
+def test_every_nested_type_of_parquet_is_read(tmp_path: Path) -> None:
+    path = parquet(
+        tmp_path,
+        text=["a", "b"],
+        map=pa.array([[("k", "v")], None], pa.map_(pa.string(), pa.string())),
+        fixed=pa.array([[1, 2], [3, 4]], pa.list_(pa.int8(), 2)),
+        large=pa.array([["x"], []], pa.large_list(pa.large_string())),
+        categories=pa.array([1.5, 2.5]).dictionary_encode(),
+    )
+    assert read(path) == (["a", "b"], [])

@@ -186,6 +186,43 @@ def test_a_byte_order_mark_before_json_lines(tmp_path: Path, name: str) -> None:
     assert [p.text for p in read(written(tmp_path / name, data))] == ["a", "b"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".tsv.gz", ".jsonl.gz"])
+def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, suffix: str, encoding: str) -> None:
+    data = WRITERS[suffix.removesuffix(".gz")]()
+    utf_8, other = tmp_path / f"utf-8{suffix}", tmp_path / f"other{suffix}"
+    written(utf_8, data)
+    written(other, ("\ufeff" + data.decode()).encode(encoding))
+    expected = [(p.id, p.text, p.title) for p in read(utf_8)]
+    source = open_source(other)
+    assert [(p.id, p.text, p.title) for p in source.passages(no_rejects)] == expected
+    assert source.fraction_read() == 1.0
+
+
+def test_stdin_may_be_utf_16(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = io.BytesIO('\ufeff{"text": "Größe"}\r\n'.encode("utf-16-le"))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BufferedReader(data)))
+    assert [p.text for p in read("-")] == ["Größe"]
+
+
+def test_rows_of_utf_16_are_longer_than_a_buffer(tmp_path: Path) -> None:
+    texts = ["川" * size for size in (1, 8191, 8192, 100_000)]
+    lines = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
+    path = written(tmp_path / "r.jsonl", lines.encode("utf-16"))
+    assert [p.text for p in read(path)] == texts
+
+
+@pytest.mark.parametrize("name", ["r.tsv", "r.jsonl"])
+def test_broken_utf_16_is_rejected_or_refused(tmp_path: Path, name: str) -> None:
+    text = '{"text": "a\ud800b"}\n' if name == "r.jsonl" else "text\na\ud800b\n"
+    data = text.encode("utf-16", "surrogatepass")
+    rejected: list[Reject] = []
+    list(open_source(written(tmp_path / name, data)).passages(rejected.append))
+    assert [row.reason.partition(":")[0] for row in rejected] == ["not valid UTF-8"]
+    with pytest.raises(SourceError, match="not valid UTF-16-LE: truncated data"):
+        list(open_source(written(tmp_path / name, data + b"x")).passages(lambda row: None))
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
@@ -362,7 +399,7 @@ def test_an_unknown_extension_is_refused_with_those_that_are_known(
         ("r.csv.gz", b"", "nothing"),
         ("r.csv", b"a,b,c,d,e,f,g,h,i,j\n", "a, b, c, d, e, f, g, h, ..."),
         ("r.csv", b"a" * 1000 + b"\n", "a" * 40 + ")"),
-        ("r.tsv", "id\ttext\n1\tx\n".encode("utf-16"), ""),
+        ("r.tsv", "id\tbody\n1\tx\n".encode("utf-16"), "id, body"),
     ],
 )
 def test_a_table_without_a_text_column_is_refused_with_what_it_has(

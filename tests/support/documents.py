@@ -65,7 +65,7 @@ def docx(paragraphs: Sequence[str], title: str = "", heading: str = "") -> bytes
     return data.getvalue()
 
 
-def bare_docx(document: str | bytes, **others: str) -> bytes:
+def bare_docx(document: str | bytes, **others: str | bytes) -> bytes:
     """A DOCX of this `word/document.xml` and other parts, by their names."""
     data = BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 
 from rdr_qdrant.readers.documents.document import DocumentError
 from rdr_qdrant.readers.documents.formats import document_format
+from rdr_qdrant.readers.file_io import FileState
 
 MAX_FILE_BYTES = 256 * 2**20
 """Largest file that is converted."""
@@ -27,18 +28,19 @@ class FolderListing:
     """Contents of a folder and its subfolders, without hidden files and folders.
 
     Attributes:
-        files: documents as path (relative, with slashes) and size in bytes, sorted by path.
+        files: state of each document by path (relative, with slashes), in order of path.
         unreadable: error by folder (relative, `.` for the folder itself) that cannot be listed.
         others: files that are not read, counted by extension, symbolic links among them.
     """
 
-    files: list[tuple[str, int]] = field(default_factory=list)
+    files: dict[str, FileState] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
 
 
 def list_folder(folder: Path) -> FolderListing:
     """List a folder and its subfolders without following symbolic links."""
+    files: list[tuple[str, FileState]] = []
     listing = FolderListing()
     pending = [""]
     while pending:
@@ -47,15 +49,19 @@ def list_folder(folder: Path) -> FolderListing:
             with os.scandir(folder / subfolder) as entries:
                 for entry in entries:
                     if not entry.name.startswith("."):
-                        _add_entry(entry, f"{subfolder}{entry.name}", listing, pending)
+                        _add_entry(entry, f"{subfolder}{entry.name}", files, listing, pending)
         except OSError as error:
             listing.unreadable[subfolder.rstrip("/") or "."] = str(error.strerror or error)
-    listing.files.sort(key=lambda file: PurePosixPath(file[0]).parts)
+    listing.files.update(sorted(files, key=lambda file: PurePosixPath(file[0]).parts))
     return listing
 
 
 def _add_entry(
-    entry: os.DirEntry[str], path: str, listing: FolderListing, pending: list[str]
+    entry: os.DirEntry[str],
+    path: str,
+    files: list[tuple[str, FileState]],
+    listing: FolderListing,
+    pending: list[str],
 ) -> None:
     if entry.is_symlink():
         listing.others["symbolic link"] += 1
@@ -64,7 +70,7 @@ def _add_entry(
     elif not entry.is_file(follow_symlinks=False):
         listing.others["special file"] += 1
     elif document_format(entry.name):
-        listing.files.append((path, entry.stat(follow_symlinks=False).st_size))
+        files.append((path, FileState.from_stat(entry.stat(follow_symlinks=False))))
     else:
         listing.others[_suffix(entry.name)] += 1
 

@@ -26,7 +26,7 @@ from rdr_qdrant.readers.documents.formats import (
     document_format,
 )
 from rdr_qdrant.readers.documents.sandbox import DocumentConverter
-from rdr_qdrant.readers.file_io import is_same_file
+from rdr_qdrant.readers.file_io import FileState, is_same_file
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
 from rdr_qdrant.splitter import word_spans
 
@@ -93,7 +93,7 @@ class DocumentSource(PassageSource):
     def __init__(
         self, name: str, folder: Path, listing: FolderListing, *, follow_symlinks: bool = False
     ) -> None:
-        super().__init__(name, sum(size for _, size in listing.files))
+        super().__init__(name, sum(state.size for state in listing.files.values()))
         self._folder = folder
         self._listing = listing
         self._follow_symlinks = follow_symlinks
@@ -101,7 +101,7 @@ class DocumentSource(PassageSource):
         self.counts = DocumentCounts(len(listing.files), others=dict(listing.others))
         self.rejected_paths: set[str] = set()
         self._converter_versions: dict[DocumentFormat, str] = {}
-        for path, _ in listing.files:
+        for path in listing.files:
             kind = document_format(path)
             if kind and kind not in self._converter_versions:
                 self._converter_versions[kind] = kind.converter_version(path)
@@ -123,7 +123,7 @@ class DocumentSource(PassageSource):
         for subfolder, error in sorted(self._listing.unreadable.items()):
             self._reject(reject, f"{subfolder}/", f"folder cannot be listed: {error}")
         with DocumentConverter() as converter:
-            for path, size in self._listing.files:
+            for path, state in self._listing.files.items():
                 try:
                     passages = self._read_document(path, words, stored_lookup, converter)
                 except DocumentError as error:
@@ -132,7 +132,7 @@ class DocumentSource(PassageSource):
                     for number, passage in enumerate(passages, start=1):
                         self.records_read += 1
                         yield number, passage
-                self._bytes_done += size
+                self._bytes_done += state.size
 
     def fraction_read(self) -> float | None:
         """Return the fraction read so far, by bytes of all documents."""
@@ -140,7 +140,25 @@ class DocumentSource(PassageSource):
 
     def includes_file(self, path: Path) -> bool:
         """Return whether the file is one of the documents."""
-        return any(is_same_file(self._folder / file, path) for file, _ in self._listing.files)
+        return any(is_same_file(self._folder / file, path) for file in self._listing.files)
+
+    def changed_while_read(self) -> str | None:
+        """Return which documents changed, appeared or disappeared since the listing, or `None`."""
+        before = self._listing.files
+        if self._follow_symlinks:
+            [(path, state)] = before.items()
+            change = state.change_to(self._folder / path)
+            return f"{self.name} changed while it was read: it {change}" if change else None
+        now = list_folder(self._folder).files
+        changes = [f"{path} was deleted" for path in before.keys() - now.keys()]
+        changes += [f"{path} was added" for path in now.keys() - before.keys()]
+        for path in before.keys() & now.keys():
+            if change := before[path].difference(now[path]):
+                changes.append(f"{path} {change}")
+        if not changes:
+            return None
+        more = f" (and {len(changes) - 1:,} more changes)" if len(changes) > 1 else ""
+        return f"{self.name} changed while it was read: {min(changes)}{more}"
 
     def _read_document(
         self,
@@ -218,7 +236,7 @@ def open_document_source(path: Path) -> DocumentSource:
             document needs is not installed.
     """
     if not path.is_dir():
-        listing = FolderListing([(path.name, path.stat().st_size)])
+        listing = FolderListing({path.name: FileState.from_stat(path.stat())})
         return DocumentSource(str(path), path.parent, listing, follow_symlinks=True)
     listing = list_folder(path)
     if not listing.files and "." in listing.unreadable:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from rdr_qdrant.errors import SourceError, install_hint
 from rdr_qdrant.readers.documents.document import ConvertedDocument, normalize_document
 
-CONVERSION_RULES_VERSION = 1
+CONVERSION_RULES_VERSION = 2
 """Version of this package's own part in a conversion; raise it when the text it gives changes."""
 
 
@@ -64,13 +64,13 @@ class DocumentFormat:
 
 
 _TEXT = DocumentFormat("text", "text/plain")
-_MARKDOWN = DocumentFormat("markdown", "text/markdown", ("markdown-it-py",))
-_HTML = DocumentFormat("html", "text/html")
+_MARKDOWN = DocumentFormat("markdown", "text/markdown", ("markdown-it-py", "lxml"))
+_HTML = DocumentFormat("html", "text/html", ("lxml",))
 _PDF = DocumentFormat("pdf", "application/pdf", ("pypdf",))
 _DOCX = DocumentFormat(
     "docx",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    ("mammoth", "defusedxml"),
+    ("mammoth", "defusedxml", "lxml"),
 )
 DOCUMENT_FORMATS: Mapping[str, DocumentFormat] = {
     ".txt": _TEXT,

@@ -1,9 +1,9 @@
 """Convert documents in a separate process, so that no document can harm a load.
 
-`DocumentConverter` starts that process, which runs `run_worker`. It has limited memory, opens no
-connection, starts no program and writes no file, whatever a document makes its converter do. Each
-request is a line of JSON (`path follow_symlinks suffix`), each reply another (`digest title pages
-paged`, or `error`).
+`DocumentConverter` starts that process, which runs `run_worker`. It has limited memory, gets no API
+keys, opens no connection, starts no program and writes no file, whatever a document makes its
+converter do. Each request is a line of JSON (`path follow_symlinks suffix`), each reply another
+(`digest title pages paged`, or `error`).
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ MAX_MEMORY_BYTES = 2 * 2**30
 """Address space of the worker; a document that needs more is rejected."""
 FORBIDDEN_EVENTS = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork")
 """Prefixes of the audit events (PEP 578) that the worker refuses, besides writing files."""
+ENVIRONMENT = frozenset(
+    """DYLD_LIBRARY_PATH LANG LC_ALL LC_CTYPE LD_LIBRARY_PATH PATH PYTHONHOME SYSTEMROOT TEMP TMP
+    TMPDIR""".split()
+)
+"""Environment variables that the worker gets; all others may hold secrets, such as API keys."""
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _WORKER_CODE = f"from {__name__} import run_worker; run_worker()"
 
@@ -133,13 +138,14 @@ class DocumentConverter:
     def _start(self) -> subprocess.Popen[str]:
         """Start a worker with this process's module path, out of reach of terminal signals."""
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
+        environment = {name: os.environ[name] for name in ENVIRONMENT & os.environ.keys()}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _WORKER_CODE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             encoding="ascii",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,
         )
         return self._process

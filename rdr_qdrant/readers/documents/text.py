@@ -1,11 +1,11 @@
-"""Plain text."""
+"""Plain text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark."""
 
 from __future__ import annotations
 
-import codecs
 from typing import BinaryIO
 
 from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
+from rdr_qdrant.readers.file_io import split_byte_order_mark
 
 _BINARY_SIGNATURES = {
     b"%PDF-": "PDF",
@@ -20,7 +20,11 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
 
 
 def decode_text(data: bytes, encoding: str = "utf-8") -> str:
-    """Decode bytes and drop the byte order mark.
+    """Decode bytes.
+
+    Args:
+        data: the bytes.
+        encoding: their encoding, unless they begin with a byte order mark.
 
     Raises:
         DocumentError: the bytes are invalid in this encoding, or not text.
@@ -28,12 +32,13 @@ def decode_text(data: bytes, encoding: str = "utf-8") -> str:
     for signature, format_name in _BINARY_SIGNATURES.items():
         if data.startswith(signature):
             raise DocumentError(f"not text: its first bytes are those of {format_name}")
+    mark, marked_encoding = split_byte_order_mark(data)
+    encoding = marked_encoding or encoding
     try:
-        text = data.removeprefix(codecs.BOM_UTF8).decode(encoding)
+        text = data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
-        mark = len(data) - len(error.object)
-        shown = "UTF-8" if encoding == "utf-8" else encoding
-        raise DocumentError(f"not valid {shown}: byte {mark + error.start + 1:,}") from None
+        position = len(mark) + error.start + 1
+        raise DocumentError(f"not valid {encoding.upper()}: byte {position:,}") from None
     if (null := text.find("\x00")) >= 0:
         raise DocumentError(f"not text: character {null + 1:,} is a null")
     return text

@@ -48,7 +48,9 @@ def test_plain_text_is_kept_with_line_feeds() -> None:
     [
         (b"abc\xff", "not valid UTF-8: byte 4"),
         (b"\xef\xbb\xbfab\xff", "not valid UTF-8: byte 6"),
-        ("the river".encode("utf-16"), "not valid UTF-8: byte 1"),
+        ("the river".encode("utf-16-le"), "not text: character 2 is a null"),
+        (b"\xff\xfea\x00\x00\xd8", "not valid UTF-16-LE: byte 5"),
+        (b"\xfe\xff\x00ab", "not valid UTF-16-BE: byte 5"),
         (b"a\x00b", "not text: character 2 is a null"),
         (documents.pdf(["river"]), "not text: its first bytes are those of PDF"),
         (documents.docx(["river"]), "not text: its first bytes are those of ZIP"),
@@ -58,6 +60,13 @@ def test_plain_text_is_kept_with_line_feeds() -> None:
 def test_binary_files_are_named(data: bytes, said: str) -> None:
     for suffix in (".txt", ".md", ".html"):
         assert said in reason(suffix, data)
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".md", ".html"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-32-be"])
+def test_a_byte_order_mark_tells_the_encoding(suffix: str, encoding: str) -> None:
+    mark = "\ufeff" if encoding.endswith("be") else ""
+    assert text(suffix, f"{mark}Größe 😀".encode(encoding)).strip() == "Größe 😀"
 
 
 def test_more_text_than_can_be_handled_is_refused() -> None:
@@ -114,6 +123,45 @@ def test_html_may_declare_its_encoding(declared: str) -> None:
 def test_html_that_declares_no_known_encoding_is_utf_8() -> None:
     assert text(".html", '<meta charset="unicode_escape"><p>\\u0041é') == "\\u0041é"
     assert "not valid UTF-8: byte 7" in reason(".html", b"<p>caf\xe9")
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+@pytest.mark.parametrize("encoding", ["iso-8859-1", "windows-1251", "Shift_JIS", "utf-8"])
+def test_an_xml_prolog_tells_the_encoding(quote: str, encoding: str) -> None:
+    word = {"windows-1251": "река", "Shift_JIS": "川"}.get(encoding, "Größe")
+    prolog = f"<?xml version={quote}1.0{quote} encoding={quote}{encoding}{quote}?>\n"
+    page = f"{prolog}<!DOCTYPE html><html xmlns='http://www.w3.org/1999/xhtml'><p>{word}</p></html>"
+    assert text(".html", page.encode(encoding)) == word
+
+
+def test_what_a_page_declares_in_meta_goes_before_its_xml_prolog() -> None:
+    page = '<?xml version="1.0" encoding="utf-8"?><meta charset="koi8-r"><p>река'
+    assert text(".html", page.encode("koi8-r")) == "река"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_an_xml_prolog_in_utf_16_needs_no_mark(encoding: str) -> None:
+    page = '<?xml version="1.0" encoding="UTF-16"?><html><p>Größe</p></html>'
+    assert text(".html", page.encode(encoding)) == "Größe"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "iso-8859-1"])
+def test_the_parts_of_a_docx_may_be_in_other_encodings(encoding: str) -> None:
+    prolog = f'<?xml version="1.0" encoding="{encoding}"?>'
+    body = documents.word_xml("<w:p><w:r><w:t>Größe</w:t></w:r></w:p>")
+    core = f'{prolog}<cp xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>Maß</dc:title></cp>'
+    data = documents.bare_docx(
+        (prolog + body).encode(encoding), **{"docProps/core.xml": core.encode(encoding)}
+    )
+    assert read(".docx", data) == ConvertedDocument("Maß", ["Größe"])
+
+
+def test_white_space_collapses_across_elements() -> None:
+    assert text(".html", "<p>a <b> b</b> <i> c</i>\n d") == "a b c d"
+
+
+def test_what_follows_the_end_of_a_page_is_read() -> None:
+    assert text(".html", "<html><body><p>a</body></html><p>b") == "a\n\nb"
 
 
 def test_depth_of_html_costs_nothing() -> None:

@@ -69,6 +69,18 @@ def test_only_regular_files_are_opened(
     assert "larger than 268,435,456 bytes" in reason(converter, tmp_path / "large.txt")
 
 
+UNCLOSED = ["<!--", "<![CDATA[", "<?", "<!", "<a ", "<a/", "<a b='", "</", "<script></", "<title>"]
+
+
+@pytest.mark.parametrize("piece", UNCLOSED)
+def test_markup_that_is_never_closed_takes_linear_time(write: Write, piece: str) -> None:
+    """A quadratic parser needs hours for half a million pieces."""
+    path = write("a.html", "<p>river</p>" + piece * 500_000)
+    with DocumentConverter(time_limit=100) as converter:
+        _, document = converter.convert(path, follow_symlinks=False)
+    assert document.pages[0].startswith("river")
+
+
 ENTITIES = f"""<!DOCTYPE d [<!ENTITY a "{{}}"><!ENTITY b SYSTEM "file:///etc/hostname">]>
 <w:document xmlns:w="{documents.WORD}"><w:body><w:p><w:r><w:t>river &{{}};</w:t></w:r></w:p>
 </w:body></w:document>"""
@@ -157,6 +169,19 @@ def test_a_worker_that_does_not_start_is_one_error(
         pytest.raises(SourceError, match=r"does not start.*none"),
     ):
         converter.convert(write("a.txt", "river"), follow_symlinks=False)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_the_worker_gets_no_secrets(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QDRANT_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "secret-value")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret-value@proxy")
+    with DocumentConverter() as converter:
+        converter.convert(write("a.txt", "river"), follow_symlinks=False)
+        assert converter._process is not None
+        environment = Path(f"/proc/{converter._process.pid}/environ").read_bytes()
+    assert b"PYTHONPATH=" in environment
+    assert b"secret-value" not in environment
 
 
 def test_modules_in_the_working_directory_are_not_imported(
