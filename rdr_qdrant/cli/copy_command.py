@@ -50,10 +50,10 @@ def copy(
     command resumes an interrupted copy. The source may be a folder of the Qdrant client's local
     mode.
     """
-    from rdr_qdrant.client import connect_two
+    from rdr_qdrant.client import connect_source_and_target
     from rdr_qdrant.collection import copy_collection
 
-    reader, writer = connect_two(
+    reader, writer = connect_source_and_target(
         source,
         target,
         api_key=options.read_api_key(api_key_file),
@@ -78,6 +78,9 @@ def copy(
             collection,
             progress=on_progress,
             index=index,
+            on_retry=lambda why, seconds: progress.show(
+                f"{done:,} points; Qdrant: {why}, retrying in {seconds:.1f} s"
+            ),
             on_indexing=lambda seconds: progress.show(f"building the index, {duration(seconds)}"),
         )
     if as_json:

@@ -77,7 +77,7 @@ def delete(
             ),
             on_progress=progress,
         )
-        left = Collection(client, collection).count()
+        left = Collection(client, collection).points.count()
     missing = len(set(ids)) - deleted if ids else 0
     if missing:
         print_message(f"Not found: {pluralize(missing, 'ids')}.")

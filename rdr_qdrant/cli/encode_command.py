@@ -116,11 +116,10 @@ def encode(
 
 def _summary_fields(report: EncodeReport) -> dict[str, str]:
     rate = report.encoded / report.seconds if report.seconds else 0.0
-    unfinished = f"; {report.unfinished:,} in an unfinished one" if report.unfinished else ""
     return {
         "folder": f"{report.folder} ({pluralize(report.passages, 'passages')} in "
         f"{pluralize(report.shards, 'shards')}, "
-        f"{report.bytes / 2**20:,.1f} MiB{unfinished})",
+        f"{report.bytes / 2**20:,.1f} MiB)",
         "read": f"{report.read:,} in {duration(report.seconds)}",
         "encoded": f"{report.encoded:,} ({rate:,.1f}/s)",
         "kept": f"{report.kept:,} (encoded before)",

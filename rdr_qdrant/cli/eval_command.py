@@ -19,7 +19,7 @@ from rdr_qdrant.errors import UsageError
 from rdr_qdrant.registry import PUBLISHED_QUESTIONS, RECALL_AT
 
 if TYPE_CHECKING:
-    from rdr_qdrant.evaluation import EvaluationReport, ExactComparison, Published
+    from rdr_qdrant.evaluation import EvaluationReport, ExactComparison, PublishedFigures
 
 EXAMPLE = "rdr-qdrant eval questions.jsonl -c wiki -k 1,5,20,100 --published trivia-test"
 
@@ -176,7 +176,9 @@ def evaluate_command(
     return ExitStatus.REJECTED if log.total else ExitStatus.DONE
 
 
-def _print_report(report: EvaluationReport, beside: Published | None, *, as_json: bool) -> None:
+def _print_report(
+    report: EvaluationReport, beside: PublishedFigures | None, *, as_json: bool
+) -> None:
     for remark in beside.remarks(report.questions) if beside else ():
         print_message(f"Note: {remark}")
     if as_json:

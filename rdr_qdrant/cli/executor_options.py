@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
     from rdr_qdrant.embeddings import RDREmbeddings
-    from rdr_qdrant.ingest.ray import RayEngine
+    from rdr_qdrant.ingest.ray import RayExecutor
 
 LOCAL = "local"
 RAY = "ray"
@@ -98,7 +99,7 @@ class ExecutorOptions:
     @contextmanager
     def open(
         self, qdrant: QdrantOptions, embeddings: RDREmbeddings | None
-    ) -> Iterator[RayEngine | None]:
+    ) -> Iterator[RayExecutor | None]:
         """The Ray executor, shut down at the end; `None` to use this process.
 
         Args:
@@ -109,15 +110,18 @@ class ExecutorOptions:
             yield None
             return
         from rdr_qdrant.client import server_url
-        from rdr_qdrant.ingest.ray import RayEngine
+        from rdr_qdrant.ingest.ray import RayExecutor
 
-        with RayEngine(
-            embeddings,
-            url=server_url(qdrant.url, None) or "",
-            api_key=read_api_key(qdrant.api_key_file),
-            allow_key_over_http=qdrant.allow_key_over_http,
-            address=self.address,
-            gpus=self.gpus,
-            workers=self.workers,
-        ) as engine:
-            yield engine
+        with (
+            redirect_stdout(sys.stderr),  # Ray prints there when a process died
+            RayExecutor(
+                embeddings,
+                url=server_url(qdrant.url, None) or "",
+                api_key=read_api_key(qdrant.api_key_file),
+                allow_key_over_http=qdrant.allow_key_over_http,
+                address=self.address,
+                gpus=self.gpus,
+                workers=self.workers,
+            ) as executor,
+        ):
+            yield executor

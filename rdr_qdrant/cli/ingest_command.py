@@ -195,12 +195,12 @@ def ingest(
 
     A folder that rdr-qdrant encode wrote brings its vectors: no model is loaded.
     """
-    from rdr_qdrant.client import builds_index_itself
+    from rdr_qdrant.client import capabilities
     from rdr_qdrant.collection import Collection, CollectionSettings
     from rdr_qdrant.ingest import LoadReport, QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog
 
-    layout = CollectionSettings.named(preset, settings or (), payload_index or (), tenant)
+    layout = CollectionSettings.from_options(preset, settings or (), payload_index or (), tenant)
     encoding_options = [*(["--split"] if split else []), *encoders.explicitly_set()]
     opened = open_sources(sources, encoding_options)
     check_rejects_file(rejects, opened.sources)
@@ -208,7 +208,7 @@ def ingest(
     if recreate and not (yes or dry_run):
         confirm_by_name(collection, f"--recreate deletes the collection {collection!r}")
     with closing(qdrant.connect()) as client:
-        if bulk and not builds_index_itself(client):
+        if bulk and not capabilities(client).indexes_in_background:
             print_message(
                 "--bulk has no effect on a folder: its index is always built after the load."
             )
@@ -240,7 +240,7 @@ def ingest(
 
             loader = QdrantLoader(
                 embeddings=ray.embeddings if ray else encoder,
-                engine=ray,
+                executor=ray,
                 client=client,
                 collection_name=collection,
                 batch_size=batch_size,

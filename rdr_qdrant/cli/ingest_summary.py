@@ -66,10 +66,11 @@ def print_idle_indexes(collection: Collection, requested: CollectionSettings) ->
     """Print, on stderr, the requested payload indexes that hold no value."""
     if not collection.exists():  # a dry run
         return
-    for key, kind in collection.idle_payload_indexes(requested).items():
+    for key, kind in collection.payload_indexes.find_empty(requested).items():
+        known = ", ".join(collection.points.sample_metadata_keys())
         print_message(
             f"The payload index {key}:{kind} is empty: no passage has the metadata {key!r}, or its "
-            f"values are of another type. There are: {', '.join(collection.metadata_keys())}."
+            f"values are of another type. There are: {known}."
         )
 
 
@@ -116,12 +117,12 @@ def _count(number: int, remark: str) -> str:
 
 
 def _document_fields(counts: DocumentCounts) -> dict[str, str]:
-    from rdr_qdrant.readers import shown_others
+    from rdr_qdrant.readers import format_extension_counts
 
     values = {
         "documents": f"{counts.files:,}: {counts.converted:,} converted, {counts.unchanged:,} "
         f"unchanged, {counts.rejected:,} rejected"
     }
     if counts.others:
-        values["not read"] = f"{shown_others(counts.others)} (not documents)"
+        values["not read"] = f"{format_extension_counts(counts.others)} (not documents)"
     return values

@@ -29,7 +29,7 @@ from rdr_qdrant.registry import DEFAULT_MAX_LENGTH, PAIRS
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
-    from rdr_qdrant.collection import Typed
+    from rdr_qdrant.collection import UntypedValue
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.encoding.device import Precision
 
@@ -144,20 +144,20 @@ def read_api_key(file: Path | None) -> Any:
     return read_key_file(file) if file else None
 
 
-def parse_filters(conditions: list[str] | None) -> dict[str, Typed]:
+def parse_filters(conditions: list[str] | None) -> dict[str, UntypedValue]:
     """`["year=1999"]` as names and values whose type the collection decides.
 
     Raises:
         UsageError: a condition is not of the form KEY=VALUE.
     """
-    from rdr_qdrant.collection import Typed
+    from rdr_qdrant.collection import UntypedValue
 
     parsed = {}
     for condition in conditions or ():
         key, equals, value = condition.partition("=")
         if not (key and equals):
             raise UsageError(f"--filter {condition!r} is not of the form KEY=VALUE.")
-        parsed[key] = Typed(value)
+        parsed[key] = UntypedValue(value)
     return parsed
 
 

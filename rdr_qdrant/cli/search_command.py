@@ -68,6 +68,7 @@ def search(
 
 
 def _report_unknown_metadata(collection: Collection, keys: list[str]) -> None:
-    if unknown := collection.unknown_metadata(keys):
-        names, known = ", ".join(map(repr, unknown)), ", ".join(collection.metadata_keys())
+    if unknown := collection.points.unknown_metadata_keys(keys):
+        names = ", ".join(map(repr, unknown))
+        known = ", ".join(collection.points.sample_metadata_keys())
         print_message(f"No passage has the metadata {names}. There are: {known}.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
-    from rdr_qdrant.export import StoredVectors
+    from rdr_qdrant.export import PrecomputedVectors
     from rdr_qdrant.readers import PassageSource
 
 
@@ -25,7 +25,7 @@ class OpenedSources:
     """
 
     sources: Sequence[PassageSource]
-    vectors: StoredVectors | None = None
+    vectors: PrecomputedVectors | None = None
     half_floats: Sequence[str] = ()
 
 
@@ -69,5 +69,5 @@ def check_rejects_file(rejects: Path | None, sources: Sequence[PassageSource]) -
     Raises:
         UsageError: the file is one of the sources.
     """
-    if rejects and any(source.reads(rejects) for source in sources):
+    if rejects and any(source.includes_file(rejects) for source in sources):
         raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rdr_qdrant.client import RetryPolicy
 from rdr_qdrant.collection.collection import Collection
 from rdr_qdrant.collection.filters import metadata_filter
-from rdr_qdrant.collection.points import PointId, plain
+from rdr_qdrant.collection.points import PointId, normalized_id
 from rdr_qdrant.collection.qdrant_params import indexed_fields
 from rdr_qdrant.passages import point_id
 
@@ -63,7 +63,7 @@ def delete_points(
     from qdrant_client import models
 
     retry = retry or RetryPolicy()
-    collection = Collection(client, collection_name, retrying=retry)
+    collection = Collection(client, collection_name, retry=retry)
     info = collection.info()
     if not allow_unverified:
         collection.check_ours("deleted")
@@ -101,7 +101,7 @@ def _present(
                 name, ids, with_payload=False, with_vectors=False
             ),
         )
-        yield [plain(record.id) for record in records]
+        yield [normalized_id(record.id) for record in records]
 
 
 def _matching(
@@ -119,6 +119,6 @@ def _matching(
                 with_payload=False,
             ),
         )
-        yield [plain(record.id) for record in records]
+        yield [normalized_id(record.id) for record in records]
         if offset is None:
             return

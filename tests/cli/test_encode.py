@@ -14,7 +14,7 @@ from rdr_qdrant import RDREmbeddings
 from rdr_qdrant.cli import encode_command as encode
 from rdr_qdrant.encoding import EncodedBatch, Encoder
 from rdr_qdrant.encoding.tokenizer import Tokens
-from rdr_qdrant.export import export_settings as settings
+from rdr_qdrant.export import exporter
 from tests.cli.conftest import Command
 
 
@@ -57,7 +57,7 @@ def test_an_interrupted_encoding_tells_what_it_kept_and_goes_on(
         outcome = command(*arguments)
     assert outcome.status == 130
     assert "Everything done is kept; run the same command to resume." in outcome.err
-    kept = int(re.search(r"0 passages in 0 shards, .*; (\d+) in an unfinished", outcome.out)[1])
+    kept = int(re.search(r"\((\d+) passages in 1 shard", outcome.out)[1])
     assert 4 <= kept < 12
     assert f"encoded    {kept} " in outcome.out
     report = command(*arguments, "--json").json
@@ -124,4 +124,4 @@ def test_what_does_not_go_together_is_told(
 
 
 def test_the_shard_size_of_the_command_is_that_of_the_library() -> None:
-    assert encode.SHARD_SIZE == settings.SHARD_SIZE
+    assert encode.SHARD_SIZE == exporter.SHARD_SIZE

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
-from tests.evaluation.obvious import recall_of_run
+from tests.evaluation.reference import recall_of_run
 
 ROWS = "id\ttext\ttitle\n1\tthe river is in the north\triver\nk 2\tthe king built the city\tking\n"
 QUESTIONS = "who?\t['King']\nwhere?\t['nowhere', '']\n"
@@ -95,11 +95,11 @@ def test_what_the_index_loses_is_a_table(command: Command, loaded: list[str]) ->
         (["--output", "missing/run.json"], 1, "there is no folder missing. Make it."),
         (["--trec", "missing/run"], 1, "there is no folder missing"),
         (["--plot", "missing/r.png"], 1, "there is no folder missing"),
-        (["--output", "q.tsv"], 2, "q.tsv is read from: it would be overwritten"),
-        (["--trec", "./q.tsv"], 2, "q.tsv is read from"),
-        (["--output", "x", "--trec", "x"], 2, "x is written to twice"),
-        (["--output", "."], 1, "is there and is not a file"),
-        (["--plot", "r.pdf"], 2, "--plot r.pdf has to end in .png or .svg"),
+        (["--output", "q.tsv"], 2, "q.tsv is an input and would be overwritten"),
+        (["--trec", "./q.tsv"], 2, "q.tsv is an input"),
+        (["--output", "x", "--trec", "x"], 2, "x is given as an output twice"),
+        (["--output", "."], 1, "is not a regular file"),
+        (["--plot", "r.pdf"], 2, "--plot r.pdf: the name must end in .png or .svg"),
         (["--published", "squad"], 2, "'squad'. Known: trivia-dev, trivia-test, nq-dev, nq-test."),
         (["--exact", "--compare-exact"], 2, "leave one out"),
     ],
