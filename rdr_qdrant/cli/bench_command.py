@@ -9,6 +9,7 @@ import typer
 
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.demo_command import example_data
+from rdr_qdrant.cli.path_arguments import parse_source
 from rdr_qdrant.cli.progress import duration
 from rdr_qdrant.cli.stderr import pluralize, print_message
 from rdr_qdrant.cli.stdout import print_fields, print_json
@@ -29,6 +30,7 @@ def bench(
     source: Annotated[
         str | None,
         typer.Argument(
+            parser=parse_source,
             metavar="[SOURCE]",
             help="Encode the first passages of this file. Default: the passages of the demo.",
             show_default=False,

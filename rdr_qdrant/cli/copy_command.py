@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rdr_qdrant.cli import option_groups as options
+from rdr_qdrant.cli.path_arguments import parse_qdrant_place
 from rdr_qdrant.cli.progress import duration, progress_shown
 from rdr_qdrant.cli.stderr import pluralize, print_message
 from rdr_qdrant.cli.stdout import print_fields, print_json
@@ -19,10 +20,24 @@ EXAMPLE = "rdr-qdrant copy --from ./qdrant_data --to http://localhost:6333 -c wi
 def copy(
     collection: options.CollectionOption,
     source: Annotated[
-        str, typer.Option("--from", metavar="PATH-or-URL", help="Source.", show_default=False)
+        str,
+        typer.Option(
+            "--from",
+            parser=parse_qdrant_place,
+            metavar="PATH-or-URL",
+            help="Source.",
+            show_default=False,
+        ),
     ],
     target: Annotated[
-        str, typer.Option("--to", metavar="PATH-or-URL", help="Target.", show_default=False)
+        str,
+        typer.Option(
+            "--to",
+            parser=parse_qdrant_place,
+            metavar="PATH-or-URL",
+            help="Target.",
+            show_default=False,
+        ),
     ],
     index: options.IndexOption = True,
     as_json: options.JSONOption = False,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rdr_qdrant.cli.eval_command import print_recall
+from rdr_qdrant.cli.path_arguments import parse_qdrant_folder
 from rdr_qdrant.cli.progress import duration, progress_shown
 from rdr_qdrant.cli.stderr import print_message
 from rdr_qdrant.cli.stdout import print_hits
@@ -29,7 +30,11 @@ QUESTIONS = (
 def demo(
     path: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder to store it in. Default: ./qdrant_data."),
+        typer.Option(
+            parser=parse_qdrant_folder,
+            metavar="DIR",
+            help="Folder to store it in. Default: ./qdrant_data.",
+        ),
     ] = None,
 ) -> None:
     """Load 240 passages, ask three questions, and measure answer recall.

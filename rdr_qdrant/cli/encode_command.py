@@ -10,6 +10,7 @@ import typer
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.graceful_shutdown import stop_on_signal
+from rdr_qdrant.cli.path_arguments import parse_path, parse_source
 from rdr_qdrant.cli.progress import duration, progress_shown
 from rdr_qdrant.cli.source_arguments import check_rejects_file
 from rdr_qdrant.cli.stderr import pluralize, print_message, rejects_reported
@@ -27,6 +28,7 @@ def encode(
     sources: Annotated[
         list[str],
         typer.Argument(
+            parser=parse_source,
             metavar="SOURCE",
             help="Passages or documents, as for ingest; - for JSON Lines from stdin.",
             show_default=False,
@@ -34,7 +36,14 @@ def encode(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder to write.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            parser=parse_path,
+            metavar="DIR",
+            help="Folder to write.",
+            show_default=False,
+        ),
     ],
     *,
     shard_size: Annotated[

@@ -11,6 +11,7 @@ import typer
 
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.exit_status import ExitStatus
+from rdr_qdrant.cli.path_arguments import parse_path, parse_source
 from rdr_qdrant.cli.progress import duration, progress_shown
 from rdr_qdrant.cli.stderr import pluralize, print_message, rejects_reported
 from rdr_qdrant.cli.stdout import print_json, print_table
@@ -36,6 +37,7 @@ def evaluate_command(
     questions: Annotated[
         str,
         typer.Argument(
+            parser=parse_source,
             metavar="QUESTIONS",
             help="JSON Lines with question and answers, or DPR's two-column .tsv; each also .gz.",
             show_default=False,
@@ -65,6 +67,7 @@ def evaluate_command(
     output: Annotated[
         Path | None,
         typer.Option(
+            parser=parse_path,
             metavar="FILE.json",
             help="Write the hits in DPR's retrieval format.",
             rich_help_panel=_FILES,
@@ -73,6 +76,7 @@ def evaluate_command(
     trec: Annotated[
         Path | None,
         typer.Option(
+            parser=parse_path,
             metavar="FILE",
             help="Write the hits as a TREC run; white space in ids becomes %20.",
             rich_help_panel=_FILES,
@@ -81,6 +85,7 @@ def evaluate_command(
     plot: Annotated[
         Path | None,
         typer.Option(
+            parser=parse_path,
             metavar="FILE.png|.svg",
             help="Plot recall over k; needs the extra plot.",
             rich_help_panel=_FILES,

@@ -17,6 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 import typer
 from typer.core import TyperOption
 
+from rdr_qdrant.cli.path_arguments import (
+    parse_path,
+    parse_qdrant_folder,
+    parse_source,
+    parse_url,
+)
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.registry import DEFAULT_MAX_LENGTH, PAIRS
 
@@ -90,7 +96,12 @@ SplitOption = Annotated[
 ]
 RejectsOption = Annotated[
     Path | None,
-    typer.Option("--rejects", metavar="FILE", help="Write rejected rows to FILE, as JSON Lines."),
+    typer.Option(
+        "--rejects",
+        parser=parse_path,
+        metavar="FILE",
+        help="Write rejected rows to FILE, as JSON Lines.",
+    ),
 ]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Stop at the first row that is rejected.", hidden=True)
@@ -107,6 +118,7 @@ APIKeyFileOption = Annotated[
     Path | None,
     typer.Option(
         "--api-key-file",
+        parser=parse_path,
         metavar="FILE",
         help="Read the server's API key from FILE instead of QDRANT_API_KEY.",
         rich_help_panel=_WHERE,
@@ -156,6 +168,7 @@ class QdrantOptions:
     url: Annotated[
         str | None,
         typer.Option(
+            parser=parse_url,
             metavar="URL",
             help="Qdrant server; its API key is read from QDRANT_API_KEY.",
             rich_help_panel=_WHERE,
@@ -164,6 +177,7 @@ class QdrantOptions:
     path: Annotated[
         Path | None,
         typer.Option(
+            parser=parse_qdrant_folder,
             metavar="DIR",
             help="Folder of an embedded Qdrant. Without --url and --path: QDRANT_URL if set, else "
             "./qdrant_data.",
@@ -211,6 +225,7 @@ class EncoderOptions:
     context_encoder: Annotated[
         str | None,
         typer.Option(
+            parser=parse_source,
             metavar="X",
             help="Hub id or folder; with --question-encoder, instead of --model.",
             rich_help_panel=_ENCODERS,
@@ -218,7 +233,12 @@ class EncoderOptions:
     ] = None
     question_encoder: Annotated[
         str | None,
-        typer.Option(metavar="Y", help="Hub id or folder.", rich_help_panel=_ENCODERS),
+        typer.Option(
+            parser=parse_source,
+            metavar="Y",
+            help="Hub id or folder.",
+            rich_help_panel=_ENCODERS,
+        ),
     ] = None
     revision: Annotated[
         str | None,
