@@ -163,7 +163,7 @@ class PassageSearcher:
     ) -> list[list[models.ScoredPoint]]:
         """Return the top `k` Qdrant points of each question vector, float32 [n, dim]."""
         self.check()
-        return self.collection.query_points(vectors, **self._with_search_params(options))
+        return self.collection.query_points(vectors, **self._complete(options))
 
     async def asearch_points(
         self, vectors: FloatArray, **options: Unpack[QueryOptions]
@@ -172,9 +172,19 @@ class PassageSearcher:
         if self._async is None:
             return await asyncio.to_thread(self.search_points, vectors, **options)
         await self.acheck()
-        return await self._async.query_points(vectors, **self._with_search_params(options))
+        return await self._async.query_points(vectors, **self._complete(options))
 
-    def _with_search_params(self, options: QueryOptions) -> QueryOptions:
+    def _complete(self, options: QueryOptions) -> QueryOptions:
+        """Add the default search parameters.
+
+        Raises:
+            UsageError: an unknown option, which would be ignored.
+        """
+        if unknown := options.keys() - QueryOptions.__annotations__.keys():
+            raise UsageError(
+                f"PassageSearcher has no option {', '.join(sorted(unknown))} for a search. "
+                f"Options: {', '.join(QueryOptions.__annotations__)}."
+            )
         if options.get("search_params") is None and self._search_params is not None:
             return {**options, "search_params": self._search_params}
         return options

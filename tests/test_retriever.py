@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import CollectionSettings, Passage, QdrantLoader, RDREmbeddings, RDRRetriever
 from rdr_qdrant.embedded import EmbeddedQdrant
-from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.errors import CollectionError, UsageError
+from rdr_qdrant.retriever import PassageSearcher
 from tests.conftest import COLLECTION
 
 QUESTION = "who built the city?"
@@ -84,6 +86,14 @@ def test_a_missing_collection_is_reported_before_any_encoder_is_loaded(
     embeddings = RDREmbeddings(context_encoder="./no", question_encoder="./no")
     with pytest.raises(CollectionError, match=f"No collection '{COLLECTION}'"):
         RDRRetriever(embeddings=embeddings, client=client, collection_name=COLLECTION).invoke("x")
+
+
+def test_a_searcher_refuses_unknown_options(retriever: RDRRetriever) -> None:
+    searcher = PassageSearcher(retriever.embeddings, retriever.client, COLLECTION)
+    unknown: dict[str, Any] = {"filtre": {"title": "king"}}
+    for search in (searcher.search, lambda *_, **o: asyncio.run(searcher.asearch(*_, **o))):
+        with pytest.raises(UsageError, match="no option filtre .*Options: k, filter"):
+            search([QUESTION], k=1, **unknown)
 
 
 def test_searching_does_not_need_the_context_encoder(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import numpy as np
 from langchain_core.documents import Document
+from langchain_core.vectorstores import VectorStoreRetriever
 from langchain_qdrant import QdrantVectorStore, RetrievalMode
 from qdrant_client import models
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from rdr_qdrant.readers import Reject
 
 SEARCH_OPTIONS = ("filter", "score_threshold", "search_params", "exact", "offset")
+MMR_OPTIONS = ("fetch_k", "lambda_mult")
 
 FIXED_ARGUMENTS = {
     "retrieval_mode": RetrievalMode.DENSE,
@@ -121,7 +123,7 @@ class RDRVectorStore(QdrantVectorStore):
         >>> async def ask(question):
         ...     return await store.asimilarity_search(question)
 
-    Use as Retriever:
+    Use as Retriever; search options may also be passed directly, `as_retriever(k=1)`:
         >>> retriever = store.as_retriever(search_type="mmr", search_kwargs={"k": 1, "fetch_k": 2})
         >>> [found.id for found in retriever.invoke("Who wrote Faust?")]
         ['faust']
@@ -262,6 +264,7 @@ class RDRVectorStore(QdrantVectorStore):
         metadatas: list[dict[str, Any]] | None = None,
         ids: Sequence[str | int | None] | None = None,
         batch_size: int | None = None,
+        **options: Any,
     ) -> list[str]:
         """Add texts, replacing those whose ids exist, and verify that they are stored.
 
@@ -271,7 +274,9 @@ class RDRVectorStore(QdrantVectorStore):
         Raises:
             DocumentsError: some cannot be stored (empty text, metadata that is not JSON, one id
                 given twice with different content); the others are.
+            UsageError: an unknown option.
         """
+        _refuse_options("for adding documents", options, ("ids", "batch_size"))
         passages = to_passages(texts, metadatas, ids)
         rejects: list[Reject] = []
         loader = QdrantLoader(
@@ -290,12 +295,14 @@ class RDRVectorStore(QdrantVectorStore):
             raise _rejected(self.collection_name, passages, rejects)
         return [passage.id for passage in passages]
 
-    def delete(self, ids: Sequence[str | int] | None = None, **_: Any) -> bool:
+    def delete(self, ids: Sequence[str | int] | None = None, **options: Any) -> bool:
         """Delete documents by id; missing ids are ignored.
 
         Raises:
-            UsageError: `ids` is omitted, which does not delete the whole collection.
+            UsageError: `ids` is omitted, which does not delete the whole collection, or an option
+                is given.
         """
+        _refuse_options("for deleting", options, ("ids",))
         points = _all_point_ids(ids)
         self._searcher.check()
         if points:
@@ -303,8 +310,9 @@ class RDRVectorStore(QdrantVectorStore):
             Collection(self.client, self.collection_name, self.vector_name, retry).discard(points)
         return True
 
-    async def adelete(self, ids: Sequence[str | int] | None = None, **_: Any) -> bool:
+    async def adelete(self, ids: Sequence[str | int] | None = None, **options: Any) -> bool:
         """Async version of `delete`; failed requests are not retried."""
+        _refuse_options("for deleting", options, ("ids",))
         collection = self._searcher.async_collection
         if collection is None:
             return await asyncio.to_thread(self.delete, ids)
@@ -328,21 +336,44 @@ class RDRVectorStore(QdrantVectorStore):
         await self._searcher.acheck()
         return _documents_in_order(ids, await collection.records(_all_point_ids(ids)))
 
-    # Search: the methods that are not here (`similarity_search`, ...) are LangChain's and call
-    # these.
+    # Search: LangChain's other methods (`similarity_search`, `search`, ...) call these.
+
+    def as_retriever(self, **options: Any) -> VectorStoreRetriever:
+        """Build a LangChain retriever over this store.
+
+        LangChain's own version ignores every argument that it does not know.
+
+        Args:
+            options: `search_type`, `search_kwargs` and the other fields of `VectorStoreRetriever`;
+                or search options (`k`, `filter`, ...), which are added to `search_kwargs`.
+
+        Raises:
+            UsageError: an unknown option, here or in `search_kwargs`, or one given in both.
+        """
+        fields = VectorStoreRetriever.model_fields.keys() - {"vectorstore"}
+        mmr = options.get("search_type") == "mmr"
+        search_options = ("k", *SEARCH_OPTIONS, *(MMR_OPTIONS if mmr else ()))
+        search_kwargs = dict(options.pop("search_kwargs", None) or {})
+        _refuse_options("in search_kwargs", search_kwargs, search_options)
+        _refuse_options("of as_retriever", options, (*search_options, *sorted(fields)))
+        for name in [name for name in options if name not in fields]:
+            if name in search_kwargs:
+                raise UsageError(f"as_retriever has {name} twice: directly and in search_kwargs.")
+            search_kwargs[name] = options.pop(name)
+        return super().as_retriever(search_kwargs=search_kwargs, **options)
 
     def similarity_search_with_score(  # type: ignore[override]
         self, query: str, k: int = 4, filter: Any = None, **options: Any
     ) -> ScoredDocuments:
         """Return the top `k` documents with their raw inner products, best first."""
-        query_options = _query_options(k, filter=filter, **options)
+        query_options = _query_options(k, {"filter": filter, **options})
         return _scored(self._search(self._searcher.encode_questions([query]), query_options))
 
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, filter: Any = None, **options: Any
     ) -> ScoredDocuments:
         """Async version of `similarity_search_with_score`."""
-        query_options = _query_options(k, filter=filter, **options)
+        query_options = _query_options(k, {"filter": filter, **options})
         question = await self._searcher.aencode_questions([query])
         return _scored(await self._asearch(question, query_options))
 
@@ -356,14 +387,14 @@ class RDRVectorStore(QdrantVectorStore):
         self, embedding: list[float], k: int = 4, filter: Any = None, **options: Any
     ) -> ScoredDocuments:
         """Return the top `k` documents for a question vector, with raw inner products."""
-        query_options = _query_options(k, filter=filter, **options)
+        query_options = _query_options(k, {"filter": filter, **options})
         return _scored(self._search(_as_array(embedding), query_options))
 
     async def asimilarity_search_by_vector(
         self, embedding: list[float], k: int = 4, filter: Any = None, **options: Any
     ) -> list[Document]:
         """Async version of `similarity_search_by_vector`."""
-        query_options = _query_options(k, filter=filter, **options)
+        query_options = _query_options(k, {"filter": filter, **options})
         return _unscored(_scored(await self._asearch(_as_array(embedding), query_options)))
 
     def max_marginal_relevance_search(  # type: ignore[override]
@@ -374,7 +405,7 @@ class RDRVectorStore(QdrantVectorStore):
         `lambda_mult` is 1 for relevance only, 0 for diversity only.
         """
         question = self._searcher.encode_questions([query])
-        points = self._search(question, _query_options(fetch_k, with_vectors=True, **options))
+        points = self._search(question, _mmr_query_options(k, fetch_k, options))
         return _unscored(self._select_mmr(points, question, k, lambda_mult))
 
     async def amax_marginal_relevance_search(
@@ -382,8 +413,7 @@ class RDRVectorStore(QdrantVectorStore):
     ) -> list[Document]:
         """Async version of `max_marginal_relevance_search`."""
         question = await self._searcher.aencode_questions([query])
-        query_options = _query_options(fetch_k, with_vectors=True, **options)
-        points = await self._asearch(question, query_options)
+        points = await self._asearch(question, _mmr_query_options(k, fetch_k, options))
         return _unscored(self._select_mmr(points, question, k, lambda_mult))
 
     def max_marginal_relevance_search_with_score_by_vector(  # type: ignore[override]
@@ -396,7 +426,7 @@ class RDRVectorStore(QdrantVectorStore):
     ) -> ScoredDocuments:
         """`max_marginal_relevance_search` for a question vector, with raw inner products."""
         question = _as_array(embedding)
-        points = self._search(question, _query_options(fetch_k, with_vectors=True, **options))
+        points = self._search(question, _mmr_query_options(k, fetch_k, options))
         return self._select_mmr(points, question, k, lambda_mult)
 
     async def amax_marginal_relevance_search_by_vector(
@@ -409,8 +439,7 @@ class RDRVectorStore(QdrantVectorStore):
     ) -> list[Document]:
         """Async version of `max_marginal_relevance_search_by_vector`."""
         question = _as_array(embedding)
-        query_options = _query_options(fetch_k, with_vectors=True, **options)
-        points = await self._asearch(question, query_options)
+        points = await self._asearch(question, _mmr_query_options(k, fetch_k, options))
         return _unscored(self._select_mmr(points, question, k, lambda_mult))
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
@@ -484,18 +513,39 @@ def _client(
     return client
 
 
-def _query_options(k: int, **options: Any) -> QueryOptions:
-    """Check the options of a search; those that are `None` are left out."""
+def _query_options(k: int, options: Mapping[str, Any]) -> QueryOptions:
+    """Check the options of a search; those that are `None` are left out.
+
+    Raises:
+        UsageError: an unknown option, or `k` is not a positive integer.
+    """
     given = {name: value for name, value in options.items() if value is not None}
-    unknown = given.keys() - {*SEARCH_OPTIONS, "with_vectors"}
-    if unknown:
-        raise UsageError(
-            f"RDRVectorStore has no search option {', '.join(sorted(unknown))}. "
-            f"Options: {', '.join(SEARCH_OPTIONS)}."
-        )
+    _refuse_options("for a search", given, ("k", *SEARCH_OPTIONS))
+    if not isinstance(k, int) or k < 1:
+        raise UsageError(f"k is {k!r}: it must be an integer, 1 or more.")
     if isinstance(given.get("filter"), Mapping):
         given["filter"] = partial(document_filter, given["filter"])
     return cast(QueryOptions, {"k": k, **given})
+
+
+def _mmr_query_options(k: int, fetch_k: int, options: Mapping[str, Any]) -> QueryOptions:
+    """Check the options of an MMR search; it fetches `fetch_k` passages, at least `k`."""
+    query_options = _query_options(k, options)
+    return {**query_options, "k": max(k, fetch_k), "with_vectors": True}
+
+
+def _refuse_options(purpose: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse options that would be ignored; their values may be secrets and are not shown.
+
+    Raises:
+        UsageError: an option is not among `known`.
+    """
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise UsageError(
+            f"RDRVectorStore has no option {', '.join(unknown)} {purpose}. "
+            f"Options: {', '.join(known)}."
+        )
 
 
 def _as_array(embedding: Sequence[float]) -> FloatArray:
