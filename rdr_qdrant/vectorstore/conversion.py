@@ -37,8 +37,12 @@ def to_passages(
     A text without an id gets one from its content: the same text and metadata give the same id.
 
     Raises:
-        UsageError: the numbers of texts, metadatas and ids differ, or a text is not a string.
+        UsageError: the numbers of texts, metadatas and ids differ, or one of them has the wrong
+            type.
     """
+    for name, given in (("texts", texts), ("metadatas", metadatas), ("ids", ids)):
+        if isinstance(given, str | Mapping):  # its letters or keys would be taken one by one
+            raise UsageError(f"{name} is a {type(given).__name__}: pass a list.")
     texts = list(texts)
     all_metadata = [{}] * len(texts) if metadatas is None else [one or {} for one in metadatas]
     all_ids = [None] * len(texts) if ids is None else list(ids)
@@ -47,9 +51,11 @@ def to_passages(
             f"{len(texts)} texts, {len(all_metadata)} metadatas and {len(all_ids)} ids: "
             "pass one per text, or omit them."
         )
-    for number, text in enumerate(texts, start=1):
+    for number, (text, metadata) in enumerate(zip(texts, all_metadata, strict=True), start=1):
         if not isinstance(text, str):
-            raise UsageError(f"Text {number} is {type(text).__name__}, not a string.")
+            raise UsageError(f"Text {number} is a {type(text).__name__}, not a string.")
+        if not isinstance(metadata, Mapping):
+            raise UsageError(f"Metadata {number} is a {type(metadata).__name__}, not a dict.")
     return [_to_passage(*one) for one in zip(texts, all_metadata, all_ids, strict=True)]
 
 

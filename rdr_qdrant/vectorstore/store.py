@@ -190,10 +190,10 @@ class RDRVectorStore(QdrantVectorStore):
     @classmethod
     def from_texts(  # type: ignore[override]
         cls,
-        texts: list[str],
+        texts: Iterable[str],
         embedding: RDREmbeddings,
-        metadatas: list[dict[str, Any]] | None = None,
-        ids: Sequence[str | int | None] | None = None,
+        metadatas: Iterable[Mapping[str, Any]] | None = None,
+        ids: Iterable[str | int | None] | None = None,
         *,
         collection_name: str,
         client: QdrantClient | None = None,
@@ -231,6 +231,24 @@ class RDRVectorStore(QdrantVectorStore):
         return store
 
     @classmethod
+    def from_documents(  # type: ignore[override]
+        cls, documents: Iterable[Document], embedding: RDREmbeddings, **options: Any
+    ) -> Self:
+        """Create a store with these documents; `options` are those of `from_texts`.
+
+        Raises:
+            UsageError: something among the documents is not a `Document`.
+        """
+        return cls.from_texts(embedding=embedding, **_as_texts(documents, options))
+
+    @classmethod
+    async def afrom_documents(  # type: ignore[override]
+        cls, documents: Iterable[Document], embedding: RDREmbeddings, **options: Any
+    ) -> Self:
+        """Async version of `from_documents`; runs in a thread."""
+        return await asyncio.to_thread(cls.from_documents, documents, embedding, **options)
+
+    @classmethod
     def from_existing_collection(  # type: ignore[override]
         cls,
         collection_name: str,
@@ -261,8 +279,8 @@ class RDRVectorStore(QdrantVectorStore):
     def add_texts(  # type: ignore[override]
         self,
         texts: Iterable[str],
-        metadatas: list[dict[str, Any]] | None = None,
-        ids: Sequence[str | int | None] | None = None,
+        metadatas: Iterable[Mapping[str, Any]] | None = None,
+        ids: Iterable[str | int | None] | None = None,
         batch_size: int | None = None,
         **options: Any,
     ) -> list[str]:
@@ -294,6 +312,36 @@ class RDRVectorStore(QdrantVectorStore):
         if rejects:
             raise _rejected(self.collection_name, passages, rejects)
         return [passage.id for passage in passages]
+
+    async def aadd_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: Iterable[Mapping[str, Any]] | None = None,
+        ids: Iterable[str | int | None] | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """Async version of `add_texts`; runs in a thread."""
+        return await asyncio.to_thread(self.add_texts, texts, metadatas, ids, **options)
+
+    def add_documents(self, documents: Iterable[Document], **options: Any) -> list[str]:
+        """Add documents, a list or an iterator, as `add_texts` adds texts.
+
+        Args:
+            documents: their ids are used unless `ids` is among the options.
+            options: `ids` and `batch_size`.
+
+        Returns:
+            Their ids, in order.
+
+        Raises:
+            DocumentsError: some cannot be stored; the others are.
+            UsageError: something is not a `Document`, or an unknown option.
+        """
+        return self.add_texts(**_as_texts(documents, options))
+
+    async def aadd_documents(self, documents: Iterable[Document], **options: Any) -> list[str]:
+        """Async version of `add_documents`; runs in a thread."""
+        return await asyncio.to_thread(self.add_documents, documents, **options)
 
     def delete(self, ids: Sequence[str | int] | None = None, **options: Any) -> bool:
         """Delete documents by id; missing ids are ignored.
@@ -548,6 +596,29 @@ def _refuse_options(purpose: str, given: Iterable[str], known: Sequence[str]) ->
         )
 
 
+def _as_texts(documents: Iterable[Document], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn documents, which may be an iterator, into the arguments of `add_texts`.
+
+    Raises:
+        UsageError: something among them is not a `Document`.
+    """
+    if isinstance(documents, Document | str | Mapping):
+        raise UsageError(f"documents is a {type(documents).__name__}: pass a list of Documents.")
+    documents = list(documents)
+    for number, document in enumerate(documents, start=1):
+        if not isinstance(document, Document):
+            raise UsageError(
+                f"Document {number} is a {type(document).__name__}, not a Document: use add_texts "
+                "for strings."
+            )
+    return {
+        "texts": [document.page_content for document in documents],
+        "metadatas": [document.metadata for document in documents],
+        "ids": [document.id for document in documents],
+        **options,
+    }
+
+
 def _as_array(embedding: Sequence[float]) -> FloatArray:
     return np.asarray([embedding], dtype=np.float32)
 
@@ -567,16 +638,21 @@ def _all_point_ids(ids: Sequence[str | int] | None) -> list[PointId]:
             "delete needs the ids of documents. To delete the whole collection, call "
             "client.delete_collection(collection_name)."
         )
+    return [point for group in _point_id_groups(ids) for point in group]
+
+
+def _point_id_groups(ids: Sequence[str | int]) -> list[list[PointId]]:
+    """Return, for each document id, the point ids that its document may have."""
     each = [ids] if isinstance(ids, str | int) else ids
-    return [point for one in each for point in point_ids(str(one))]
+    return [point_ids(str(one)) for one in each]
 
 
 def _documents_in_order(
     ids: Sequence[str | int], records: Sequence[models.Record]
 ) -> list[Document]:
     found = {plain(record.id): record for record in records}
-    candidates = (point_ids(str(one)) for one in ids)
-    present = (next((found[one] for one in group if one in found), None) for group in candidates)
+    groups = _point_id_groups(ids)
+    present = (next((found[one] for one in group if one in found), None) for group in groups)
     return [point_to_document(record) for record in present if record is not None]
 
 
