@@ -83,7 +83,7 @@ def main() -> None:
 
     observe("rdr-qdrant", lambda: difference_to_card(this_package(context)))
     observe(
-        "rdr-qdrant, encoders in each other's places",
+        "rdr-qdrant, encoders swapped",
         lambda: RDREmbeddings(
             context_encoder=str(question), question_encoder=str(context)
         ).embed_documents([TEXT]),

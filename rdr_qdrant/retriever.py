@@ -12,7 +12,13 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from rdr_qdrant.collection import AsyncCollection, Collection, Hit, QueryOptions, to_hits
+from rdr_qdrant.collection import (
+    AsyncCollection,
+    Collection,
+    QueryOptions,
+    ScoredPassage,
+    to_scored_passages,
+)
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import FloatArray, Side
 from rdr_qdrant.errors import UsageError
@@ -129,16 +135,18 @@ class PassageSearcher:
             await self._async.check(identity, allow_unverified=self._allow_unverified)
             self._async_checked = True
 
-    def search(self, questions: Sequence[str], **options: Unpack[QueryOptions]) -> list[list[Hit]]:
+    def search(
+        self, questions: Sequence[str], **options: Unpack[QueryOptions]
+    ) -> list[list[ScoredPassage]]:
         """Return the top `k` passages of each question, best first, with raw inner products."""
         return self.search_vectors(self.encode_questions(questions), **options)
 
     async def asearch(
         self, questions: Sequence[str], **options: Unpack[QueryOptions]
-    ) -> list[list[Hit]]:
+    ) -> list[list[ScoredPassage]]:
         """Async version of `search`."""
         found = await self.asearch_points(await self.aencode_questions(questions), **options)
-        return [to_hits(points) for points in found]
+        return [to_scored_passages(points) for points in found]
 
     def encode_questions(self, questions: Sequence[str]) -> FloatArray:
         """Embed questions with the question encoder; float32 [n, dim]."""
@@ -154,9 +162,9 @@ class PassageSearcher:
 
     def search_vectors(
         self, vectors: FloatArray, **options: Unpack[QueryOptions]
-    ) -> list[list[Hit]]:
+    ) -> list[list[ScoredPassage]]:
         """Return the top `k` passages of each question vector, float32 [n, dim]."""
-        return [to_hits(points) for points in self.search_points(vectors, **options)]
+        return [to_scored_passages(points) for points in self.search_points(vectors, **options)]
 
     def search_points(
         self, vectors: FloatArray, **options: Unpack[QueryOptions]
@@ -301,7 +309,7 @@ class RDRRetriever(BaseRetriever):
         self._searcher, self._searcher_fields = PassageSearcher(**fields), fields
 
 
-def hit_to_document(hit: Hit) -> Document:
+def hit_to_document(hit: ScoredPassage) -> Document:
     """Convert a hit to a LangChain document."""
     passage = hit.passage
     own = {"id": passage.id, "title": passage.title, "score": hit.score}

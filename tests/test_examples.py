@@ -1,4 +1,4 @@
-"""The examples and the README's Python, run unchanged."""
+"""The examples, run unchanged."""
 
 from __future__ import annotations
 
@@ -20,27 +20,6 @@ def test_quickstart(
     first, second, _ = capsys.readouterr().out.splitlines()
     assert first == "3 passages loaded, 0 unchanged"
     assert second.endswith("  Faust")
-
-
-@pytest.mark.parametrize(
-    ("section", "printed"),
-    [
-        ("## In Python", "Faust A play in two parts by Goethe."),
-        ("## In LangChain", "Hamlet A tragedy set in Denmark."),
-    ],
-)
-def test_the_readmes_python(
-    section: str,
-    printed: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    code = readme.split(section)[1].split("```python\n")[1].split("```")[0]
-    monkeypatch.chdir(tmp_path)
-    exec(code.replace("RDREmbeddings()", 'RDREmbeddings(model="demo")'), {})
-    assert printed in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -37,10 +37,10 @@ def copy(
     Vectors, payload, metadata and settings, as they are: nothing is encoded again. Run again it
     goes on where it was interrupted. A folder of the Qdrant client's local mode can be the source.
     """
-    from rdr_qdrant.client import connect_two, read_key_file
+    from rdr_qdrant.client import connect_source_and_target, read_key_file
     from rdr_qdrant.collection import copy_collection
 
-    reader, writer = connect_two(
+    reader, writer = connect_source_and_target(
         source,
         target,
         api_key=read_key_file(api_key_file) if api_key_file else None,
@@ -61,6 +61,9 @@ def copy(
             collection,
             progress=on_progress,
             index=index,
+            on_retry=lambda why, seconds: update.doing(
+                f"{done:,} points; Qdrant: {why}, trying again in {seconds:.1f} s"
+            ),
             on_indexing=lambda seconds: update.doing(f"building the index, {duration(seconds)}"),
         )
     reader.close()

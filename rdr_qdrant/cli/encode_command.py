@@ -86,7 +86,7 @@ def encode(
     if encoded := [source for source in sources if is_shard_folder(source)]:
         raise UsageError(f"{encoded[0]} is encoded already: rdr-qdrant ingest {encoded[0]} -c NAME")
     opened = [open_source(source) for source in sources]
-    if rejects and any(source.reads(rejects) for source in opened):
+    if rejects and any(source.includes_file(rejects) for source in opened):
         raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")
     if rejects and rejects.resolve().parent == output.resolve():
         raise UsageError(f"--rejects {rejects} lies in {output}, which is for shards alone.")

@@ -216,12 +216,12 @@ def ingest(
 
     Of a folder that rdr-qdrant encode wrote, the vectors are taken as they are: no model is loaded.
     """
-    from rdr_qdrant.client import builds_index_itself
+    from rdr_qdrant.client import capabilities
     from rdr_qdrant.collection import Collection, CollectionSettings
     from rdr_qdrant.ingest import LoadReport, QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog
 
-    layout = CollectionSettings.named(preset, settings or (), payload_index or (), tenant)
+    layout = CollectionSettings.from_options(preset, settings or (), payload_index or (), tenant)
     given = open_sources(
         sources,
         {
@@ -236,14 +236,14 @@ def ingest(
         },
     )
     opened = given.sources
-    if rejects and any(source.reads(rejects) for source in opened):
+    if rejects and any(source.includes_file(rejects) for source in opened):
         raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")
     wanted = Wanted(engine, address, gpus, workers)
     check_engine(wanted, url=url, path=path, encoded=given.vectors is not None)
     if recreate and not (yes or dry_run):
         _confirm_recreate(collection)
     client = options.open_client(url, path, api_key_file, allow_key_over_http, grpc_port)
-    if bulk and not builds_index_itself(client):
+    if bulk and not capabilities(client).indexes_in_background:
         say("--bulk is for servers: the index of a folder is built after the load in any case.")
     here: RDREmbeddings | None = None
     encoder: PassageEncoder

@@ -57,10 +57,11 @@ def say_idle_indexes(collection: Collection, asked: CollectionSettings) -> None:
     """On stderr: payload indexes asked for that no passage has anything for."""
     if not collection.exists():  # a dry run
         return
-    for key, kind in collection.idle_payload_indexes(asked).items():
+    for key, kind in collection.payload_indexes.find_empty(asked).items():
+        known = ", ".join(collection.points.sample_metadata_keys())
         say(
             f"The payload index {key}:{kind} is empty: no passage has the metadata {key!r}, or its "
-            f"values are of another type. There are: {', '.join(collection.metadata_keys())}."
+            f"values are of another type. There are: {known}."
         )
 
 
@@ -107,12 +108,12 @@ def facts_of(report: LoadReport) -> dict[str, str]:
 
 
 def _document_facts(counts: DocumentCounts) -> dict[str, str]:
-    from rdr_qdrant.readers import shown_others
+    from rdr_qdrant.readers import format_extension_counts
 
     facts = {
         "documents": f"{counts.files:,}: {counts.converted:,} converted, {counts.unchanged:,} "
         f"unchanged, {counts.rejected:,} set aside"
     }
     if counts.others:
-        facts["not read"] = f"{shown_others(counts.others)} (no documents)"
+        facts["not read"] = f"{format_extension_counts(counts.others)} (no documents)"
     return facts

@@ -12,7 +12,7 @@ from rdr_qdrant.cli.stdout import print_hits, print_json
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
-    from rdr_qdrant.collection import Typed
+    from rdr_qdrant.collection import UntypedValue
 
 EXAMPLE = 'rdr-qdrant search "Who wrote Faust?" -c wiki -k 3 --filter title=Faust'
 
@@ -89,9 +89,13 @@ def search(
     [hits] = searcher.search(
         [question], k=k, filter=wanted or None, score_threshold=score_threshold, exact=exact
     )
-    unknown = searcher.collection.unknown_metadata(list(wanted)) if wanted and not hits else []
+    unknown = (
+        searcher.collection.points.unknown_metadata_keys(list(wanted))
+        if wanted and not hits
+        else []
+    )
     if unknown:
-        known = ", ".join(searcher.collection.metadata_keys())
+        known = ", ".join(searcher.collection.points.sample_metadata_keys())
         say(f"No passage has the metadata {', '.join(map(repr, unknown))}. There are: {known}.")
     if as_json:
         print_json([hit.to_json() for hit in hits])
@@ -99,14 +103,14 @@ def search(
         print_hits(hits, question)
 
 
-def _parsed(conditions: list[str]) -> dict[str, Typed]:
+def _parsed(conditions: list[str]) -> dict[str, UntypedValue]:
     """`["year=1999"]` as names and values whose type nobody has said."""
-    from rdr_qdrant.collection import Typed
+    from rdr_qdrant.collection import UntypedValue
 
     parsed = {}
     for condition in conditions:
         key, equals, value = condition.partition("=")
         if not (key and equals):
             raise UsageError(f"--filter {condition!r} is not of the form KEY=VALUE.")
-        parsed[key] = Typed(value)
+        parsed[key] = UntypedValue(value)
     return parsed

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from rdr_qdrant.collection import Hit
+    from rdr_qdrant.collection import ScoredPassage
 
 MAX_WIDTH = 100
 _SMALL_WORDS = frozenset(
@@ -28,7 +28,7 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
-def print_hits(hits: Sequence[Hit], question: str) -> None:
+def print_hits(hits: Sequence[ScoredPassage], question: str) -> None:
     """Rank, score, title, and the passage with the question's words marked."""
     from rich.text import Text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from rdr_qdrant.collection import Hit
+from rdr_qdrant.collection import ScoredPassage
 from rdr_qdrant.encoding import FloatArray
 from rdr_qdrant.retriever import PassageSearcher
 
@@ -35,7 +35,7 @@ class AdaptiveBatchSearch:
         self._max_batch = max(1, MAX_HITS_PER_REQUEST // k)
         self._batch = min(self._max_batch, INITIAL_EXACT_BATCH) if exact else self._max_batch
 
-    def search(self, vectors: FloatArray) -> Iterator[list[Hit]]:
+    def search(self, vectors: FloatArray) -> Iterator[list[ScoredPassage]]:
         """Yield the passages for each question vector, best first, in the order of `vectors`.
 
         Args:

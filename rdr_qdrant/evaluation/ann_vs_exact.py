@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rdr_qdrant.collection import Hit
+from rdr_qdrant.collection import ScoredPassage
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class OverlapCounter:
     _sums: dict[int, float] = field(default_factory=dict)
     _questions: int = 0
 
-    def add(self, approximate: Sequence[Hit], exact: Sequence[Hit]) -> None:
+    def add(self, approximate: Sequence[ScoredPassage], exact: Sequence[ScoredPassage]) -> None:
         """Count one question's passages of both searches, best first."""
         self._questions += 1
         for depth in self.k:

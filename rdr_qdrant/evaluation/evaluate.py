@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from rdr_qdrant.collection import Hit
+from rdr_qdrant.collection import ScoredPassage
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.evaluation.adaptive_batching import AdaptiveBatchSearch
 from rdr_qdrant.evaluation.ann_vs_exact import (
@@ -123,7 +123,10 @@ class _Evaluation:
         self.overlap = OverlapCounter(self.k)
 
     def add_question(
-        self, question: Question, hits: list[Hit], exact_hits: list[Hit] | None = None
+        self,
+        question: Question,
+        hits: list[ScoredPassage],
+        exact_hits: list[ScoredPassage] | None = None,
     ) -> None:
         matcher = make_matcher(question.answers, self.match)
         if self.writers:

@@ -15,7 +15,7 @@ import numpy as np
 import regex
 
 from rdr_qdrant.atomic_io import open_atomically
-from rdr_qdrant.collection import Hit
+from rdr_qdrant.collection import ScoredPassage
 from rdr_qdrant.errors import OutputError, UsageError
 
 _UNSAFE_IN_TREC = regex.compile(r"[\s\p{Z}\p{C}%]")
@@ -36,7 +36,7 @@ class QuestionResult:
     number: int
     question: str
     answers: Sequence[str]
-    hits: Sequence[Hit]
+    hits: Sequence[ScoredPassage]
     has_answer: Sequence[bool]
 
 

@@ -13,7 +13,7 @@ from rdr_qdrant.export.parquet_io import check_shard, need_pyarrow, read_rows
 from rdr_qdrant.export.precomputed import StoredVectors
 from rdr_qdrant.passages import Passage, content_hash
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
-from rdr_qdrant.readers.io import is_folder
+from rdr_qdrant.readers.file_io import is_folder
 
 
 def is_shard_folder(path: str | Path) -> bool:
@@ -103,15 +103,15 @@ class ShardSource(PassageSource):
 
     def __init__(self, folder: ShardFolder, name: str, first: int, stop: int) -> None:
         super().__init__(name, stop - first)
-        self.missing = folder.manifest.missing
+        self.rejected_upstream = folder.manifest.missing
         self._folder = folder
         self._first, self._stop = first, stop
 
-    def numbered_passages(self, reject: RejectHandler) -> Iterator[tuple[int, Passage]]:
+    def enumerate_passages(self, reject: RejectHandler) -> Iterator[tuple[int, Passage]]:
         """The passages with the lines at which they stood in their source."""
         fingerprint = self._folder.manifest.options.fingerprint
         for line, encoded, passage in self._folder.rows(self._first, self._stop):
-            self.read += 1
+            self.records_read += 1
             if encoded == content_hash(passage, fingerprint):
                 yield line, passage
             else:
@@ -121,9 +121,9 @@ class ShardSource(PassageSource):
 
     def fraction_read(self) -> float | None:
         """By passages."""
-        return self.read / self.size
+        return self.records_read / self.size
 
-    def reads(self, path: Path) -> bool:
+    def includes_file(self, path: Path) -> bool:
         """Whether this file lies in the folder of the shards."""
         return path.resolve().parent == self._folder.path.resolve()
 

@@ -65,7 +65,7 @@ class Reindexing:
             CollectionError: a collection itself has the alias's name, or the old one is to be
                 dropped and is not ours alone.
         """
-        names, aliases = self._aliases.collections(), self._aliases.all()
+        names, aliases = self._aliases.collection_names(), self._aliases.all()
         if self._alias in names:
             raise CollectionError(
                 f"{self._alias!r} is a collection itself, not an alias, and Qdrant cannot rename "
@@ -133,20 +133,20 @@ class Reindexing:
 
     def finish(self, name: str) -> str | None:
         """Put the alias on the new collection; returns the one that it stood for, if any."""
-        old = self._old if self._old in self._aliases.collections() else None
+        old = self._old if self._old in self._aliases.collection_names() else None
         if not self.is_switched(name):
             if old and self._note(old):  # of a re-index that ended between its switch and this
-                self._collection(old).take_out(REINDEX_KEY)
-            self._aliases.point(self._alias, name)
+                self._collection(old).remove_metadata_key(REINDEX_KEY)
+            self._aliases.assign(self._alias, name)
         if self._drop_old and old:
             self._check_droppable(self._aliases.all())
             self._collection(old).delete()
-        self._collection(name).take_out(REINDEX_KEY)
+        self._collection(name).remove_metadata_key(REINDEX_KEY)
         return self._old
 
     def _check_droppable(self, aliases: Mapping[str, str]) -> None:
         """Refuse where the old one is to be dropped and one of these aliases stands for it."""
-        if not (self._drop_old and self._old and self._old in self._aliases.collections()):
+        if not (self._drop_old and self._old and self._old in self._aliases.collection_names()):
             return
         others = [alias for alias, of in aliases.items() if of == self._old]
         if others:
@@ -161,4 +161,4 @@ class Reindexing:
         return found if isinstance(found, Mapping) and found.get("alias") == self._alias else None
 
     def _collection(self, name: str) -> Collection:
-        return Collection(self._client, name, retrying=self._retrying)
+        return Collection(self._client, name, retry=self._retrying)

@@ -73,7 +73,7 @@ class Target:
         settings, collection = self._settings, self.collection
         exists = self._is_there()
         if settings.recreate or not exists:
-            collection.check_possible(settings.collection_settings)
+            collection.check_supported(settings.collection_settings)
         if exists and settings.recreate:
             collection.check_ours("deleted")
             if settings.dry_run:
@@ -87,14 +87,14 @@ class Target:
             if to_be_pruned:
                 collection.check_ours("pruned")
             if not settings.dry_run:
-                collection.add_payload_indexes(settings.collection_settings)
+                collection.payload_indexes.add_missing(settings.collection_settings)
             collection.warn_about_differences(settings.collection_settings)
         elif settings.dry_run:
             return False, ""
         else:
             self._create(settings.embeddings.identity())
         if to_be_pruned:
-            collection.check_filterable("source")
+            collection.payload_indexes.check_filterable("source")
         fingerprint = settings.embeddings.fingerprint()
         if settings.bulk and not settings.dry_run:
             collection.check_ours("changed by --bulk (bulk=True)")
@@ -106,10 +106,10 @@ class Target:
         Only then, for each change of that setting makes a server begin its index building anew.
 
         Raises:
-            CollectionError: see `IndexedPoints.defer_indexing`.
+            CollectionError: see `BulkIndexing.defer_indexing`.
         """
         if self._settings.bulk and not self._writes:
-            self._put_off = self.collection.defer_indexing()
+            self._put_off = self.collection.bulk_indexing.defer_indexing()
         self._writes = True
 
     def finish(self) -> dict[str, Any]:
@@ -126,12 +126,12 @@ class Target:
     def _finish_index(self) -> float | None:
         """The seconds that the index was built or waited for, or `None` where it was not."""
         settings, collection = self._settings, self.collection
-        restored = collection.resume_indexing()
+        restored = collection.bulk_indexing.resume_indexing()
         self._put_off = False
         started = time.monotonic()
         waited = settings.index and collection.build_index(self._tell_indexing)
         if restored or settings.bulk or self._reindexing:
-            waited = collection.wait_for_index(self._tell_server_indexing) or waited
+            waited = collection.bulk_indexing.wait_for_index(self._tell_server_indexing) or waited
         return time.monotonic() - started if waited else None
 
     def warn_if_deferred(self) -> None:

@@ -106,7 +106,7 @@ def item_of(row: Row, fingerprint: str) -> Item:
 def look_up(collection: Collection, items: Sequence[Item]) -> Work:
     """Ask Qdrant what it has."""
     work = Work()
-    stored = collection.stored([item.id for item in items]) if items else {}
+    stored = collection.points.retrieve([item.id for item in items]) if items else {}
     for item in items:
         there = stored.get(item.id)
         if there is None:
@@ -147,7 +147,7 @@ def write(collection: Collection, batch: Encoded | Changed) -> Written:
     """Write points, or only their metadata."""
     if isinstance(batch, Changed):
         changes = [(item.id, item.content_hash, item.metadata) for item in batch.items]
-        return Written(batch, set(collection.replace_metadata(changes)))
+        return Written(batch, set(collection.points.replace_metadata(changes)))
     pairs = zip(batch.items, batch.vectors, strict=True)
     points = [Point(item.id, vector, item.payload) for item, vector in pairs]
-    return Written(batch, set(collection.upsert(points)))
+    return Written(batch, set(collection.points.upsert(points)))

@@ -65,7 +65,9 @@ class StoredDocuments:
         return self._settings.embeddings.fingerprint()
 
     def _payloads(self, path: str, numbers: Sequence[int]) -> dict[Any, Mapping[str, Any]]:
-        return self._collection.payloads([self._point(path, number) for number in numbers])
+        return self._collection.points.retrieve_payloads(
+            [self._point(path, number) for number in numbers]
+        )
 
     def _point(self, path: str, number: int) -> int | str:
         return point_id(f"{self._id_prefix}{path}#{number}")
@@ -117,7 +119,7 @@ def keeper(sources: Sequence[PassageSource], id_prefix: str) -> Callable[[str, s
     unread: dict[str, set[str]] = {}
     for source in sources:
         if isinstance(source, DocumentSource):
-            unread.setdefault(source.name, set()).update(source.unread)
+            unread.setdefault(source.name, set()).update(source.rejected_paths)
 
     def keeps(source: str, passage_id: str) -> bool:
         if source not in unread:

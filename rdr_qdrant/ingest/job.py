@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from rdr_qdrant.client import RetryPolicy, write_streams
+from rdr_qdrant.client import RetryPolicy, capabilities
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.ingest import diff as stages
@@ -189,7 +189,7 @@ class Run:
         return Pipeline(
             lambda window: stages.encode(settings.embeddings, window),
             write,
-            writers=write_streams(settings.client),
+            writers=capabilities(settings.client).write_streams,
             check=check,
         )
 
@@ -233,19 +233,19 @@ class Run:
         verification = self._books.verification
         tally.add(verified=verification.count(self._collection, seen, check))
         tally.add(compared=verification.compare(self._collection))
-        more = self._collection.count() > tally["verified"]
+        more = self._collection.points.count() > tally["verified"]
         if more and self._target.is_unseen():
             self._removed = remove_leftovers(self._collection, seen, check)
 
     def _prune(self, pruning: Pruning) -> None:
         sources, id_prefix = pruning.sources, pruning.id_prefix
-        if any(source.missing for source in sources):
+        if any(source.rejected_upstream for source in sources):
             return
         if self._books.tally["rejected"] - documents.set_aside(sources) > self._books.repeated:
             return
         self._removed = prune(
             self._collection,
-            [source.name for source in sources if source.read],
+            [source.name for source in sources if source.records_read],
             self._books.seen,
             id_prefix=id_prefix,
             keeps=documents.keeper(sources, id_prefix),
@@ -255,7 +255,7 @@ class Run:
 
     def _count(self, *, unsure: bool) -> int | None:
         try:
-            return self._collection.count() if self._collection.exists() else 0
+            return self._collection.points.count() if self._collection.exists() else 0
         except StoreError:
             if unsure:
                 return None

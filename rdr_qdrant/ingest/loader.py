@@ -16,7 +16,7 @@ from rdr_qdrant.ingest.records import ITERABLE, rows_of_passages
 from rdr_qdrant.ingest.report import LoadReport
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers import PassageSource
-from rdr_qdrant.readers.sources import STDIN
+from rdr_qdrant.readers.jsonlines import STDIN
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document

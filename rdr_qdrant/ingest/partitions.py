@@ -10,7 +10,7 @@ from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import RDRQdrantError
 from rdr_qdrant.ingest.records import Row, rows_of_sources
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler, open_source
-from rdr_qdrant.readers.documents import Recall
+from rdr_qdrant.readers.documents import StoredDocumentLookup
 
 RowsOf = Callable[[RejectHandler, Collection], Iterable[Row]]
 
@@ -94,7 +94,7 @@ def part_of(source: PassageSource, split: int | None, id_prefix: str, recall: Re
     return Part(source.name, rows, source, reading)
 
 
-RecallOf = Callable[[Collection], Recall]
+RecallOf = Callable[[Collection], StoredDocumentLookup]
 
 
 def _nothing_known(path: str, shared: object) -> None:

@@ -36,7 +36,7 @@ def prune(
     """
     removed = 0
     for source in dict.fromkeys(sources):
-        for page in collection.of_source(source, IDS_AT_A_TIME):
+        for page in collection.points.scroll_source(source, IDS_AT_A_TIME):
             check()
             ours = [
                 one
@@ -45,7 +45,7 @@ def prune(
             ]
             gone = seen.without(ours)
             if gone and not dry_run:
-                collection.remove(gone, source)
+                collection.points.delete_of_source(gone, source)
             removed += len(gone)
     return removed
 
@@ -62,10 +62,10 @@ def remove_leftovers(collection: Collection, seen: IdIndex, check: Callable[[], 
         How many.
     """
     removed = 0
-    for page in collection.ids(IDS_AT_A_TIME):
+    for page in collection.points.scroll_ids(IDS_AT_A_TIME):
         check()
         gone = seen.without(page) if page else []
         if gone:
-            collection.discard(gone)
+            collection.points.delete(gone)
         removed += len(gone)
     return removed

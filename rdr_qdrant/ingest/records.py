@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rdr_qdrant.collection.payload import canonical_json
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers import DocumentSource, PassageSource, Reject, RejectHandler
-from rdr_qdrant.readers.documents import WORDS, Recall
+from rdr_qdrant.readers.documents import DEFAULT_PASSAGE_WORDS, StoredDocumentLookup
 from rdr_qdrant.readers.row_parser import RowError, check_json
 from rdr_qdrant.splitter import split_passage
 
@@ -67,18 +67,18 @@ def rows_of_sources(
     reject: RejectHandler,
     split: int | None,
     id_prefix: str,
-    recall: Recall,
+    stored_lookup: StoredDocumentLookup,
 ) -> Iterator[Row]:
     """The passages of sources, one after the other, under their prefixed ids, cut where asked.
 
-    Documents are always cut; `recall` tells their passages where they are known already.
+    Documents are always cut; `stored_lookup` tells their passages where they are known already.
     """
     for source in sources:
         if isinstance(source, DocumentSource):
-            words = WORDS if split is None else split
-            numbered = source.numbered_passages(reject, words=words, recall=recall)
+            words = DEFAULT_PASSAGE_WORDS if split is None else split
+            numbered = source.enumerate_passages(reject, words=words, stored_lookup=stored_lookup)
         else:
-            numbered = _cut(source.numbered_passages(reject), split)
+            numbered = _cut(source.enumerate_passages(reject), split)
         for line, passage in numbered:
             named = replace(passage, id=id_prefix + passage.id) if id_prefix else passage
             yield Row(named, source.name, line)

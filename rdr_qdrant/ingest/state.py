@@ -135,7 +135,7 @@ class Books:
         """`_settle` for what was done elsewhere."""
         batch, part = done.batch, self._parts[done.batch.part]
         if part.source and part.reading:
-            part.source.was_read_elsewhere(batch.read, batch.fraction)
+            part.source.set_progress(batch.read, batch.fraction)
         self._count(done)
         self.repeated += batch.conflicting
         for row in [*batch.rejects, *done.rejects]:

@@ -73,7 +73,7 @@ class Verification:
         missing: list[PointId] = []
         for ids in seen.batches(IDS_AT_A_TIME):
             check()
-            present = collection.present(ids)
+            present = collection.points.existing_ids(ids)
             found += len(present)
             missing += (one for one in ids if one not in present)
             if len(missing) >= SHOWN:
@@ -92,7 +92,9 @@ class Verification:
         Raises:
             VerificationError: one is missing or differs.
         """
-        there = collection.read([one.id for one in self._sample.items])
+        there = collection.points.retrieve_payloads_and_vectors(
+            [one.id for one in self._sample.items]
+        )
         for one in self._sample.items:
             what = _difference(one, there.get(one.id))
             if what:

@@ -16,7 +16,7 @@ from qdrant_client import models
 from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy, connect
 from rdr_qdrant.collection import Collection, PointId, QueryOptions
 from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
-from rdr_qdrant.collection.points import plain
+from rdr_qdrant.collection.points import normalized_id
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 from rdr_qdrant.ingest import QdrantLoader
@@ -355,7 +355,9 @@ class RDRVectorStore(QdrantVectorStore):
         self._searcher.check()
         if points:
             retry = RetryPolicy(self._retry_for)
-            Collection(self.client, self.collection_name, self.vector_name, retry).discard(points)
+            Collection(self.client, self.collection_name, self.vector_name, retry).points.delete(
+                points
+            )
         return True
 
     async def adelete(self, ids: Sequence[str | int] | None = None, **options: Any) -> bool:
@@ -367,13 +369,13 @@ class RDRVectorStore(QdrantVectorStore):
         points = _all_point_ids(ids)
         await self._searcher.acheck()
         if points:
-            await collection.discard(points)
+            await collection.delete_points(points)
         return True
 
     def get_by_ids(self, ids: Sequence[str | int], /) -> list[Document]:
         """Return the documents with these ids, in their order, without those that are missing."""
         self._searcher.check()
-        records = self._searcher.collection.records(_all_point_ids(ids))
+        records = self._searcher.collection.points.retrieve_records(_all_point_ids(ids))
         return _documents_in_order(ids, records)
 
     async def aget_by_ids(self, ids: Sequence[str | int], /) -> list[Document]:
@@ -382,7 +384,7 @@ class RDRVectorStore(QdrantVectorStore):
         if collection is None:
             return await asyncio.to_thread(self.get_by_ids, ids)
         await self._searcher.acheck()
-        return _documents_in_order(ids, await collection.records(_all_point_ids(ids)))
+        return _documents_in_order(ids, await collection.retrieve_records(_all_point_ids(ids)))
 
     # Search: LangChain's other methods (`similarity_search`, `search`, ...) call these.
 
@@ -650,7 +652,7 @@ def _point_id_groups(ids: Sequence[str | int]) -> list[list[PointId]]:
 def _documents_in_order(
     ids: Sequence[str | int], records: Sequence[models.Record]
 ) -> list[Document]:
-    found = {plain(record.id): record for record in records}
+    found = {normalized_id(record.id): record for record in records}
     groups = _point_id_groups(ids)
     present = (next((found[one] for one in group if one in found), None) for group in groups)
     return [point_to_document(record) for record in present if record is not None]

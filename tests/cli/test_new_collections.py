@@ -10,7 +10,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rdr_qdrant.collection import bulk_indexing as index_module
-from rdr_qdrant.collection.settings import SIMPLE_SETTINGS
+from rdr_qdrant.collection.settings import SCALAR_SETTINGS
 from tests.cli.conftest import Command
 from tests.support.qdrant_http_server import QdrantHTTPServer
 from tests.support.strict_mode import STRICT, StrictQdrant
@@ -18,7 +18,7 @@ from tests.support.strict_mode import STRICT, StrictQdrant
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[QdrantHTTPServer]:
-    monkeypatch.setattr(index_module, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(index_module, "POLL_SECONDS", 0.01)
     with StrictQdrant(tmp_path / "behind") as backend, QdrantHTTPServer(backend) as http:
         yield http
 
@@ -44,7 +44,7 @@ def test_a_preset_and_settings_by_name(command: Command, pair: list[str], tsv: P
         (["--preset", "huge"], "There is no preset 'huge'"),
         (["--set", "mm=2"], "There is no setting 'mm'"),
         (["--set", "m=many"], "m=many"),
-        (["--payload-index", ":integer"], "a payload index has the name of a metadata key"),
+        (["--payload-index", ":integer"], "a payload index needs the name of a metadata key"),
         (["--drop-old"], "goes with --swap-alias"),
         (["--swap-alias", "--prune"], "contradict each other"),
     ],
@@ -69,7 +69,7 @@ def test_what_the_embedded_engine_has_not_is_refused_before_anything_is_loaded(
 
 def test_help_names_every_setting(command: Command) -> None:
     shown = command("ingest", "--help").out
-    assert [name for name in SIMPLE_SETTINGS if name not in shown] == []
+    assert [name for name in SCALAR_SETTINGS if name not in shown] == []
 
 
 def test_reindexing_behind_an_alias(command: Command, pair: list[str], tsv: Path) -> None:

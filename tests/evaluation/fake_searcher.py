@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rdr_qdrant import Passage
-from rdr_qdrant.collection import Hit
+from rdr_qdrant.collection import ScoredPassage
 from rdr_qdrant.retriever import PassageSearcher
 
 
@@ -40,7 +40,7 @@ class FakeSearcher(PassageSearcher):
         filter: Any = None,
         score_threshold: float | None = None,
         exact: bool = False,
-    ) -> list[list[Hit]]:
+    ) -> list[list[ScoredPassage]]:
         self.requests.append((len(vectors), k, exact))
         rankings = self.exact_rankings if exact else self.rankings
         return [
@@ -48,8 +48,8 @@ class FakeSearcher(PassageSearcher):
         ]
 
 
-def hit(rank: int, text: str) -> Hit:
-    return Hit(100.0 - rank, Passage(id=id_of(text), text=text, title="T"))
+def hit(rank: int, text: str) -> ScoredPassage:
+    return ScoredPassage(100.0 - rank, Passage(id=id_of(text), text=text, title="T"))
 
 
 def id_of(text: str) -> str:

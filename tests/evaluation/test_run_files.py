@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from rdr_qdrant import Passage
-from rdr_qdrant.collection import Hit
+from rdr_qdrant.collection import ScoredPassage
 from rdr_qdrant.errors import OutputError, UsageError
 from rdr_qdrant.evaluation import QuestionResult, check_outputs, dpr_run, trec_run
 from rdr_qdrant.evaluation.run_files import ResultWriter, score_text, trec_word
 
 HITS = [
-    Hit(
+    ScoredPassage(
         float(np.float32(80.1234)),
         Passage("7", "Text with “quotes”\nand😀 more", "Titel"),
     ),
-    Hit(79.5, Passage("a b%c", "x")),
+    ScoredPassage(79.5, Passage("a b%c", "x")),
 ]
 RESULT = QuestionResult(1, "Who’s there?", ["Bernardo"], HITS, [True, False])
 

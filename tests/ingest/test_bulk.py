@@ -109,7 +109,7 @@ def test_a_load_that_dies_says_so_and_the_next_one_restores(
 
     caplog.clear()
     PassageSearcher(tiny, server, COLLECTION).search(["who?"], k=1)
-    assert "is put off by a bulk load that has not ended" in caplog.text
+    assert "is deferred by a bulk load that has not finished" in caplog.text
     assert Collection(server, COLLECTION).describe().index_put_off
 
     assert load(passages).points == 6  # without bulk
@@ -152,7 +152,7 @@ def test_what_is_put_off_already_is_not_put_off_again(
     load: Load, server: QdrantClient, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(passages[:1])
-    assert Collection(server, COLLECTION).defer_indexing()
+    assert Collection(server, COLLECTION).bulk_indexing.defer_indexing()
     changes = changes_of(server, monkeypatch)
     load(passages, bulk=True)
     assert 0 not in changes
@@ -164,7 +164,7 @@ def test_a_note_is_restored_and_waited_for_where_nothing_is_written(
 ) -> None:
     load(passages)
     before = threshold(server) or 10_000
-    assert Collection(server, COLLECTION).defer_indexing()
+    assert Collection(server, COLLECTION).bulk_indexing.defer_indexing()
     looks: list[int] = []
     load(passages, bulk=True, on_server_indexing=lambda *_: looks.append(1))
     assert (threshold(server), note(server)) == (before, None)

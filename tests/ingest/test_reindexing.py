@@ -80,7 +80,7 @@ def test_an_old_one_that_others_use_is_not_dropped(
     swap: Swap, client: QdrantClient, passages: list[Passage]
 ) -> None:
     swap(passages[:2])
-    Aliases(client).point(f"{COLLECTION}-live", f"{COLLECTION}-1")
+    Aliases(client).assign(f"{COLLECTION}-live", f"{COLLECTION}-1")
     with pytest.raises(CollectionError, match=f"has other aliases \\({COLLECTION}-live\\)"):
         swap(passages, drop_old=True)
     assert collections(client) == ["-1"]

@@ -28,7 +28,7 @@ def ending_after_the_switch() -> Iterator[None]:
         raise RuntimeError("ended after the switch")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Collection, "take_out", end)
+        patch.setattr(Collection, "remove_metadata_key", end)
         with pytest.raises(RuntimeError, match="the switch"):
             yield
 
@@ -143,11 +143,11 @@ def test_only_the_one_that_made_the_collection_has_it(
     name = first.begin()
     assert second.begin() == name
     collection = Collection(client, name)
-    collection.create(tiny.identity(), notes=first.notes())
-    collection.create(tiny.identity(), notes=first.notes())  # the answer was lost
+    collection.create(tiny.identity(), metadata=first.notes())
+    collection.create(tiny.identity(), metadata=first.notes())  # the answer was lost
     indexed = CollectionSettings(payload_indexes={"year": "integer"})
     with pytest.raises(CollectionError, match="was made by another load"):
-        collection.create(tiny.identity(), indexed, notes=second.notes())
+        collection.create(tiny.identity(), indexed, metadata=second.notes())
     assert not client.get_collection(name).payload_schema
 
 
@@ -155,7 +155,7 @@ def test_a_name_that_is_an_alias_is_not_chosen(
     swap: Swap, client: QdrantClient, passages: list[Passage]
 ) -> None:
     swap(passages[:1])
-    Aliases(client).point(f"{COLLECTION}-2", f"{COLLECTION}-1")
+    Aliases(client).assign(f"{COLLECTION}-2", f"{COLLECTION}-1")
     assert swap(passages).collection_name == f"{COLLECTION}-3"
     assert client.count(f"{COLLECTION}-1").count == 1
 

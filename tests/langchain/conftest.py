@@ -29,7 +29,7 @@ def async_face(client: QdrantClient) -> AsyncFace:
 
     def face() -> AsyncQdrantClient:
         if isinstance(client, EmbeddedQdrant):
-            return AsyncEmbeddedQdrant.sharing(client)
+            return AsyncEmbeddedQdrant.from_client(client)
         return AsyncQdrantClient(url=client._client.rest_uri, check_compatibility=False)
 
     return face

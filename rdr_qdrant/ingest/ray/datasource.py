@@ -82,7 +82,7 @@ def read_batches(
 
     def so_far(rows: Sequence[Row], error: RDRQdrantError | None = None) -> RowBatch:
         found = RowBatch(
-            number, rows, tuple(rejects), source.read, source.fraction_read(), error=error
+            number, rows, tuple(rejects), source.records_read, source.fraction_read(), error=error
         )
         rejects.clear()
         return found

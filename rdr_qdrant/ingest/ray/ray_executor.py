@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from rdr_qdrant.client import key_for
+from rdr_qdrant.client import resolve_api_key
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import EncodedBatch, Side
 from rdr_qdrant.errors import UsageError
@@ -100,7 +100,9 @@ class RayEngine:
         gpus: int | None = None,
         workers: int | None = None,
     ) -> None:
-        self._server = Server(url, key_for(url, api_key, allow_key_over_http), allow_key_over_http)
+        self._server = Server(
+            url, resolve_api_key(url, api_key, allow_key_over_http), allow_key_over_http
+        )
         self._pair = embeddings.model_dump()
         self._ray = imported_ray()
         self._ours = not self._ray.is_initialized()
