@@ -133,3 +133,48 @@ def test_scores_of_a_quantized_collection_are_raw_inner_products_by_default(
     approximate = scores(models.SearchParams(quantization=quantization))
     if isinstance(client, EmbeddedQdrant):  # local mode does not quantize, a server not at once
         assert not np.allclose(approximate, exact, rtol=1e-5)
+
+
+TITLE = models.FieldCondition(key="metadata.title", match=models.MatchValue(value="nobody"))
+TYPO = models.FieldCondition(key="metadata.titel", match=models.MatchValue(value="king"))
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"titel": "king"},
+        {"title": "king", "titel": "king"},
+        models.Filter(must=[TYPO]),
+        models.Filter(must=TYPO),
+        models.Filter(must=[models.Filter(should=[TYPO])]),
+        models.Filter(min_should=models.MinShould(conditions=[TYPO], min_count=1)),
+    ],
+)
+def test_a_filter_by_an_unknown_key_is_warned_about(
+    retriever: RDRRetriever, caplog: pytest.LogCaptureFixture, unknown: Any
+) -> None:
+    assert retriever.invoke(QUESTION, filter=unknown) == []
+    assert "No passage has the metadata 'titel'. Existing keys: id, " in caplog.text
+    assert "title" in caplog.text
+    caplog.clear()
+    assert retriever.batch([QUESTION], filter=unknown) == [[]]
+    assert "'titel'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "known", [None, {}, {"title": "nobody"}, models.Filter(must=[TITLE]), {"title": "king"}]
+)
+def test_other_filters_are_not_warned_about(
+    retriever: RDRRetriever, caplog: pytest.LogCaptureFixture, known: Any
+) -> None:
+    retriever.invoke(QUESTION, filter=known)
+    retriever.invoke(QUESTION, filter=known, score_threshold=1e9)
+    assert "No passage has the metadata" not in caplog.text
+
+
+def test_known_keys_are_looked_up_once(
+    retriever: RDRRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert retriever.invoke(QUESTION, filter={"title": "nobody"}) == []
+    monkeypatch.setattr(retriever.client, "scroll", None)
+    assert retriever.invoke(QUESTION, filter={"title": "nobody too"}) == []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -113,20 +114,24 @@ def point_ids(document_id: str) -> list[PointId]:
     return ids
 
 
-def document_filter(conditions: Mapping[str, Any], indexes: IndexTypes) -> models.Filter:
-    """Build a Qdrant filter from metadata; `id` and `title` match the passage's or the document's.
+@dataclass(frozen=True, slots=True)
+class DocumentFilter:
+    """Builds a Qdrant filter from metadata; `id` and `title` match the passage's or the document's.
 
     A document may have an `id` or `title` in its metadata that differs from its passage's.
+
+    Attributes:
+        conditions: metadata keys and values.
     """
-    from qdrant_client import models
 
-    return models.Filter(
-        must=[_condition(key, value, indexes) for key, value in conditions.items()]
-    )
+    conditions: Mapping[str, Any]
 
+    def __call__(self, indexes: IndexTypes) -> models.Filter:
+        """Build the filter for a collection with these payload indexes."""
+        from qdrant_client import models
 
-def _condition(key: str, value: Any, indexes: IndexTypes) -> models.Filter:
-    from qdrant_client import models
+        def either(key: str, value: Any) -> models.Filter:
+            names = [key, f"{GIVEN_KEY}.{key}"] if key in PASSAGE_KEYS else [key]
+            return models.Filter(should=[metadata_filter({name: value}, indexes) for name in names])
 
-    names: Sequence[str] = [key, f"{GIVEN_KEY}.{key}"] if key in PASSAGE_KEYS else [key]
-    return models.Filter(should=[metadata_filter({name: value}, indexes) for name in names])
+        return models.Filter(must=[either(key, value) for key, value in self.conditions.items()])

@@ -22,7 +22,7 @@ from rdr_qdrant.errors import RDRQdrantError, UsageError
 from rdr_qdrant.ingest import QdrantLoader
 from rdr_qdrant.retriever import PassageSearcher
 from rdr_qdrant.vectorstore.conversion import (
-    document_filter,
+    DocumentFilter,
     point_ids,
     point_to_document,
     to_passages,
@@ -574,7 +574,7 @@ def _query_options(k: int, options: Mapping[str, Any]) -> QueryOptions:
     if not isinstance(k, int) or k < 1:
         raise UsageError(f"k is {k!r}: it must be an integer, 1 or more.")
     if isinstance(given.get("filter"), Mapping):
-        given["filter"] = partial(document_filter, given["filter"])
+        given["filter"] = DocumentFilter(given["filter"])
     return cast(QueryOptions, {"k": k, **given})
 
 

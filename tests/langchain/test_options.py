@@ -128,7 +128,7 @@ async def either_store(store: RDRVectorStore, request: pytest.FixtureRequest) ->
     """The store with its async methods over the sync client, and over an async client."""
     if request.param == "sync client":
         return store
-    face = AsyncEmbeddedQdrant.sharing(store.client)
+    face = AsyncEmbeddedQdrant.from_client(store.client)
     return RDRVectorStore(store.client, COLLECTION, store.embeddings, async_client=face)
 
 
@@ -168,6 +168,22 @@ async def test_every_async_search_keeps_its_filter_and_k(
 ) -> None:
     found = await ASYNC_SEARCHES[name](either_store, k=5, filter={"tenant": "a"})
     assert tenants(found) == ["a"] * 5
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_search_warns_about_unknown_filter_keys(
+    store: RDRVectorStore, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    assert SEARCHES[name](store, filter={"tennant": "a"}) == []
+    assert "No passage has the metadata 'tennant'. Existing keys: id, tenant" in caplog.text
+
+
+@pytest.mark.parametrize("name", ASYNC_SEARCHES)
+async def test_every_async_search_warns_about_unknown_filter_keys(
+    either_store: RDRVectorStore, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    assert await ASYNC_SEARCHES[name](either_store, filter={"tennant": "a"}) == []
+    assert "No passage has the metadata 'tennant'. Existing keys: id, tenant" in caplog.text
 
 
 @pytest.mark.parametrize("name", SEARCHES)
