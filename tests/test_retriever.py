@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import CollectionSettings, Passage, QdrantLoader, RDREmbeddings, RDRRetriever
 from rdr_qdrant.embedded import EmbeddedQdrant
-from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.errors import CollectionError, UsageError
+from rdr_qdrant.retriever import PassageSearcher
 from tests.conftest import COLLECTION
 
 QUESTION = "who built the city?"
@@ -86,6 +88,14 @@ def test_a_missing_collection_is_reported_before_any_encoder_is_loaded(
         RDRRetriever(embeddings=embeddings, client=client, collection_name=COLLECTION).invoke("x")
 
 
+def test_a_searcher_refuses_unknown_options(retriever: RDRRetriever) -> None:
+    searcher = PassageSearcher(retriever.embeddings, retriever.client, COLLECTION)
+    unknown: dict[str, Any] = {"filtre": {"title": "king"}}
+    for search in (searcher.search, lambda *_, **o: asyncio.run(searcher.asearch(*_, **o))):
+        with pytest.raises(UsageError, match="no option filtre .*Options: k, filter"):
+            search([QUESTION], k=1, **unknown)
+
+
 def test_searching_does_not_need_the_context_encoder(
     retriever: RDRRetriever, tiny_pair: tuple[str, str]
 ) -> None:
@@ -123,3 +133,48 @@ def test_scores_of_a_quantized_collection_are_raw_inner_products_by_default(
     approximate = scores(models.SearchParams(quantization=quantization))
     if isinstance(client, EmbeddedQdrant):  # local mode does not quantize, a server not at once
         assert not np.allclose(approximate, exact, rtol=1e-5)
+
+
+TITLE = models.FieldCondition(key="metadata.title", match=models.MatchValue(value="nobody"))
+TYPO = models.FieldCondition(key="metadata.titel", match=models.MatchValue(value="king"))
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"titel": "king"},
+        {"title": "king", "titel": "king"},
+        models.Filter(must=[TYPO]),
+        models.Filter(must=TYPO),
+        models.Filter(must=[models.Filter(should=[TYPO])]),
+        models.Filter(min_should=models.MinShould(conditions=[TYPO], min_count=1)),
+    ],
+)
+def test_a_filter_by_an_unknown_key_is_warned_about(
+    retriever: RDRRetriever, caplog: pytest.LogCaptureFixture, unknown: Any
+) -> None:
+    assert retriever.invoke(QUESTION, filter=unknown) == []
+    assert "No passage has the metadata 'titel'. Existing keys: id, " in caplog.text
+    assert "title" in caplog.text
+    caplog.clear()
+    assert retriever.batch([QUESTION], filter=unknown) == [[]]
+    assert "'titel'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "known", [None, {}, {"title": "nobody"}, models.Filter(must=[TITLE]), {"title": "king"}]
+)
+def test_other_filters_are_not_warned_about(
+    retriever: RDRRetriever, caplog: pytest.LogCaptureFixture, known: Any
+) -> None:
+    retriever.invoke(QUESTION, filter=known)
+    retriever.invoke(QUESTION, filter=known, score_threshold=1e9)
+    assert "No passage has the metadata" not in caplog.text
+
+
+def test_known_keys_are_looked_up_once(
+    retriever: RDRRetriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert retriever.invoke(QUESTION, filter={"title": "nobody"}) == []
+    monkeypatch.setattr(retriever.client, "scroll", None)
+    assert retriever.invoke(QUESTION, filter={"title": "nobody too"}) == []

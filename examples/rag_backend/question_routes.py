@@ -45,13 +45,14 @@ class Retrieved:
     question: str
     documents: list[Document]
     seconds: float
+    warnings: list[str]
 
     def to_response(self) -> SearchResponse:
         passages = [
             ScoredPassage.from_document(rank, document)
             for rank, document in enumerate(self.documents, start=1)
         ]
-        return SearchResponse(passages=passages, seconds=self.seconds)
+        return SearchResponse(passages=passages, seconds=self.seconds, warnings=self.warnings)
 
 
 def question_routes(
@@ -67,13 +68,13 @@ def question_routes(
     async def retrieve(request: SearchRequest) -> Retrieved:
         _check_sizes(request, settings)
         with metrics.stage("search") as elapsed:
-            documents = await retrieval.search(
+            found = await retrieval.search(
                 request.question,
                 k=request.k or settings.k,
                 filter=request.filter or None,
                 score_threshold=request.score_threshold,
             )
-        return Retrieved(request.question, documents, elapsed[0])
+        return Retrieved(request.question, found.documents, elapsed[0], found.warnings)
 
     RetrievedForRequest = Annotated[Retrieved, Depends(retrieve)]  # noqa: N806
 

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.documents import Document
@@ -18,6 +19,7 @@ from rdr_qdrant.collection import Collection
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.registry import DEFAULT_MODEL, PAIRS, PairIdentity
+from rdr_qdrant.retriever import PassageSearcher
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,14 @@ def _shared_embeddings(
     return BatchedEmbeddings(
         model=model, context_encoder=context_encoder, question_encoder=question_encoder
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The documents found, best first, and warnings about the request."""
+
+    documents: list[Document]
+    warnings: list[str]
 
 
 class Retrieval:
@@ -46,6 +56,7 @@ class Retrieval:
         self._embeddings: RDREmbeddings | None = None
         self._identity: PairIdentity | None = None
         self._retriever: RDRRetriever | None = None
+        self._searcher: PassageSearcher | None = None
         self._opening: asyncio.Task[RDRRetriever] | None = None
 
     @contextlib.asynccontextmanager
@@ -70,8 +81,8 @@ class Retrieval:
         k: int,
         filter: Mapping[str, Any] | None = None,
         score_threshold: float | None = None,
-    ) -> list[Document]:
-        """Return the top passages, best first.
+    ) -> SearchResult:
+        """Search the top passages.
 
         Raises:
             RDRQdrantError: Qdrant is unavailable, or the collection is missing or was made with
@@ -82,7 +93,11 @@ class Retrieval:
         async with asyncio.timeout(self._settings.search_seconds):
             retriever = await self._open_once()
             with self._recording_failures():
-                return await retriever.model_copy(update=options).ainvoke(question)
+                documents = await retriever.model_copy(update=options).ainvoke(question)
+                warning = None
+                if not documents and self._searcher is not None:
+                    warning = await self._searcher.aunknown_filter_warning(filter)
+        return SearchResult(documents, [warning] if warning else [])
 
     @property
     def embeddings(self) -> RDREmbeddings:
@@ -147,12 +162,9 @@ class Retrieval:
             collection.describe()  # raises with a full message; no encoder is loaded yet
         if self._embeddings is None:
             self._embeddings = self._load_encoders(collection.recorded_model())
-        return RDRRetriever(
-            embeddings=self._embeddings,
-            client=self._client,
-            collection_name=self._settings.collection,
-            k=self._settings.k,
-        )
+        place = {"client": self._client, "collection_name": self._settings.collection}
+        self._searcher = PassageSearcher(self._embeddings, **place)
+        return RDRRetriever(embeddings=self._embeddings, k=self._settings.k, **place)
 
     def _connect(self) -> Any:
         """Create the client."""

@@ -65,10 +65,13 @@ class ScoredPassage(BaseModel):
 
 
 class SearchResponse(BaseModel):
-    """The passages, best first, and the duration of the search in seconds."""
+    """The passages, best first, the duration of the search in seconds, and warnings."""
 
     passages: list[ScoredPassage]
     seconds: float
+    warnings: list[str] = Field(
+        default_factory=list, description="For example: the filter has a key that does not exist."
+    )
 
 
 class Mark(BaseModel):

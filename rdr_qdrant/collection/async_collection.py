@@ -9,6 +9,7 @@ from rdr_qdrant.client import translate_client_errors
 from rdr_qdrant.collection.collection import check_info
 from rdr_qdrant.collection.connection import missing_collection_error
 from rdr_qdrant.collection.filters import PayloadIndexCache
+from rdr_qdrant.collection.payload import METADATA_KEY
 from rdr_qdrant.collection.points import PointId
 from rdr_qdrant.collection.query import QueryOptions, query_requests
 from rdr_qdrant.registry import PairIdentity
@@ -66,6 +67,26 @@ class AsyncCollection:
     async def retrieve_records(self, ids: Sequence[PointId]) -> list[models.Record]:
         """Return those of these points that exist, with payload."""
         return await self._await(self.client.retrieve(self.name, list(ids), with_payload=True))
+
+    async def unknown_metadata_keys(self, keys: Sequence[str]) -> list[str]:
+        """Return those of these metadata keys that no point has."""
+        from qdrant_client import models
+
+        unknown = []
+        for key in keys:
+            field = models.PayloadField(key=f"{METADATA_KEY}.{key}")
+            has_key = models.Filter(must_not=[models.IsEmptyCondition(is_empty=field)])
+            call = self.client.scroll(self.name, has_key, limit=1, with_payload=False)
+            if not (await self._await(call))[0]:
+                unknown.append(key)
+        return unknown
+
+    async def sample_metadata_keys(self, sample: int = 100) -> list[str]:
+        """Return the metadata keys of up to `sample` points, sorted."""
+        call = self.client.scroll(self.name, limit=sample, with_payload=[METADATA_KEY])
+        records, _ = await self._await(call)
+        found = [(record.payload or {}).get(METADATA_KEY) or {} for record in records]
+        return sorted({key for metadata in found for key in metadata})
 
     async def delete_points(self, ids: Sequence[PointId]) -> None:
         """Delete those of these points that exist."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -37,8 +38,12 @@ def to_passages(
     A text without an id gets one from its content: the same text and metadata give the same id.
 
     Raises:
-        UsageError: the numbers of texts, metadatas and ids differ, or a text is not a string.
+        UsageError: the numbers of texts, metadatas and ids differ, or one of them has the wrong
+            type.
     """
+    for name, given in (("texts", texts), ("metadatas", metadatas), ("ids", ids)):
+        if isinstance(given, str | Mapping):  # its letters or keys would be taken one by one
+            raise UsageError(f"{name} is a {type(given).__name__}: pass a list.")
     texts = list(texts)
     all_metadata = [{}] * len(texts) if metadatas is None else [one or {} for one in metadatas]
     all_ids = [None] * len(texts) if ids is None else list(ids)
@@ -47,9 +52,11 @@ def to_passages(
             f"{len(texts)} texts, {len(all_metadata)} metadatas and {len(all_ids)} ids: "
             "pass one per text, or omit them."
         )
-    for number, text in enumerate(texts, start=1):
+    for number, (text, metadata) in enumerate(zip(texts, all_metadata, strict=True), start=1):
         if not isinstance(text, str):
-            raise UsageError(f"Text {number} is {type(text).__name__}, not a string.")
+            raise UsageError(f"Text {number} is a {type(text).__name__}, not a string.")
+        if not isinstance(metadata, Mapping):
+            raise UsageError(f"Metadata {number} is a {type(metadata).__name__}, not a dict.")
     return [_to_passage(*one) for one in zip(texts, all_metadata, all_ids, strict=True)]
 
 
@@ -107,20 +114,24 @@ def point_ids(document_id: str) -> list[PointId]:
     return ids
 
 
-def document_filter(conditions: Mapping[str, Any], indexes: IndexTypes) -> models.Filter:
-    """Build a Qdrant filter from metadata; `id` and `title` match the passage's or the document's.
+@dataclass(frozen=True, slots=True)
+class DocumentFilter:
+    """Builds a Qdrant filter from metadata; `id` and `title` match the passage's or the document's.
 
     A document may have an `id` or `title` in its metadata that differs from its passage's.
+
+    Attributes:
+        conditions: metadata keys and values.
     """
-    from qdrant_client import models
 
-    return models.Filter(
-        must=[_condition(key, value, indexes) for key, value in conditions.items()]
-    )
+    conditions: Mapping[str, Any]
 
+    def __call__(self, indexes: IndexTypes) -> models.Filter:
+        """Build the filter for a collection with these payload indexes."""
+        from qdrant_client import models
 
-def _condition(key: str, value: Any, indexes: IndexTypes) -> models.Filter:
-    from qdrant_client import models
+        def either(key: str, value: Any) -> models.Filter:
+            names = [key, f"{GIVEN_KEY}.{key}"] if key in PASSAGE_KEYS else [key]
+            return models.Filter(should=[metadata_filter({name: value}, indexes) for name in names])
 
-    names: Sequence[str] = [key, f"{GIVEN_KEY}.{key}"] if key in PASSAGE_KEYS else [key]
-    return models.Filter(should=[metadata_filter({name: value}, indexes) for name in names])
+        return models.Filter(must=[either(key, value) for key, value in self.conditions.items()])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import numpy as np
 from langchain_core.documents import Document
+from langchain_core.vectorstores import VectorStoreRetriever
 from langchain_qdrant import QdrantVectorStore, RetrievalMode
 from qdrant_client import models
 
@@ -21,7 +22,7 @@ from rdr_qdrant.errors import RDRQdrantError, UsageError
 from rdr_qdrant.ingest import QdrantLoader
 from rdr_qdrant.retriever import PassageSearcher
 from rdr_qdrant.vectorstore.conversion import (
-    document_filter,
+    DocumentFilter,
     point_ids,
     point_to_document,
     to_passages,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from rdr_qdrant.readers import Reject
 
 SEARCH_OPTIONS = ("filter", "score_threshold", "search_params", "exact", "offset")
+MMR_OPTIONS = ("fetch_k", "lambda_mult")
 
 FIXED_ARGUMENTS = {
     "retrieval_mode": RetrievalMode.DENSE,
@@ -121,7 +123,7 @@ class RDRVectorStore(QdrantVectorStore):
         >>> async def ask(question):
         ...     return await store.asimilarity_search(question)
 
-    Use as Retriever:
+    Use as Retriever; search options may also be passed directly, `as_retriever(k=1)`:
         >>> retriever = store.as_retriever(search_type="mmr", search_kwargs={"k": 1, "fetch_k": 2})
         >>> [found.id for found in retriever.invoke("Who wrote Faust?")]
         ['faust']
@@ -188,10 +190,10 @@ class RDRVectorStore(QdrantVectorStore):
     @classmethod
     def from_texts(  # type: ignore[override]
         cls,
-        texts: list[str],
+        texts: Iterable[str],
         embedding: RDREmbeddings,
-        metadatas: list[dict[str, Any]] | None = None,
-        ids: Sequence[str | int | None] | None = None,
+        metadatas: Iterable[Mapping[str, Any]] | None = None,
+        ids: Iterable[str | int | None] | None = None,
         *,
         collection_name: str,
         client: QdrantClient | None = None,
@@ -229,6 +231,24 @@ class RDRVectorStore(QdrantVectorStore):
         return store
 
     @classmethod
+    def from_documents(  # type: ignore[override]
+        cls, documents: Iterable[Document], embedding: RDREmbeddings, **options: Any
+    ) -> Self:
+        """Create a store with these documents; `options` are those of `from_texts`.
+
+        Raises:
+            UsageError: something among the documents is not a `Document`.
+        """
+        return cls.from_texts(embedding=embedding, **_as_texts(documents, options))
+
+    @classmethod
+    async def afrom_documents(  # type: ignore[override]
+        cls, documents: Iterable[Document], embedding: RDREmbeddings, **options: Any
+    ) -> Self:
+        """Async version of `from_documents`; runs in a thread."""
+        return await asyncio.to_thread(cls.from_documents, documents, embedding, **options)
+
+    @classmethod
     def from_existing_collection(  # type: ignore[override]
         cls,
         collection_name: str,
@@ -259,9 +279,10 @@ class RDRVectorStore(QdrantVectorStore):
     def add_texts(  # type: ignore[override]
         self,
         texts: Iterable[str],
-        metadatas: list[dict[str, Any]] | None = None,
-        ids: Sequence[str | int | None] | None = None,
+        metadatas: Iterable[Mapping[str, Any]] | None = None,
+        ids: Iterable[str | int | None] | None = None,
         batch_size: int | None = None,
+        **options: Any,
     ) -> list[str]:
         """Add texts, replacing those whose ids exist, and verify that they are stored.
 
@@ -271,7 +292,9 @@ class RDRVectorStore(QdrantVectorStore):
         Raises:
             DocumentsError: some cannot be stored (empty text, metadata that is not JSON, one id
                 given twice with different content); the others are.
+            UsageError: an unknown option.
         """
+        _refuse_options("for adding documents", options, ("ids", "batch_size"))
         passages = to_passages(texts, metadatas, ids)
         rejects: list[Reject] = []
         loader = QdrantLoader(
@@ -290,12 +313,44 @@ class RDRVectorStore(QdrantVectorStore):
             raise _rejected(self.collection_name, passages, rejects)
         return [passage.id for passage in passages]
 
-    def delete(self, ids: Sequence[str | int] | None = None, **_: Any) -> bool:
+    async def aadd_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: Iterable[Mapping[str, Any]] | None = None,
+        ids: Iterable[str | int | None] | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """Async version of `add_texts`; runs in a thread."""
+        return await asyncio.to_thread(self.add_texts, texts, metadatas, ids, **options)
+
+    def add_documents(self, documents: Iterable[Document], **options: Any) -> list[str]:
+        """Add documents, a list or an iterator, as `add_texts` adds texts.
+
+        Args:
+            documents: their ids are used unless `ids` is among the options.
+            options: `ids` and `batch_size`.
+
+        Returns:
+            Their ids, in order.
+
+        Raises:
+            DocumentsError: some cannot be stored; the others are.
+            UsageError: something is not a `Document`, or an unknown option.
+        """
+        return self.add_texts(**_as_texts(documents, options))
+
+    async def aadd_documents(self, documents: Iterable[Document], **options: Any) -> list[str]:
+        """Async version of `add_documents`; runs in a thread."""
+        return await asyncio.to_thread(self.add_documents, documents, **options)
+
+    def delete(self, ids: Sequence[str | int] | None = None, **options: Any) -> bool:
         """Delete documents by id; missing ids are ignored.
 
         Raises:
-            UsageError: `ids` is omitted, which does not delete the whole collection.
+            UsageError: `ids` is omitted, which does not delete the whole collection, or an option
+                is given.
         """
+        _refuse_options("for deleting", options, ("ids",))
         points = _all_point_ids(ids)
         self._searcher.check()
         if points:
@@ -305,8 +360,9 @@ class RDRVectorStore(QdrantVectorStore):
             )
         return True
 
-    async def adelete(self, ids: Sequence[str | int] | None = None, **_: Any) -> bool:
+    async def adelete(self, ids: Sequence[str | int] | None = None, **options: Any) -> bool:
         """Async version of `delete`; failed requests are not retried."""
+        _refuse_options("for deleting", options, ("ids",))
         collection = self._searcher.async_collection
         if collection is None:
             return await asyncio.to_thread(self.delete, ids)
@@ -330,21 +386,44 @@ class RDRVectorStore(QdrantVectorStore):
         await self._searcher.acheck()
         return _documents_in_order(ids, await collection.retrieve_records(_all_point_ids(ids)))
 
-    # Search: the methods that are not here (`similarity_search`, ...) are LangChain's and call
-    # these.
+    # Search: LangChain's other methods (`similarity_search`, `search`, ...) call these.
+
+    def as_retriever(self, **options: Any) -> VectorStoreRetriever:
+        """Build a LangChain retriever over this store.
+
+        LangChain's own version ignores every argument that it does not know.
+
+        Args:
+            options: `search_type`, `search_kwargs` and the other fields of `VectorStoreRetriever`;
+                or search options (`k`, `filter`, ...), which are added to `search_kwargs`.
+
+        Raises:
+            UsageError: an unknown option, here or in `search_kwargs`, or one given in both.
+        """
+        fields = VectorStoreRetriever.model_fields.keys() - {"vectorstore"}
+        mmr = options.get("search_type") == "mmr"
+        search_options = ("k", *SEARCH_OPTIONS, *(MMR_OPTIONS if mmr else ()))
+        search_kwargs = dict(options.pop("search_kwargs", None) or {})
+        _refuse_options("in search_kwargs", search_kwargs, search_options)
+        _refuse_options("of as_retriever", options, (*search_options, *sorted(fields)))
+        for name in [name for name in options if name not in fields]:
+            if name in search_kwargs:
+                raise UsageError(f"as_retriever has {name} twice: directly and in search_kwargs.")
+            search_kwargs[name] = options.pop(name)
+        return super().as_retriever(search_kwargs=search_kwargs, **options)
 
     def similarity_search_with_score(  # type: ignore[override]
         self, query: str, k: int = 4, filter: Any = None, **options: Any
     ) -> ScoredDocuments:
         """Return the top `k` documents with their raw inner products, best first."""
-        query_options = _query_options(k, filter=filter, **options)
+        query_options = _query_options(k, {"filter": filter, **options})
         return _scored(self._search(self._searcher.encode_questions([query]), query_options))
 
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, filter: Any = None, **options: Any
     ) -> ScoredDocuments:
         """Async version of `similarity_search_with_score`."""
-        query_options = _query_options(k, filter=filter, **options)
+        query_options = _query_options(k, {"filter": filter, **options})
         question = await self._searcher.aencode_questions([query])
         return _scored(await self._asearch(question, query_options))
 
@@ -358,14 +437,14 @@ class RDRVectorStore(QdrantVectorStore):
         self, embedding: list[float], k: int = 4, filter: Any = None, **options: Any
     ) -> ScoredDocuments:
         """Return the top `k` documents for a question vector, with raw inner products."""
-        query_options = _query_options(k, filter=filter, **options)
+        query_options = _query_options(k, {"filter": filter, **options})
         return _scored(self._search(_as_array(embedding), query_options))
 
     async def asimilarity_search_by_vector(
         self, embedding: list[float], k: int = 4, filter: Any = None, **options: Any
     ) -> list[Document]:
         """Async version of `similarity_search_by_vector`."""
-        query_options = _query_options(k, filter=filter, **options)
+        query_options = _query_options(k, {"filter": filter, **options})
         return _unscored(_scored(await self._asearch(_as_array(embedding), query_options)))
 
     def max_marginal_relevance_search(  # type: ignore[override]
@@ -376,7 +455,7 @@ class RDRVectorStore(QdrantVectorStore):
         `lambda_mult` is 1 for relevance only, 0 for diversity only.
         """
         question = self._searcher.encode_questions([query])
-        points = self._search(question, _query_options(fetch_k, with_vectors=True, **options))
+        points = self._search(question, _mmr_query_options(k, fetch_k, options))
         return _unscored(self._select_mmr(points, question, k, lambda_mult))
 
     async def amax_marginal_relevance_search(
@@ -384,8 +463,7 @@ class RDRVectorStore(QdrantVectorStore):
     ) -> list[Document]:
         """Async version of `max_marginal_relevance_search`."""
         question = await self._searcher.aencode_questions([query])
-        query_options = _query_options(fetch_k, with_vectors=True, **options)
-        points = await self._asearch(question, query_options)
+        points = await self._asearch(question, _mmr_query_options(k, fetch_k, options))
         return _unscored(self._select_mmr(points, question, k, lambda_mult))
 
     def max_marginal_relevance_search_with_score_by_vector(  # type: ignore[override]
@@ -398,7 +476,7 @@ class RDRVectorStore(QdrantVectorStore):
     ) -> ScoredDocuments:
         """`max_marginal_relevance_search` for a question vector, with raw inner products."""
         question = _as_array(embedding)
-        points = self._search(question, _query_options(fetch_k, with_vectors=True, **options))
+        points = self._search(question, _mmr_query_options(k, fetch_k, options))
         return self._select_mmr(points, question, k, lambda_mult)
 
     async def amax_marginal_relevance_search_by_vector(
@@ -411,8 +489,7 @@ class RDRVectorStore(QdrantVectorStore):
     ) -> list[Document]:
         """Async version of `max_marginal_relevance_search_by_vector`."""
         question = _as_array(embedding)
-        query_options = _query_options(fetch_k, with_vectors=True, **options)
-        points = await self._asearch(question, query_options)
+        points = await self._asearch(question, _mmr_query_options(k, fetch_k, options))
         return _unscored(self._select_mmr(points, question, k, lambda_mult))
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
@@ -486,18 +563,62 @@ def _client(
     return client
 
 
-def _query_options(k: int, **options: Any) -> QueryOptions:
-    """Check the options of a search; those that are `None` are left out."""
+def _query_options(k: int, options: Mapping[str, Any]) -> QueryOptions:
+    """Check the options of a search; those that are `None` are left out.
+
+    Raises:
+        UsageError: an unknown option, or `k` is not a positive integer.
+    """
     given = {name: value for name, value in options.items() if value is not None}
-    unknown = given.keys() - {*SEARCH_OPTIONS, "with_vectors"}
+    _refuse_options("for a search", given, ("k", *SEARCH_OPTIONS))
+    if not isinstance(k, int) or k < 1:
+        raise UsageError(f"k is {k!r}: it must be an integer, 1 or more.")
+    if isinstance(given.get("filter"), Mapping):
+        given["filter"] = DocumentFilter(given["filter"])
+    return cast(QueryOptions, {"k": k, **given})
+
+
+def _mmr_query_options(k: int, fetch_k: int, options: Mapping[str, Any]) -> QueryOptions:
+    """Check the options of an MMR search; it fetches `fetch_k` passages, at least `k`."""
+    query_options = _query_options(k, options)
+    return {**query_options, "k": max(k, fetch_k), "with_vectors": True}
+
+
+def _refuse_options(purpose: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse options that would be ignored; their values may be secrets and are not shown.
+
+    Raises:
+        UsageError: an option is not among `known`.
+    """
+    unknown = sorted(set(given) - set(known))
     if unknown:
         raise UsageError(
-            f"RDRVectorStore has no search option {', '.join(sorted(unknown))}. "
-            f"Options: {', '.join(SEARCH_OPTIONS)}."
+            f"RDRVectorStore has no option {', '.join(unknown)} {purpose}. "
+            f"Options: {', '.join(known)}."
         )
-    if isinstance(given.get("filter"), Mapping):
-        given["filter"] = partial(document_filter, given["filter"])
-    return cast(QueryOptions, {"k": k, **given})
+
+
+def _as_texts(documents: Iterable[Document], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn documents, which may be an iterator, into the arguments of `add_texts`.
+
+    Raises:
+        UsageError: something among them is not a `Document`.
+    """
+    if isinstance(documents, Document | str | Mapping):
+        raise UsageError(f"documents is a {type(documents).__name__}: pass a list of Documents.")
+    documents = list(documents)
+    for number, document in enumerate(documents, start=1):
+        if not isinstance(document, Document):
+            raise UsageError(
+                f"Document {number} is a {type(document).__name__}, not a Document: use add_texts "
+                "for strings."
+            )
+    return {
+        "texts": [document.page_content for document in documents],
+        "metadatas": [document.metadata for document in documents],
+        "ids": [document.id for document in documents],
+        **options,
+    }
 
 
 def _as_array(embedding: Sequence[float]) -> FloatArray:
@@ -519,16 +640,21 @@ def _all_point_ids(ids: Sequence[str | int] | None) -> list[PointId]:
             "delete needs the ids of documents. To delete the whole collection, call "
             "client.delete_collection(collection_name)."
         )
+    return [point for group in _point_id_groups(ids) for point in group]
+
+
+def _point_id_groups(ids: Sequence[str | int]) -> list[list[PointId]]:
+    """Return, for each document id, the point ids that its document may have."""
     each = [ids] if isinstance(ids, str | int) else ids
-    return [point for one in each for point in point_ids(str(one))]
+    return [point_ids(str(one)) for one in each]
 
 
 def _documents_in_order(
     ids: Sequence[str | int], records: Sequence[models.Record]
 ) -> list[Document]:
     found = {normalized_id(record.id): record for record in records}
-    candidates = (point_ids(str(one)) for one in ids)
-    present = (next((found[one] for one in group if one in found), None) for group in candidates)
+    groups = _point_id_groups(ids)
+    present = (next((found[one] for one in group if one in found), None) for group in groups)
     return [point_to_document(record) for record in present if record is not None]
 
 

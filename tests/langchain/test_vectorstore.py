@@ -204,7 +204,7 @@ def test_thresholds_offsets_and_exact(store: RDRVectorStore, tiny: RDREmbeddings
     vector = tiny.embed_query(QUESTION)
     assert store.similarity_search_with_score_by_vector(vector) == every
     assert store.similarity_search_by_vector(vector, k=1) == [every[0][0]]
-    with pytest.raises(UsageError, match="has no search option hybrid_fusion"):
+    with pytest.raises(UsageError, match="no option hybrid_fusion for a search"):
         store.similarity_search(
             QUESTION, hybrid_fusion=models.FusionQuery(fusion=models.Fusion.RRF)
         )

@@ -35,6 +35,17 @@ def test_filters_and_thresholds(backend: Served) -> None:
     assert backend.search(QUESTION, score_threshold=99).json()["passages"] == []
 
 
+def test_a_filter_by_an_unknown_key_is_warned_about(backend: Served) -> None:
+    found = backend.search(QUESTION, filter={"titel": "Rhine"}).json()
+    assert found["passages"] == []
+    [warning] = found["warnings"]
+    assert warning.startswith("No passage has the metadata 'titel'. Existing keys: id, ")
+    [(event, data), _] = backend.ask(QUESTION, filter={"titel": "Rhine"})
+    assert (event, data["warnings"]) == ("passages", [warning])
+    for filter in ({}, {"title": "Rhine"}, {"title": "Nobody"}):
+        assert backend.search(QUESTION, filter=filter).json()["warnings"] == []
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -133,7 +133,7 @@ const handlers = {
     byId("answer-text").removeAttribute("aria-busy");
     byId("answer-heading").textContent = HEADINGS[answers];
     if (answers === "quote") byId("answer-text").replaceChildren(make("blockquote", {}, answerOf(received)));
-    if (answers === "nothing") byId("answer-text").replaceChildren(nothingFound());
+    if (answers === "nothing") byId("answer-text").replaceChildren(nothingFound(received[0][1].warnings));
     byId("sources").replaceChildren(
       ...sources.map((rank) => {
         const source = passageLink(rank, `${rank} · ${passagesOf(received)[rank - 1].title || "Untitled"}`);
@@ -145,8 +145,9 @@ const handlers = {
   },
 };
 
-function nothingFound() {
+function nothingFound(warnings) {
   const { title } = queryOfUrl();
+  if (warnings.length) return warnings.join(" ");
   return title ? `No passage has exactly the title “${title}”.` : "No passage was found.";
 }
 
