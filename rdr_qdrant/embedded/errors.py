@@ -39,6 +39,10 @@ class NotSupportedError(EmbeddedQdrantError, NotImplementedError):
     """A method, parameter or kind of query that the embedded engine does not have."""
 
 
+class ForkedProcessError(EmbeddedQdrantError, RuntimeError):
+    """A call in a process that was forked from the one that opened the folder."""
+
+
 class ClientClosedError(EmbeddedQdrantError, RuntimeError):
     """A call on a closed client (qdrant-client's local mode raises RuntimeError here too)."""
 
