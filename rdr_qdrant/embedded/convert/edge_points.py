@@ -21,9 +21,10 @@ from pydantic_core import to_jsonable_python
 from qdrant_client import models
 
 from rdr_qdrant.embedded.convert.vector_validation import DeclaredVectors, check_vectors
-from rdr_qdrant.embedded.errors import not_supported, translate_input_errors
+from rdr_qdrant.embedded.errors import not_supported, one_line, translate_input_errors
 
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
+MAX_FLOAT64 = int(np.finfo(np.float64).max)
 MAX_PAYLOAD_DEPTH = 100
 """Levels of nested objects and lists. The engine takes more, but reads no more than 127 back."""
 
@@ -166,34 +167,85 @@ def to_engine_point(
     """
     with translate_input_errors():
         engine_id, engine_vector = to_engine_id(point_id), to_engine_vectors(vector, declared)
-        _check_depth(payload)
-        try:
-            return edge.Point(engine_id, engine_vector, cast(dict[str, Any], payload or {}))
-        except (TypeError, ValueError):
-            return edge.Point(engine_id, engine_vector, to_engine_payload(payload))
+        return edge.Point(engine_id, engine_vector, to_engine_payload(payload))
 
 
 def to_engine_payload(payload: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Convert payload to JSON values. Raises ValueError for one that JSON cannot hold, as NaN."""
-    _check_depth(payload)
+    """Convert the payload of a point or the metadata of a collection to JSON values.
+
+    The values are those that qdrant-client sends over REST:
+    bytes, decimals, dates and UUIDs become strings; sets and arrays become lists.
+
+    Raises:
+        ValueError: a value that JSON cannot hold (NaN, a lone surrogate, an integer beyond the
+            range of floats), two keys that are the same in JSON (1 and "1"), or nesting that is
+            too deep to be read back.
+    """
+    if payload is None:
+        return {}
+    if type(payload) is dict and _is_json(payload):
+        return payload
+    if not isinstance(payload, Mapping):
+        raise ValueError(f"Wrong input: a payload is a mapping, got {type(payload).__name__}")
+    _check_keys(payload)
     try:
-        jsonable = to_jsonable_python(dict(payload or {}), fallback=_numpy_to_list)
-        return cast(dict[str, Any], json.loads(json.dumps(jsonable, allow_nan=False)))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"Wrong input: the payload is not JSON: {error}") from error
+        converted = to_jsonable_python(dict(payload), fallback=_numpy_to_list)
+        text = json.dumps(converted, allow_nan=False, ensure_ascii=False)
+        converted = json.loads(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"Wrong input: the payload is not JSON: {one_line(error)}") from error
+    _is_json(converted)  # arrays may have made it deeper
+    return cast(dict[str, Any], converted)
 
 
-def _check_depth(value: Any, depth: int = 0) -> None:
-    if depth > MAX_PAYLOAD_DEPTH:
+def _is_json(value: Any, depth: int = 0) -> bool:
+    """True if the engine can take `value` as it is: a copy would cost more than the upsert."""
+    if depth > MAX_PAYLOAD_DEPTH + 1:
         raise ValueError(
             f"Wrong input: the payload is nested more than {MAX_PAYLOAD_DEPTH} deep, "
             "which could not be read back."
         )
-    inner = value.values() if isinstance(value, Mapping) else value
-    if isinstance(inner, list | tuple) or inner is not value:
-        for child in inner:
-            if isinstance(child, Mapping | list | tuple):
-                _check_depth(child, depth + 1)
+    kind = type(value)
+    if kind is str:
+        return bool(value.isascii() or _is_unicode(value))
+    if kind is int:
+        if not -MAX_FLOAT64 <= value <= MAX_FLOAT64:
+            raise ValueError("Wrong input: the payload holds an integer beyond the range of floats")
+        return True
+    if kind is float:
+        return math.isfinite(value)
+    if kind is dict:
+        return all(
+            type(key) is str and _is_json(key) and _is_json(child, depth + 1)
+            for key, child in value.items()
+        )
+    if kind is list:
+        return all(_is_json(child, depth + 1) for child in value)
+    return value is None or kind is bool
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_keys(value: Any, depth: int = 0) -> None:
+    if depth > MAX_PAYLOAD_DEPTH + 1:
+        return  # reported by _is_json
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str) and str(key) in value:
+                raise ValueError(
+                    f"Wrong input: the payload has the keys {key!r} and {str(key)!r}, which are "
+                    "the same in JSON"
+                )
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for child in value:
+            _check_keys(child, depth + 1)
 
 
 def to_engine_points(points: Any, declared: DeclaredVectors) -> Iterator[edge.Point]:
