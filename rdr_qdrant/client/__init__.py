@@ -5,6 +5,7 @@ capabilities     Capabilities: how a client is used, whatever it is a client of
 error_mapping    the errors of all clients as StoreError
 retry            RetryPolicy: repeats calls that failed for now
 api_key          the API key, and the hosts it may be sent to
+proxy            the proxy that applies to a server
 """
 
 from rdr_qdrant.client.api_key import read_key_file, resolve_api_key

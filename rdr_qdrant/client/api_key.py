@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from rdr_qdrant.client.proxy import is_loopback, proxy_for
 from rdr_qdrant.errors import UsageError
 
 KEY_VARIABLE = "QDRANT_API_KEY"
@@ -39,7 +39,8 @@ def resolve_api_key(
 
     Raises:
         UsageError: it has characters that no HTTP header can carry, or it would be sent
-            unencrypted to a host that is neither this machine nor `allow_key_over_http`.
+            unencrypted to a host, a proxy included, that is neither this machine nor
+            `allow_key_over_http`.
     """
     secret = given if isinstance(given, SecretStr) else SecretStr(given or "")
     key = (secret.get_secret_value() or os.environ.get(KEY_VARIABLE) or "").strip()
@@ -50,14 +51,8 @@ def resolve_api_key(
             "The API key holds spaces, control characters or letters outside ASCII, which no HTTP "
             f"header can carry. Check {KEY_VARIABLE} or the key's file."
         )
-    host = urlsplit(url).hostname or ""
-    allowed = is_loopback(host) or host == (allow_key_over_http or "").lower()
-    if url.startswith("http://") and not allowed:
-        raise UsageError(
-            f"The API key would travel unencrypted to {host}, for anyone on the way to read. "
-            f"Use https://, or allow it with --allow-key-over-http {host} "
-            f"(allow_key_over_http={host!r}) where the network is yours."
-        )
+    if url.startswith("http://"):
+        _check_unencrypted(url, (allow_key_over_http or "").lower())
     return SecretStr(key)
 
 
@@ -70,11 +65,17 @@ def refuse_credentials_in(url: str) -> None:
         )
 
 
-def is_loopback(host: str) -> bool:
-    """True if `host` names this machine: localhost or a loopback address."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _check_unencrypted(url: str, allowed_host: str) -> None:
+    host, proxy = urlsplit(url).hostname or "", proxy_for(url)
+    if proxy is not None and proxy.host != allowed_host:
+        raise UsageError(
+            f"The API key would travel unencrypted through the proxy {proxy}. Use https://, set "
+            f"NO_PROXY={host} where the server can be reached without it, or allow it with "
+            f"--allow-key-over-http {proxy.host} (allow_key_over_http={proxy.host!r})."
+        )
+    if proxy is None and host != allowed_host and not is_loopback(host):
+        raise UsageError(
+            f"The API key would travel unencrypted to {host}, for anyone on the way to read. "
+            f"Use https://, or allow it with --allow-key-over-http {host} "
+            f"(allow_key_over_http={host!r}) where the network is yours."
+        )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from rdr_qdrant.client.api_key import refuse_credentials_in, resolve_api_key
+from rdr_qdrant.client.proxy import client_options, proxy_for
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ def _server_options(
 ) -> dict[str, Any]:
     try:
         key = resolve_api_key(url, api_key, allow_key_over_http)
+        network = client_options(url, proxy_for(url))
     except ValueError as error:
         raise _invalid_url(url, error) from None
     return {
@@ -186,6 +188,7 @@ def _server_options(
         "api_key": key.get_secret_value() if key else None,
         "timeout": TIMEOUT_SECONDS,
         "check_compatibility": False,
+        **network,
         **({"prefer_grpc": True, "grpc_port": grpc_port} if grpc_port else {}),
     }
 

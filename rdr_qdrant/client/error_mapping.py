@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client.capabilities import location_of
+from rdr_qdrant.client.capabilities import location_of, server_address
+from rdr_qdrant.client.proxy import proxy_for
 from rdr_qdrant.errors import StoreError
 
 if TYPE_CHECKING:
@@ -59,8 +61,9 @@ def translate_client_errors(client: QdrantClient | AsyncQdrantClient) -> Iterato
             yield
     except ResponseHandlingException as error:
         raise StoreError(
-            f"Qdrant at {location_of(client)} does not answer ({error.source}). "
-            "Is it running, and is the address right? (docker compose up -d starts one.)"
+            f"Qdrant at {location_of(client)} does not answer{_through_proxy(client)} "
+            f"({error.source}). Is it running, and is the address right? "
+            "(docker compose up -d starts one.)"
         ) from error
     except UnexpectedResponse as error:
         message = _refusal_message(client, error)
@@ -77,7 +80,18 @@ def translate_client_errors(client: QdrantClient | AsyncQdrantClient) -> Iterato
         details = _grpc_details(error)
         _raise_if_unindexed(client, details, error)
         kind = RequestTooLargeError if "larger than max" in details else StoreError
-        raise kind(f"Qdrant at {location_of(client)} failed over gRPC: {details}") from error
+        raise kind(
+            f"Qdrant at {location_of(client)} failed over gRPC{_through_proxy(client)}: {details}"
+        ) from error
+
+
+def _through_proxy(client: QdrantClient | AsyncQdrantClient) -> str:
+    address = server_address(client)
+    proxy = None if address is None else proxy_for(address)
+    if proxy is None:
+        return ""
+    no_proxy = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    return f" through the proxy {proxy}, which NO_PROXY={no_proxy or ''} does not exclude"
 
 
 def _is_too_large(error: UnexpectedResponse) -> bool:
@@ -97,7 +111,10 @@ def _refusal_message(client: QdrantClient | AsyncQdrantClient, error: Unexpected
         reason = json.loads(error.content)["status"]["error"]
     except (ValueError, KeyError, TypeError):
         reason = error.content.decode("utf-8", "replace")[:300] or error.reason_phrase
-    return f"Qdrant at {location_of(client)} refused the request ({error.status_code}): {reason}"
+    via = _through_proxy(client)
+    return (
+        f"Qdrant at {location_of(client)} refused the request{via} ({error.status_code}): {reason}"
+    )
 
 
 _UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?([^"]+)"')

@@ -6,6 +6,7 @@ local_backend                     the interface's methods, gathered from the thr
   read_operations                 retrieve, scroll, count, facet, query
   write_operations                upsert, upload, payload, vectors, delete
 storage, folder_lock              the folder of collections; the lock on it
+fork_safety                       a forked process leaves the folder alone
 shard, rwlock                     one collection's engine, shared by threads
 config_files, config_update       the JSON settings files; how update_collection changes settings
 convert/                          qdrant-client's models <-> the engine's objects
@@ -25,6 +26,7 @@ from rdr_qdrant.embedded.embedded_client import (
 from rdr_qdrant.embedded.errors import (
     ClientClosedError,
     EmbeddedQdrantError,
+    ForkedProcessError,
     NotSupportedError,
 )
 from rdr_qdrant.embedded.legacy_local import LegacyFolderError, is_local_mode, open_local_mode
@@ -36,6 +38,7 @@ __all__ = [
     "EmbeddedQdrant",
     "EmbeddedQdrantError",
     "Features",
+    "ForkedProcessError",
     "LegacyFolderError",
     "NotSupportedError",
     "is_local_mode",

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import qdrant_edge as edge
-from pydantic_core import to_jsonable_python
 from qdrant_client import models
 
 from rdr_qdrant.embedded.config_files import ShardConfig
@@ -17,6 +16,7 @@ from rdr_qdrant.embedded.convert.edge_config import (
 )
 from rdr_qdrant.embedded.convert.edge_enums import to_engine_enum
 from rdr_qdrant.embedded.convert.edge_indexes import schema_to_json, to_engine_schema
+from rdr_qdrant.embedded.convert.edge_points import to_engine_payload
 from rdr_qdrant.embedded.convert.results import to_collection_info
 from rdr_qdrant.embedded.convert.vector_validation import declared_vectors
 from rdr_qdrant.embedded.errors import not_supported, refuse_unsupported
@@ -58,7 +58,7 @@ class CollectionOperations:
             hnsw_config=hnsw_config,
             optimizers_config=optimizers_config,
             quantization_config=quantization_config,
-            metadata=to_jsonable_python(metadata),
+            metadata=_metadata(metadata),
             payload=payload,
             id_tracker=id_tracker,
         )
@@ -112,7 +112,7 @@ class CollectionOperations:
             collection=collection_params,
             hnsw=hnsw_config,
             quantization=quantization_config,
-            metadata=to_jsonable_python(metadata),
+            metadata=_metadata(metadata),
         )
         after = ShardConfig(before.name, params, before.payload_indexes)
         if params.model_copy(update={"metadata": before.params.metadata}) == before.params:
@@ -242,6 +242,10 @@ class CollectionOperations:
     def info(self) -> models.VersionInfo:
         engine = self._storage.engine
         return models.VersionInfo(title=f"qdrant edge ({engine})", version=engine.split()[-1])
+
+
+def _metadata(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if metadata is None else to_engine_payload(metadata)
 
 
 def _save_config(

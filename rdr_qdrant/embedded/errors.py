@@ -39,6 +39,10 @@ class NotSupportedError(EmbeddedQdrantError, NotImplementedError):
     """A method, parameter or kind of query that the embedded engine does not have."""
 
 
+class ForkedProcessError(EmbeddedQdrantError, RuntimeError):
+    """A call in a process that was forked from the one that opened the folder."""
+
+
 class ClientClosedError(EmbeddedQdrantError, RuntimeError):
     """A call on a closed client (qdrant-client's local mode raises RuntimeError here too)."""
 
@@ -71,8 +75,23 @@ def translate_engine_errors(action: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise _from_os_error(action, error) from error
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
     except Exception as error:
         raise _from_engine_error(action, error) from error
+    except BaseException as error:  # a Rust panic is not an Exception
+        raise EmbeddedQdrantError(
+            f"Could not {action}: the engine failed ({one_line(error)})."
+        ) from error
+
+
+@contextmanager
+def translate_input_errors() -> Iterator[None]:
+    """Turn the errors of values that the engine's types cannot hold into ValueError."""
+    try:
+        yield
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"Wrong input: {one_line(error)}") from error
 
 
 def one_line(error: BaseException) -> str:
@@ -99,7 +118,7 @@ def _from_engine_error(action: str, error: Exception) -> Exception:
     lowered = text.lower()
     if any(sign in lowered for sign in _DISK_FULL):
         return _disk_full(action, error)
-    if type(error) is not Exception and not isinstance(error, TypeError):
+    if type(error) is not Exception and not isinstance(error, TypeError | OverflowError):
         return EmbeddedQdrantError(f"Could not {action}: {text}.")
     if lowered.startswith("no point with id"):
         return KeyError(text)

@@ -40,6 +40,11 @@ class FolderLock:
         """Release the folder; a second call does nothing."""
         self._lock.release()
 
+    def abandon(self) -> None:
+        """Close the inherited file in a forked process; the parent keeps the lock."""
+        if self._lock.fh is not None:
+            self._lock.fh.close()
+
     def _acquire(self, folder: Path) -> IO[str]:
         try:
             return self._lock.acquire(timeout=LIVE_HOLDER_TIMEOUT)

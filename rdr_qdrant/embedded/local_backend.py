@@ -1,14 +1,18 @@
 """The object that a `QdrantClient` calls in place of a connection to a server."""
 
-from typing import Any, NoReturn
+import functools
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 from qdrant_client.client_base import QdrantBase
 
 from rdr_qdrant.embedded.collection_operations import CollectionOperations
-from rdr_qdrant.embedded.errors import not_supported
+from rdr_qdrant.embedded.errors import not_supported, translate_input_errors
 from rdr_qdrant.embedded.read_operations import ReadOperations
 from rdr_qdrant.embedded.storage import Storage
 from rdr_qdrant.embedded.write_operations import WriteOperations
+
+T = TypeVar("T")
 
 
 class LocalBackend:
@@ -33,9 +37,22 @@ class LocalBackend:
         if not name.startswith("_") and hasattr(QdrantBase, name):
             for operations in self._operations:
                 if hasattr(operations, name):
-                    return getattr(operations, name)
+                    return _checked(getattr(operations, name))
             return _unsupported_method(name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def _checked(method: Callable[..., T]) -> Callable[..., T]:
+    """Let wrong input raise ValueError, except in uploads: these run the caller's own iterators."""
+    if method.__name__.startswith("upload_"):
+        return method
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> T:
+        with translate_input_errors():
+            return method(*args, **kwargs)
+
+    return call
 
 
 def _unsupported_method(name: str) -> Any:

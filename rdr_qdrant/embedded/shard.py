@@ -21,6 +21,7 @@ from rdr_qdrant.embedded.errors import (
     one_line,
     translate_engine_errors,
 )
+from rdr_qdrant.embedded.fork_safety import close_inherited_descriptors, keep_forever
 from rdr_qdrant.embedded.rwlock import ReadWriteLock
 
 CONFIG_FILE = "collection.json"
@@ -191,6 +192,12 @@ class Shard:
         with self._access.write():
             self._closed = True
             self._close_engine()
+
+    def abandon(self) -> None:
+        """Leave the engine alone for good, in a forked process."""
+        if self._engine is not None:
+            keep_forever(self._engine)
+            close_inherited_descriptors(self.folder / ENGINE_FOLDER / "wal")
 
     def _open(self) -> None:
         self._check_not_closed()

@@ -11,6 +11,7 @@ subfolder is called by the safe characters of the name and a digest of the whole
 """
 
 import hashlib
+import os
 import re
 import shutil
 import threading
@@ -28,9 +29,11 @@ from rdr_qdrant.embedded.config_files import (
 from rdr_qdrant.embedded.errors import (
     ClientClosedError,
     EmbeddedQdrantError,
+    ForkedProcessError,
     translate_engine_errors,
 )
 from rdr_qdrant.embedded.folder_lock import FolderLock
+from rdr_qdrant.embedded.fork_safety import abandon_when_forked
 from rdr_qdrant.embedded.legacy_local import LegacyFolderError, is_local_mode
 from rdr_qdrant.embedded.shard import CONFIG_FILE, Shard
 
@@ -55,11 +58,13 @@ class Storage:
                 was written by qdrant-client's local mode.
         """
         self.path = path
+        self._process_id = os.getpid()
         self._mutex = threading.RLock()
         self._shards: dict[str, Shard] = {}
         self._config = StorageConfig(f"{ENGINE_PACKAGE} {version(ENGINE_PACKAGE)}")
         self._lock: FolderLock | None = None
         self._closed = False
+        abandon_when_forked(self)
         existing = next(p for p in (path, *path.absolute().parents) if p.exists())
         if not existing.is_dir():
             raise EmbeddedQdrantError(
@@ -83,18 +88,18 @@ class Storage:
     @property
     def aliases(self) -> dict[str, str]:
         """A copy of the aliases: collection names by alias."""
-        self._check_not_closed()
+        self._check_usable()
         return dict(self._config.aliases)
 
     def names(self) -> list[str]:
         """The collections' names, sorted."""
-        self._check_not_closed()
+        self._check_usable()
         with self._mutex:
             return sorted(self._shards)
 
     def shard(self, name: str) -> Shard:
         """The collection with that name or alias. Raises ValueError if there is none."""
-        self._check_not_closed()
+        self._check_usable()
         with self._mutex:
             found = self._shards.get(self._config.aliases.get(name, name))
         if found is None:
@@ -108,7 +113,7 @@ class Storage:
             ValueError: the name is taken or not allowed, or the parameters are wrong.
             EmbeddedQdrantError: the folder cannot be written; nothing is left behind.
         """
-        self._check_not_closed()
+        self._check_usable()
         check_collection_name(name)
         with self._mutex:
             lock = self._open()
@@ -133,7 +138,7 @@ class Storage:
 
     def delete(self, name: str) -> bool:
         """Delete a collection with its points and aliases; False if there was none."""
-        self._check_not_closed()
+        self._check_usable()
         with self._mutex:
             shard = self._shards.pop(name, None)
             self._save_aliases({a: c for a, c in self._config.aliases.items() if c != name})
@@ -150,7 +155,7 @@ class Storage:
 
     def change_aliases(self, operations: list[models.AliasOperations]) -> None:
         """Apply all operations, or none if one is wrong (ValueError)."""
-        self._check_not_closed()
+        self._check_usable()
         with self._mutex:
             aliases = dict(self._config.aliases)
             for operation in operations:
@@ -158,7 +163,12 @@ class Storage:
             self._save_aliases(aliases)
 
     def close(self) -> None:
-        """Flush and close all collections and release the folder; a second call does nothing."""
+        """Flush and close all collections and release the folder; a second call does nothing.
+
+        A forked process closes nothing: the folder is the parent's.
+        """
+        if self._process_id != os.getpid():
+            return
         with self._mutex:
             if self._closed:
                 return
@@ -169,6 +179,13 @@ class Storage:
             finally:
                 if self._lock is not None:
                     self._lock.release()
+
+    def abandon(self) -> None:
+        """Leave the folder to the parent, in a forked process."""
+        for shard in self._shards.values():
+            shard.abandon()
+        if self._lock is not None:
+            self._lock.abandon()
 
     def _open(self) -> FolderLock:
         """Lock the folder, creating it if there is none, and read its config files; once."""
@@ -217,7 +234,13 @@ class Storage:
         if alias in self._shards:
             raise ValueError(f"Collection {alias} already exists")
 
-    def _check_not_closed(self) -> None:
+    def _check_usable(self) -> None:
+        if self._process_id != os.getpid():
+            raise ForkedProcessError(
+                f"This client of the folder {self.path} was opened by process {self._process_id} "
+                f"and cannot be used in process {os.getpid()}, which was forked from it; connect "
+                "in the process that uses it (one at a time), or run a Qdrant server."
+            )
         if self._closed:
             raise ClientClosedError("This client is closed; open a new one.")
 

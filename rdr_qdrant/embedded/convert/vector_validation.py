@@ -6,6 +6,7 @@ Checked first, an upsert is applied as a whole or not at all, as on a server.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,7 +51,7 @@ def _check(name: str, vector: Any, declared: DeclaredVectors) -> None:
         if sparse and isinstance(params, models.SparseVectorParams):
             return
         raise ValueError(f"Wrong input: Conversion between sparse and dense vector {name!r}")
-    multi = len(vector) > 0 and not isinstance(vector[0], float)
+    multi = len(vector) > 0 and isinstance(vector[0], list | array)
     if multi and params.multivector_config is None:
         raise ValueError(f"Wrong input: Dense vector must be one-dimensional for vector {name!r}")
     if not multi and params.multivector_config is not None:
