@@ -82,8 +82,8 @@ def _refusal(client: QdrantClient | AsyncQdrantClient, error: UnexpectedResponse
     return f"Qdrant at {location_of(client)} refused the request ({error.status_code}): {reason}"
 
 
-_UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?([^"]+)"')
-"""Strict mode's words; `metadata` is where ours lie in the payload."""
+_UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?"?([^"]+)"')
+"""Strict mode's words; `metadata` is where ours lie in the payload. Odd names are in quotes."""
 
 
 def _raise_if_unindexed(

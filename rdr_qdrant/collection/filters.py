@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.collection.payload import METADATA_KEY
+from rdr_qdrant.collection.json_path import metadata_key, metadata_paths
 from rdr_qdrant.collection.qdrant_params import indexed_fields
 from rdr_qdrant.errors import UsageError
 
@@ -59,16 +59,17 @@ def metadata_filter(
 ) -> models.Filter:
     """Make a filter for points whose metadata have all these values.
 
-    A list of values means any of them. A dot in a key goes one level down, as in Qdrant. Text is
-    cast to the type of the field's payload index (`"2001"` to 2001 for an integer index), since
-    an index finds only values of its own type.
+    A list of values means any of them. A key with a dot is a column of that name or a path into
+    nested metadata; see `json_path.metadata_paths`. Text is cast to the type of the field's payload
+    index (`"2001"` to 2001 for an integer index), since an index finds only values of its own type.
 
     Args:
         conditions: metadata keys and values.
         indexes: payload indexes of the collection; none by default.
 
     Raises:
-        UsageError: a value is not a string, a number, true or false, or a list of those.
+        UsageError: a value is not a string, a number, true or false, or a list of those; or a key
+            cannot be written as a path.
     """
     from qdrant_client import models
 
@@ -104,17 +105,19 @@ def _condition(key: str, value: Any, indexes: IndexTypes) -> models.Filter | mod
 
     if isinstance(value, list | tuple) and value:
         return models.Filter(should=[_condition(key, one, indexes) for one in value])
-    kind = indexes.get(f"{METADATA_KEY}.{key}")
-    values = _interpretations(value, kind)
-    if len(values) == 1:
-        return _equal(key, values[0], kind)
-    return models.Filter(should=[_equal(key, one, kind) for one in values])
+    paths = metadata_paths(key)
+    paths = [path for path in paths if path in indexes] or paths  # the other has no values
+    conditions: list[Any] = [
+        _equal(path, one, indexes.get(path))
+        for path in paths
+        for one in _interpretations(value, indexes.get(path))
+    ]
+    return conditions[0] if len(conditions) == 1 else models.Filter(should=conditions)
 
 
-def _equal(key: str, value: Any, kind: str | None) -> models.FieldCondition:
+def _equal(field: str, value: Any, kind: str | None) -> models.FieldCondition:
     from qdrant_client import models
 
-    field = f"{METADATA_KEY}.{key}"
     if isinstance(value, datetime):
         moment = models.DatetimeRange(gte=value, lte=value)
         return models.FieldCondition(key=field, range=moment)
@@ -122,8 +125,9 @@ def _equal(key: str, value: Any, kind: str | None) -> models.FieldCondition:
         return models.FieldCondition(key=field, range=models.Range(gte=value, lte=value))
     if not isinstance(value, str | int):
         raise UsageError(
-            f"The filter wants {key!r} to be {value!r}: a value must be a string, a number, true "
-            "or false, or a list of those. For other conditions give Qdrant's own models.Filter."
+            f"The filter wants {metadata_key(field)!r} to be {value!r}: a value must be a string, "
+            "a number, true or false, or a list of those. For other conditions give Qdrant's own "
+            "models.Filter."
         )
     return models.FieldCondition(key=field, match=models.MatchValue(value=value))
 

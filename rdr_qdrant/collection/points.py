@@ -13,6 +13,7 @@ from uuid import UUID
 
 from rdr_qdrant.client import RequestTooLargeError, UnindexedFilterError, takes_arrays
 from rdr_qdrant.collection.connection import CollectionConnection
+from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours
 
 if TYPE_CHECKING:
@@ -158,15 +159,12 @@ class Points:
         return sorted({key for metadata in found for key in metadata})
 
     def unknown_metadata_keys(self, keys: Sequence[str]) -> list[str]:
-        """Return those of these metadata keys that no point has."""
-        from qdrant_client import models
+        """Return those of these metadata keys that no point has.
 
-        def exists(key: str) -> bool:
-            field = models.PayloadField(key=f"{METADATA_KEY}.{key}")
-            has_key = models.Filter(must_not=[models.IsEmptyCondition(is_empty=field)])
-            return bool(next(self._scroll(1, scroll_filter=has_key, with_payload=False)))
-
-        return [key for key in keys if not exists(key)]
+        Raises:
+            UsageError: a key cannot be written as a path.
+        """
+        return [key for key in keys if not any(map(self._is_used, metadata_paths(key)))]
 
     # Writing
 
@@ -319,6 +317,13 @@ class Points:
                 self._name, list(ids), with_payload=with_payload, with_vectors=with_vectors
             )
         )
+
+    def _is_used(self, path: str) -> bool:
+        from qdrant_client import models
+
+        is_empty = models.IsEmptyCondition(is_empty=models.PayloadField(key=path))
+        used = models.Filter(must_not=[is_empty])
+        return bool(next(self._scroll(1, scroll_filter=used, with_payload=False)))
 
     def _scroll_ours(self, page_size: int, **options: Any) -> Iterator[list[tuple[PointId, str]]]:
         keys = [HASH_KEY, f"{METADATA_KEY}.id"]
