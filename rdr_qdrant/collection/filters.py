@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from rdr_qdrant.errors import UsageError
 if TYPE_CHECKING:
     from qdrant_client import models
 
+logger = logging.getLogger(__name__)
+
 IndexTypes = Mapping[str, str]
 """Payload fields and the types of their indexes."""
 
@@ -25,6 +29,12 @@ FilterFactory = Callable[[IndexTypes], "models.Filter"]
 CACHE_SECONDS = 60.0
 """Lifetime of cached payload indexes: they may be created at any time, and an alias may be moved to
 another collection."""
+
+
+_INT64 = range(-(2**63), 2**63)
+_NOT_INT64 = "Qdrant compares integers of 64 bits alone"
+_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,9 @@ def metadata_filter(
     """
     from qdrant_client import models
 
+    for key in conditions:
+        if not isinstance(key, str):
+            raise UsageError(f"The filter has the key {key!r}: a metadata key is a string.")
     indexes = indexes or {}
     return models.Filter(
         must=[_condition(key, value, indexes) for key, value in conditions.items()]
@@ -118,18 +131,33 @@ def _condition(key: str, value: Any, indexes: IndexTypes) -> models.Filter | mod
 def _equal(field: str, value: Any, kind: str | None) -> models.FieldCondition:
     from qdrant_client import models
 
+    problem = _value_problem(value)
+    if problem:
+        key = metadata_key(field)
+        raise UsageError(f"The filter wants {key!r} to be {_shortened(value)}: {problem}.")
     if isinstance(value, datetime):
         moment = models.DatetimeRange(gte=value, lte=value)
         return models.FieldCondition(key=field, range=moment)
     if isinstance(value, float) or (type(value) is int and kind == "float"):
         return models.FieldCondition(key=field, range=models.Range(gte=value, lte=value))
-    if not isinstance(value, str | int):
-        raise UsageError(
-            f"The filter wants {metadata_key(field)!r} to be {value!r}: a value must be a string, "
-            "a number, true or false, or a list of those. For other conditions give Qdrant's own "
-            "models.Filter."
-        )
     return models.FieldCondition(key=field, match=models.MatchValue(value=value))
+
+
+def _value_problem(value: Any) -> str | None:
+    """Return why Qdrant cannot compare with this value, or `None` where it can."""
+    match value:
+        case str():
+            return None if _is_unicode(value) else "it is not valid Unicode"
+        case int():
+            return None if value in _INT64 else f"{_NOT_INT64}; store longer ones as text"
+        case float():  # sent as null, NaN and infinity would match every number
+            return None if math.isfinite(value) else "no stored number is equal to it"
+        case datetime():
+            return None
+    return (
+        "a value must be a string, a number, true or false, or a list of those; for other "
+        "conditions give Qdrant's own models.Filter"
+    )
 
 
 def _interpretations(value: Any, kind: str | None) -> list[Any]:
@@ -142,8 +170,14 @@ def _interpretations(value: Any, kind: str | None) -> list[Any]:
         return [parsed]
     if isinstance(value, str):
         return [text]
-    others = (_parse(text, other) for other in ("bool", "integer", "float"))
-    return [text, *[other for other in others if other is not None][:1]]
+    if _INTEGER.fullmatch(text):
+        number = _parse(text, "integer")
+        if number is None:
+            logger.warning("The filter compares %s as text: %s", _shortened(text), _NOT_INT64)
+    else:
+        number = _parse(text, "float")
+    others = (_parse(text, "bool"), number)
+    return [text, *[other for other in others if other is not None]]
 
 
 def _parse(text: str, kind: str | None) -> Any:
@@ -154,13 +188,27 @@ def _parse(text: str, kind: str | None) -> Any:
                 return text
             case "bool":
                 return {"true": True, "false": False}.get(text)
-            case "integer":
-                return int(text)
-            case "float":
-                number = float(text)
-                return number if math.isfinite(number) else None
+            case "integer" if _INTEGER.fullmatch(text):
+                return int(text) if int(text) in _INT64 else None
+            case "float" if _FLOAT.fullmatch(text):
+                return float(text) if math.isfinite(float(text)) else None
             case "datetime":
                 return datetime.fromisoformat(text)
     except ValueError:
         pass
     return None
+
+
+def _shortened(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:  # repr may refuse so many digits
+        return f"an integer of {value.bit_length()} bits"
+    return " ".join(repr(value).split())[:80]
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether text has a UTF-8 encoding: a lone surrogate has none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -23,7 +23,7 @@ from rdr_qdrant import (
     connect_async,
 )
 from rdr_qdrant.collection import Collection, UntypedValue, filters, metadata_filter
-from rdr_qdrant.errors import CollectionError, StoreError
+from rdr_qdrant.errors import CollectionError, StoreError, UsageError
 from rdr_qdrant.readers import open_source
 from tests.conftest import COLLECTION
 from tests.support.strict_mode import STRICT
@@ -277,3 +277,81 @@ def test_half_floats_score_within_their_rounding(
     expected = {one.id: float(score) for one, score in zip(PASSAGES, exact, strict=True)}
     for hit in hits:
         assert hit.score == pytest.approx(expected[hit.passage.id], rel=2e-3)
+
+
+# Values that no filter can hold
+
+
+@pytest.mark.parametrize(
+    ("conditions", "problem"),
+    [
+        ({"account": 98765432109876543210}, "Qdrant compares integers of 64 bits alone"),
+        ({"account": 2**63}, "store longer ones as text"),
+        ({"account": [1, -(2**63) - 1]}, "store longer ones as text"),
+        ({"account": 10**5000}, "store longer ones as text"),
+        ({"account": float("nan")}, "no stored number is equal to it"),
+        ({"account": float("-inf")}, "no stored number is equal to it"),
+        ({"account": "\udcff"}, "not valid Unicode"),
+        ({"account": None}, "a value must be a string, a number, true or false"),
+        ({7: "x"}, "a metadata key is a string"),
+    ],
+)
+def test_a_value_that_cannot_be_compared_is_refused_in_one_line(
+    conditions: dict[Any, Any], problem: str
+) -> None:
+    with pytest.raises(UsageError, match=problem) as raised:
+        metadata_filter(conditions)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "text", ["98765432109876543210", str(2**63), "-98765432109876543210", "9" * 5000]
+)
+def test_an_untyped_integer_beyond_64_bits_is_compared_as_text(
+    client: QdrantClient, tiny: RDREmbeddings, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(client, tiny, [Passage("1", "king", metadata={"account": text}), Passage("2", "king")])
+    question = tiny.encode_questions(["king"])
+    with caplog.at_level(logging.WARNING):
+        [found] = Collection(client, COLLECTION).search(
+            question, k=9, filter={"account": UntypedValue(text)}
+        )
+    assert [one.passage.id for one in found] == ["1"]
+    assert "as text: Qdrant compares integers of 64 bits alone" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [(str(2**63), "integer"), ("9" * 5000, "integer"), ("1e999", "float"), ("nan", "float")],
+)
+def test_text_out_of_range_of_its_index_is_no_error(text: str, kind: str) -> None:
+    for value in (text, UntypedValue(text)):
+        assert metadata_filter({"x": value}, {"metadata.x": kind}).must
+
+
+@pytest.mark.parametrize("text", ["1_000", "１２", " 12", "1_0.5", "infinity", "0x10", "1e999"])
+def test_only_plain_numbers_are_numbers(text: str) -> None:
+    match = models.MatchValue(value=text)
+    expected = [models.FieldCondition(key="metadata.x", match=match)]
+    assert metadata_filter({"x": UntypedValue(text)}).must == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"k": 10**20},
+        {"k": 0},
+        {"k": 2.0},
+        {"k": 1, "offset": 2**63},
+        {"k": 1, "offset": -1},
+        {"k": 1, "score_threshold": float("nan")},
+        {"k": 1, "score_threshold": float("inf")},
+    ],
+)
+def test_options_out_of_range_are_refused(
+    client: QdrantClient, tiny: RDREmbeddings, options: Any
+) -> None:
+    load(client, tiny)
+    with pytest.raises(UsageError, match="it must be"):
+        Collection(client, COLLECTION).search(tiny.encode_questions(["king"]), **options)
