@@ -45,11 +45,12 @@ class Search:
     question: str
     documents: list[Document]
     seconds: float
+    warning: str | None = None
 
     def found(self) -> Found:
         """As it is answered."""
         passages = [FoundPassage.of(n, found) for n, found in enumerate(self.documents, start=1)]
-        return Found(passages=passages, seconds=self.seconds)
+        return Found(passages=passages, seconds=self.seconds, warning=self.warning)
 
 
 def questions(
@@ -69,7 +70,9 @@ def questions(
                 filter=asked.filter or None,
                 score_threshold=asked.score_threshold,
             )
-        return Search(asked.question, documents, took[0])
+        explained = asked.filter and not documents
+        warning = await retrieval.explain_no_results(asked.filter) if explained else None
+        return Search(asked.question, documents, took[0], warning)
 
     Searched = Annotated[Search, Depends(search_for)]  # noqa: N806
 

@@ -83,6 +83,16 @@ class Retrieval:
             with self._noting():
                 return await retriever.model_copy(update=asked).ainvoke(question)
 
+    async def explain_no_results(self, filter: Mapping[str, Any]) -> str | None:
+        """Name the keys of a filter that no passage has, for a search that found nothing.
+
+        Raises:
+            TimeoutError: it took longer than `search_seconds`.
+        """
+        collection = Collection(self._client, self._settings.collection)
+        async with asyncio.timeout(self._settings.search_seconds):
+            return await asyncio.to_thread(collection.explain_no_results, filter)
+
     @property
     def embeddings(self) -> RDREmbeddings:
         """The pair in use, once something was found with it."""

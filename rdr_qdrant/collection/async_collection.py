@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from rdr_qdrant.client import translate_client_errors
 from rdr_qdrant.collection.collection import check_info
 from rdr_qdrant.collection.connection import missing_collection_error
-from rdr_qdrant.collection.filters import PayloadIndexCache
-from rdr_qdrant.collection.points import PointId
+from rdr_qdrant.collection.filters import (
+    PayloadIndexCache,
+    condition_keys,
+    has_value,
+    no_results_message,
+)
+from rdr_qdrant.collection.json_path import metadata_paths
+from rdr_qdrant.collection.payload import METADATA_KEY
+from rdr_qdrant.collection.points import PointId, metadata_keys
 from rdr_qdrant.collection.query import QueryOptions, query_requests
+from rdr_qdrant.errors import StoreError
 from rdr_qdrant.registry import PairIdentity
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, models
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -61,7 +72,25 @@ class AsyncCollection:
             self._index_cache.update(await self._await(self.client.get_collection(self.name)))
         requests = query_requests(vectors, self.vector_name, options, self._index_cache.types)
         call = self.client.query_batch_points(self.name, requests=requests)
-        return [response.points for response in await self._await(call)]
+        found = [response.points for response in await self._await(call)]
+        if not any(found) and self._index_cache.may_explain(options.get("filter")):
+            message = await self.explain_no_results(options.get("filter"))
+            if message:
+                logger.warning("%s", message)
+        return found
+
+    async def explain_no_results(self, conditions: Any) -> str | None:
+        """Describe why a filter may find nothing; see `Collection.explain_no_results`."""
+        unknown: list[str] = []
+        try:
+            for key in condition_keys(conditions):
+                pages = [await self._scroll(1, has_value(path)) for path in metadata_paths(key)]
+                if not any(pages):
+                    unknown.append(key)
+            known = metadata_keys(await self._scroll(100)) if unknown else []
+        except StoreError:
+            return None
+        return no_results_message(conditions, unknown, known)
 
     async def retrieve_records(self, ids: Sequence[PointId]) -> list[models.Record]:
         """Return those of these points that exist, with payload."""
@@ -70,6 +99,14 @@ class AsyncCollection:
     async def delete_points(self, ids: Sequence[PointId]) -> None:
         """Delete those of these points that exist."""
         await self._await(self.client.delete(self.name, list(ids), wait=True))
+
+    async def _scroll(
+        self, limit: int, scroll_filter: models.Filter | None = None
+    ) -> list[models.Record]:
+        call = self.client.scroll(
+            self.name, scroll_filter=scroll_filter, limit=limit, with_payload=[METADATA_KEY]
+        )
+        return (await self._await(call))[0]
 
     async def _await(self, call: Awaitable[T]) -> T:
         with translate_client_errors(self.client):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,13 +17,10 @@ from rdr_qdrant.errors import UsageError
 if TYPE_CHECKING:
     from qdrant_client import models
 
-logger = logging.getLogger(__name__)
+MAX_EXPLAINED_KEYS = 1000
 
 IndexTypes = Mapping[str, str]
 """Payload fields and the types of their indexes."""
-
-FilterFactory = Callable[[IndexTypes], "models.Filter"]
-"""Makes a filter for a collection with these payload indexes."""
 
 CACHE_SECONDS = 60.0
 """Lifetime of cached payload indexes: they may be created at any time, and an alias may be moved to
@@ -44,12 +40,26 @@ class UntypedValue:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class FilterFactory:
+    """Conditions with another way to make a filter of them than `metadata_filter`.
+
+    Attributes:
+        conditions: metadata keys and values.
+        make: makes a filter of the conditions and the payload indexes of a collection.
+    """
+
+    conditions: Mapping[str, Any]
+    make: Callable[[Mapping[str, Any], IndexTypes], models.Filter]
+
+
 class PayloadIndexCache:
     """Payload indexes of a collection, as last read."""
 
     def __init__(self) -> None:
         self.types: IndexTypes = {}
         self._until = -math.inf
+        self._explained: dict[str, float] = {}
 
     def update(self, info: models.CollectionInfo) -> None:
         """Read them. An empty index is left out: no value has its type."""
@@ -62,6 +72,18 @@ class PayloadIndexCache:
 
         depends = conditions is not None and not isinstance(conditions, models.Filter)
         return depends and time.monotonic() > self._until
+
+    def may_explain(self, conditions: Any) -> bool:
+        """Return whether these conditions have a key that was not looked for in the last minute.
+
+        To look for a key without an index may take a pass over all points.
+        """
+        now = time.monotonic()
+        due = [k for k in condition_keys(conditions) if now >= self._explained.get(k, -math.inf)]
+        if len(self._explained) + len(due) > MAX_EXPLAINED_KEYS:
+            self._explained.clear()
+        self._explained |= dict.fromkeys(due, now + CACHE_SECONDS)
+        return bool(due)
 
 
 def metadata_filter(
@@ -104,13 +126,47 @@ def to_qdrant_filter(conditions: Any, indexes: IndexTypes) -> models.Filter | No
         return metadata_filter(conditions, indexes)
     if conditions is None or isinstance(conditions, models.Filter):
         return conditions
-    if callable(conditions):
-        made: models.Filter = conditions(indexes)
-        return made
+    if isinstance(conditions, FilterFactory):
+        return conditions.make(conditions.conditions, indexes)
     raise UsageError(
         f"The filter is a {type(conditions).__name__}: it must be a dict of metadata or a "
         "qdrant_client.models.Filter."
     )
+
+
+def condition_keys(conditions: Any) -> list[str]:
+    """Return the metadata keys of a filter; none of Qdrant's own filters."""
+    if isinstance(conditions, FilterFactory):
+        conditions = conditions.conditions
+    return list(conditions) if isinstance(conditions, Mapping) else []
+
+
+def has_value(path: str) -> models.Filter:
+    """Make a filter for points that have a value at this payload path."""
+    from qdrant_client import models
+
+    is_empty = models.IsEmptyCondition(is_empty=models.PayloadField(key=path))
+    return models.Filter(must_not=[is_empty])
+
+
+def no_results_message(conditions: Any, unknown: Sequence[str], known: Sequence[str]) -> str | None:
+    """Describe why a filter may find nothing; `None` where nothing is conspicuous.
+
+    Args:
+        conditions: see `QueryOptions.filter`.
+        unknown: metadata keys of the filter that no passage has.
+        known: metadata keys of some passages.
+    """
+    sentences = []
+    if unknown and known:
+        shown = ", ".join(key if key.isprintable() else repr(key) for key in known)
+        unknown_keys = ", ".join(map(repr, unknown))
+        sentences.append(f"No passage has the metadata {unknown_keys}. There are: {shown}.")
+    for value in conditions.values() if isinstance(conditions, Mapping) else ():
+        text = value.text if isinstance(value, UntypedValue) else ""
+        if _INTEGER.fullmatch(text) and _parse(text, "integer") is None:
+            sentences.append(f"{_shortened(text)} was compared as text, since {_NOT_INT64}.")
+    return " ".join(sentences) or None
 
 
 def _condition(key: str, value: Any, indexes: IndexTypes) -> models.Filter | models.FieldCondition:
@@ -170,12 +226,7 @@ def _interpretations(value: Any, kind: str | None) -> list[Any]:
         return [parsed]
     if isinstance(value, str):
         return [text]
-    if _INTEGER.fullmatch(text):
-        number = _parse(text, "integer")
-        if number is None:
-            logger.warning("The filter compares %s as text: %s", _shortened(text), _NOT_INT64)
-    else:
-        number = _parse(text, "float")
+    number = _parse(text, "integer" if _INTEGER.fullmatch(text) else "float")
     others = (_parse(text, "bool"), number)
     return [text, *[other for other in others if other is not None]]
 

@@ -29,9 +29,8 @@ def metadata_paths(key: str) -> list[str]:
     if '"' in key or "\\" in key:
         if not is_path:
             raise UsageError(
-                f"Qdrant cannot filter by or index the metadata key {key!r}: its paths allow no "
-                'double quote or backslash in a key (around a key they do: "author.name"). '
-                "Rename the column."
+                f"Qdrant can neither filter by nor index the metadata key {key!r}, since it holds "
+                "a double quote or a backslash. Rename the column."
             )
         return [_PREFIX + key]
     column = f'{_PREFIX}"{key}"'

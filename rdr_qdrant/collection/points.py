@@ -13,6 +13,7 @@ from uuid import UUID
 
 from rdr_qdrant.client import RequestTooLargeError, UnindexedFilterError, takes_arrays
 from rdr_qdrant.collection.connection import CollectionConnection
+from rdr_qdrant.collection.filters import has_value
 from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours
 
@@ -154,9 +155,7 @@ class Points:
 
     def sample_metadata_keys(self, sample: int = 100) -> list[str]:
         """Return the metadata keys of up to `sample` points, sorted."""
-        records = next(self._scroll(sample, with_payload=[METADATA_KEY]))
-        found = [(record.payload or {}).get(METADATA_KEY) or {} for record in records]
-        return sorted({key for metadata in found for key in metadata})
+        return metadata_keys(next(self._scroll(sample, with_payload=[METADATA_KEY])))
 
     def unknown_metadata_keys(self, keys: Sequence[str]) -> list[str]:
         """Return those of these metadata keys that no point has.
@@ -319,11 +318,7 @@ class Points:
         )
 
     def _is_used(self, path: str) -> bool:
-        from qdrant_client import models
-
-        is_empty = models.IsEmptyCondition(is_empty=models.PayloadField(key=path))
-        used = models.Filter(must_not=[is_empty])
-        return bool(next(self._scroll(1, scroll_filter=used, with_payload=False)))
+        return bool(next(self._scroll(1, scroll_filter=has_value(path), with_payload=False)))
 
     def _scroll_ours(self, page_size: int, **options: Any) -> Iterator[list[tuple[PointId, str]]]:
         keys = [HASH_KEY, f"{METADATA_KEY}.id"]
@@ -359,6 +354,12 @@ class Points:
 def normalized_id(point_id: PointId | UUID) -> PointId:
     """Return a point id as a number or as text."""
     return str(point_id) if isinstance(point_id, UUID) else point_id
+
+
+def metadata_keys(records: Iterable[models.Record]) -> list[str]:
+    """Return all metadata keys of some points, sorted."""
+    found = ((record.payload or {}).get(METADATA_KEY) for record in records)
+    return sorted({key for one in found if isinstance(one, Mapping) for key in one})
 
 
 def send_in_halves(items: Sequence[T], send: Callable[[Sequence[T]], None]) -> list[T]:

@@ -20,8 +20,8 @@ class QueryOptions(TypedDict, total=False):
 
     Attributes:
         k: number of passages for each vector.
-        filter: a dict of metadata, Qdrant's own, or a function that makes one for a collection's
-            payload indexes.
+        filter: a dict of metadata, Qdrant's own, or a `FilterFactory`. Where nothing is found, a
+            warning names metadata keys that no passage has.
         score_threshold: lowest raw inner product.
         exact: compare with every point instead of using the index.
         offset: number of best points to skip.

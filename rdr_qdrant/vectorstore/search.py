@@ -13,6 +13,7 @@ from langchain_qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant.collection import QueryOptions
+from rdr_qdrant.collection.filters import FilterFactory
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.retriever import PassageSearcher
@@ -183,7 +184,7 @@ def _wanted(k: int, **options: Any) -> QueryOptions:
             f"there are {', '.join(OPTIONS)}."
         )
     if isinstance(given.get("filter"), Mapping):
-        given["filter"] = partial(document_filter, given["filter"])
+        given["filter"] = FilterFactory(given["filter"], document_filter)
     return cast(QueryOptions, {"k": k, **given})
 
 

@@ -313,12 +313,14 @@ def test_an_untyped_integer_beyond_64_bits_is_compared_as_text(
 ) -> None:
     load(client, tiny, [Passage("1", "king", metadata={"account": text}), Passage("2", "king")])
     question = tiny.encode_questions(["king"])
-    with caplog.at_level(logging.WARNING):
-        [found] = Collection(client, COLLECTION).search(
-            question, k=9, filter={"account": UntypedValue(text)}
-        )
+    collection = Collection(client, COLLECTION)
+    [found] = collection.search(question, k=9, filter={"account": UntypedValue(text)})
     assert [one.passage.id for one in found] == ["1"]
-    assert "as text: Qdrant compares integers of 64 bits alone" in caplog.text
+    assert caplog.messages == []
+    assert collection.search(question, k=9, filter={"account": UntypedValue(text + "1")}) == [[]]
+    [message] = caplog.messages
+    assert message.endswith("as text, since Qdrant compares integers of 64 bits alone.")
+    assert len(message) < 200
 
 
 @pytest.mark.parametrize(
@@ -355,3 +357,70 @@ def test_options_out_of_range_are_refused(
     load(client, tiny)
     with pytest.raises(UsageError, match="it must be"):
         Collection(client, COLLECTION).search(tiny.encode_questions(["king"]), **options)
+
+
+# Keys that no passage has
+
+
+YAER = "No passage has the metadata 'yaer'. There are: code, id, title, who, year."
+
+
+@pytest.fixture
+def retriever(client: QdrantClient, tiny: RDREmbeddings) -> RDRRetriever:
+    load(client, tiny)
+    return RDRRetriever(embeddings=tiny, client=client, collection_name=COLLECTION)
+
+
+def test_a_search_warns_of_filter_keys_that_no_passage_has(
+    retriever: RDRRetriever, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert found(retriever, filter={"yaer": 2001, "who": "a"}) == set()
+    assert caplog.messages == [YAER]
+    caplog.clear()
+    assert found(retriever, filter={"yaer": 1999}) == set()
+    assert caplog.messages == [], "looked for within the last minute"
+    assert found(retriever, filter={"year": 1, "who": "a"}) == set()
+    assert found(retriever, filter={"year": 2001}) == {"1", "3"}
+    assert found(retriever, score_threshold=1e9) == set()
+    assert caplog.messages == []
+
+
+def test_the_vector_store_warns_too(
+    client: QdrantClient, tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(client, tiny)
+    store = RDRVectorStore(client, COLLECTION, tiny)
+    assert store.similarity_search("king", filter={"yaer": 2001}) == []
+    assert caplog.messages == [YAER]
+
+
+async def test_an_async_search_warns_too(
+    server: QdrantClient, tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(server, tiny)
+    client = await connect_async(url=str(server._client.rest_uri))
+    retriever = RDRRetriever(embeddings=tiny, async_client=client, collection_name=COLLECTION)
+    assert await retriever.ainvoke("king", filter={"yaer": 2001, "year": 2001}) == []
+    assert await retriever.ainvoke("king", filter={"year": 1}) == []
+    await client.close()
+    assert caplog.messages == [YAER]
+
+
+def test_a_search_that_cannot_be_explained_still_answers(
+    server: QdrantClient, tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(server, tiny, collection_settings=INDEXES)
+    be_strict(server)
+    retriever = RDRRetriever(embeddings=tiny, client=server, collection_name=COLLECTION)
+    assert found(retriever, filter={"year": 1}) == set()
+    assert caplog.messages == []
+
+
+def test_nothing_is_said_of_keys_in_an_empty_collection(
+    client: QdrantClient, tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
+) -> None:
+    collection = Collection(client, COLLECTION)
+    collection.create(tiny.identity())
+    question = tiny.encode_questions(["king"])
+    assert collection.search(question, k=1, filter={"yaer": 1}) == [[]]
+    assert caplog.messages == []

@@ -35,6 +35,14 @@ def test_filters_and_thresholds(backend: Served) -> None:
     assert backend.search(QUESTION, score_threshold=99).json()["passages"] == []
 
 
+def test_a_filter_key_that_no_passage_has_is_named(backend: Served) -> None:
+    found = backend.search(QUESTION, filter={"Titel [de]": "Rhine", "title": "Rhine"}).json()
+    assert found["passages"] == []
+    assert found["warning"].startswith("No passage has the metadata 'Titel [de]'. There are: ")
+    assert backend.search(QUESTION, filter={"title": "x"}).json()["warning"] is None
+    assert backend.search(QUESTION, filter={"title": "Rhine"}).json()["warning"] is None
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -43,7 +51,7 @@ def test_filters_and_thresholds(backend: Served) -> None:
         ({"question": "x", "k": 0}, "k: "),
         ({"question": "x", "k": 51}, "k: 51 passages; at most 50"),
         ({"question": "x", "depth": 3}, "depth: "),
-        ({"question": "x", "filter": {"a[0": "b"}}, "filter."),
+        ({"question": "x", "filter": {'a"b': "b"}}, "filter."),
         ({"question": "x", "filter": {"a": {"b": "c"}}}, "filter."),
         ({"question": "x", "filter": {"a": 2**63}}, "filter."),
         ({}, "question: "),
