@@ -10,6 +10,7 @@ from rdr_qdrant.client import translate_client_errors
 from rdr_qdrant.collection.collection import check_info
 from rdr_qdrant.collection.connection import missing_collection_error
 from rdr_qdrant.collection.filters import (
+    LookupThrottle,
     PayloadIndexCache,
     condition_keys,
     has_value,
@@ -46,6 +47,7 @@ class AsyncCollection:
         self.name = name
         self.vector_name = vector_name
         self._index_cache = PayloadIndexCache()
+        self._lookup_throttle = LookupThrottle()
 
     async def info(self) -> models.CollectionInfo:
         """Return Qdrant's own description of the collection.
@@ -73,7 +75,7 @@ class AsyncCollection:
         requests = query_requests(vectors, self.vector_name, options, self._index_cache.types)
         call = self.client.query_batch_points(self.name, requests=requests)
         found = [response.points for response in await self._await(call)]
-        if not any(found) and self._index_cache.may_explain(options.get("filter")):
+        if not any(found) and self._lookup_throttle.allows(options.get("filter")):
             message = await self.explain_no_results(options.get("filter"))
             if message:
                 logger.warning("%s", message)

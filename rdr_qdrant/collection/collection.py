@@ -16,7 +16,12 @@ from rdr_qdrant.client import (
 from rdr_qdrant.collection.bulk_indexing import BulkIndexing, warn_if_deferred
 from rdr_qdrant.collection.compatibility import check_identity, check_vectors
 from rdr_qdrant.collection.connection import CollectionConnection
-from rdr_qdrant.collection.filters import PayloadIndexCache, condition_keys, no_results_message
+from rdr_qdrant.collection.filters import (
+    LookupThrottle,
+    PayloadIndexCache,
+    condition_keys,
+    no_results_message,
+)
 from rdr_qdrant.collection.info import (
     IDENTITY_KEY,
     CollectionDescription,
@@ -73,6 +78,7 @@ class Collection:
     ) -> None:
         self._connection = CollectionConnection(client, name, vector_name, retry or RetryPolicy())
         self._index_cache = PayloadIndexCache()
+        self._lookup_throttle = LookupThrottle()
         self.name = name
         self.points = Points(self._connection)
         self.payload_indexes = PayloadIndexes(self._connection)
@@ -304,7 +310,7 @@ class Collection:
             lambda: connection.client.query_batch_points(self.name, requests=requests)
         )
         found = [response.points for response in responses]
-        if not any(found) and self._index_cache.may_explain(options.get("filter")):
+        if not any(found) and self._lookup_throttle.allows(options.get("filter")):
             message = self.explain_no_results(options.get("filter"))
             if message:
                 logger.warning("%s", message)

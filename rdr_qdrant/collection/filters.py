@@ -17,8 +17,6 @@ from rdr_qdrant.errors import UsageError
 if TYPE_CHECKING:
     from qdrant_client import models
 
-MAX_EXPLAINED_KEYS = 1000
-
 IndexTypes = Mapping[str, str]
 """Payload fields and the types of their indexes."""
 
@@ -26,6 +24,7 @@ CACHE_SECONDS = 60.0
 """Lifetime of cached payload indexes: they may be created at any time, and an alias may be moved to
 another collection."""
 
+MAX_REMEMBERED_KEYS = 1000
 
 _INT64 = range(-(2**63), 2**63)
 _NOT_INT64 = "Qdrant compares integers of 64 bits alone"
@@ -59,7 +58,6 @@ class PayloadIndexCache:
     def __init__(self) -> None:
         self.types: IndexTypes = {}
         self._until = -math.inf
-        self._explained: dict[str, float] = {}
 
     def update(self, info: models.CollectionInfo) -> None:
         """Read them. An empty index is left out: no value has its type."""
@@ -73,16 +71,20 @@ class PayloadIndexCache:
         depends = conditions is not None and not isinstance(conditions, models.Filter)
         return depends and time.monotonic() > self._until
 
-    def may_explain(self, conditions: Any) -> bool:
-        """Return whether these conditions have a key that was not looked for in the last minute.
 
-        To look for a key without an index may take a pass over all points.
-        """
+class LookupThrottle:
+    """Limits how often a metadata key is looked for, which may take a pass over all points."""
+
+    def __init__(self) -> None:
+        self._next_lookup: dict[str, float] = {}
+
+    def allows(self, conditions: Any) -> bool:
+        """Return whether a key of these conditions has not been looked for in the last minute."""
         now = time.monotonic()
-        due = [k for k in condition_keys(conditions) if now >= self._explained.get(k, -math.inf)]
-        if len(self._explained) + len(due) > MAX_EXPLAINED_KEYS:
-            self._explained.clear()
-        self._explained |= dict.fromkeys(due, now + CACHE_SECONDS)
+        due = [k for k in condition_keys(conditions) if now >= self._next_lookup.get(k, -math.inf)]
+        if len(self._next_lookup) + len(due) > MAX_REMEMBERED_KEYS:
+            self._next_lookup.clear()
+        self._next_lookup |= dict.fromkeys(due, now + CACHE_SECONDS)
         return bool(due)
 
 
