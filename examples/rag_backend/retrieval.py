@@ -96,7 +96,8 @@ class Retrieval:
                 documents = await retriever.model_copy(update=options).ainvoke(question)
                 warning = None
                 if not documents and self._searcher is not None:
-                    warning = await self._searcher.aunknown_filter_warning(filter)
+                    collection = self._searcher.collection
+                    warning = await asyncio.to_thread(collection.explain_no_results, filter)
         return SearchResult(documents, [warning] if warning else [])
 
     @property

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rdr_qdrant.cli import option_groups as options
-from rdr_qdrant.cli.stderr import print_message
 from rdr_qdrant.cli.stdout import print_hits, print_json
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
-    from rdr_qdrant.collection import Collection
+    pass
 
 EXAMPLE = 'rdr-qdrant search "Who wrote Faust?" -c wiki -k 3 --filter title=Faust'
 
@@ -59,16 +58,7 @@ def search(
             score_threshold=score_threshold,
             exact=searching.exact,
         )
-        if filters and not hits:
-            _report_unknown_metadata(searcher.collection, list(filters))
     if as_json:
         print_json([hit.to_json() for hit in hits])
     else:
         print_hits(hits, question)
-
-
-def _report_unknown_metadata(collection: Collection, keys: list[str]) -> None:
-    if unknown := collection.points.unknown_metadata_keys(keys):
-        names = ", ".join(map(repr, unknown))
-        known = ", ".join(collection.points.sample_metadata_keys())
-        print_message(f"No passage has the metadata {names}. There are: {known}.")

@@ -117,8 +117,9 @@ def _refusal_message(client: QdrantClient | AsyncQdrantClient, error: Unexpected
     )
 
 
-_UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?([^"]+)"')
-"""The message of strict mode; our fields are below `metadata` in the payload."""
+_UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?"?([^"]+)"')
+"""The message of strict mode; our fields are below `metadata` in the payload. Names that are not
+plain words are in quotes."""
 
 
 def _raise_if_unindexed(

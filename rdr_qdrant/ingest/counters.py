@@ -12,7 +12,7 @@ class Counters:
 
     `read` is the sum of `uploaded`, `updated`, `unchanged`, `duplicates` and `rejected`. Further
     ones: `id_conflicts` (of the rejected, those with the id of an earlier record), `taken_over`,
-    `truncated`, `verified`, `compared`, `retries`.
+    `truncated`, `stale_vectors`, `verified`, `compared`, `retries`.
     """
 
     def __init__(self) -> None:

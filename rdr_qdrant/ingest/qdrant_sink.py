@@ -42,6 +42,7 @@ REPORTED = (
     "rejected",
     "taken_over",
     "truncated",
+    "stale_vectors",
     "verified",
     "compared",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rdr_qdrant.collection import Collection, Point, PointId, Sampled
@@ -47,7 +48,7 @@ class QdrantWriter:
                 conflicting.append(point)
                 continue
             if found is None or found.content_hash != point.content_hash:
-                diff.to_embed.append(point)
+                diff.to_embed.append(replace(point, replaces=found is not None))
             elif not same_json(point.metadata, found.metadata):
                 diff.to_update_metadata.append(point)
             else:
@@ -68,11 +69,13 @@ class QdrantWriter:
             changes = [(point.id, point.content_hash, point.metadata) for point in batch.points]
             refused = set(self._collection.points.replace_metadata(changes))
             vectors: Sequence[Any] = [None] * len(batch.points)
-            counter, truncated = "updated", 0
+            counter, truncated, stale_vectors = "updated", 0, 0
         else:
             pairs = zip(batch.points, batch.vectors, strict=True)
             points = [Point(point.id, vector, point.payload) for point, vector in pairs]
-            refused = set(self._collection.points.upsert(points))
+            existing = {point.id for point in batch.points if point.replaces}
+            upserted = self._collection.points.upsert(points, existing)
+            refused, stale_vectors = set(upserted.too_large), len(upserted.stale)
             vectors, counter = batch.vectors, "uploaded"
             truncated = sum(
                 cut and point.id not in refused
@@ -89,7 +92,7 @@ class QdrantWriter:
             rejected=[point for point in batch.points if point.id in refused],
             reason=TOO_LARGE,
         )
-        result.counts["truncated"] = truncated
+        result.counts.update(truncated=truncated, stale_vectors=stale_vectors)
         return result
 
     def _result(

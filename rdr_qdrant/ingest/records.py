@@ -69,11 +69,19 @@ class RecordBatch:
 
 @dataclass(frozen=True, slots=True)
 class PendingPoint:
-    """A record with the id and payload of the point that it is to become."""
+    """A record with the id and payload of the point that it is to become.
+
+    Attributes:
+        record: the record.
+        id: the id of the point.
+        payload: its payload.
+        replaces: a point of ours with this id is stored, with another text or encoder.
+    """
 
     record: SourceRecord
     id: PointId
     payload: dict[str, Any]
+    replaces: bool = False
 
     @property
     def content_hash(self) -> str:

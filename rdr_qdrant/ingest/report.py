@@ -24,6 +24,8 @@ class LoadReport:
         rejected: rows and passages that cannot be used.
         taken_over: of the uploaded and updated, points that another source had before.
         truncated: of the uploaded, those of which only the first `max_length` tokens were encoded.
+        stale_vectors: of the uploaded, points that keep named vectors of other programs, which were
+            made before the text changed.
         removed: points that their sources no longer have; `None` if nothing was pruned.
         verified: points of this load found in the collection at its end, by their ids.
         compared: of them, points of a random sample that were read back and equal what was sent.
@@ -51,6 +53,7 @@ class LoadReport:
     rejected: int = 0
     taken_over: int = 0
     truncated: int = 0
+    stale_vectors: int = 0
     removed: int | None = None
     verified: int = 0
     compared: int = 0

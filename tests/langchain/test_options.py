@@ -175,7 +175,7 @@ def test_every_search_warns_about_unknown_filter_keys(
     store: RDRVectorStore, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     assert SEARCHES[name](store, filter={"tennant": "a"}) == []
-    assert "No passage has the metadata 'tennant'. Existing keys: id, tenant" in caplog.text
+    assert "No passage has the metadata 'tennant'. There are: id, tenant" in caplog.text
 
 
 @pytest.mark.parametrize("name", ASYNC_SEARCHES)
@@ -183,7 +183,7 @@ async def test_every_async_search_warns_about_unknown_filter_keys(
     either_store: RDRVectorStore, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     assert await ASYNC_SEARCHES[name](either_store, filter={"tennant": "a"}) == []
-    assert "No passage has the metadata 'tennant'. Existing keys: id, tenant" in caplog.text
+    assert "No passage has the metadata 'tennant'. There are: id, tenant" in caplog.text
 
 
 @pytest.mark.parametrize("name", SEARCHES)

@@ -39,7 +39,7 @@ def test_a_filter_by_an_unknown_key_is_warned_about(backend: Served) -> None:
     found = backend.search(QUESTION, filter={"titel": "Rhine"}).json()
     assert found["passages"] == []
     [warning] = found["warnings"]
-    assert warning.startswith("No passage has the metadata 'titel'. Existing keys: id, ")
+    assert warning.startswith("No passage has the metadata 'titel'. There are: id, ")
     [(event, data), _] = backend.ask(QUESTION, filter={"titel": "Rhine"})
     assert (event, data["warnings"]) == ("passages", [warning])
     for filter in ({}, {"title": "Rhine"}, {"title": "Nobody"}):
