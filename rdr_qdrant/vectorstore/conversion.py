@@ -12,11 +12,12 @@ from langchain_core.documents import Document
 from rdr_qdrant.collection import IndexTypes, PointId, metadata_filter
 from rdr_qdrant.collection.payload import (
     GIVEN_KEY,
-    HASH_KEY,
     METADATA_KEY,
     TEXT_KEY,
     canonical_json,
+    is_ours,
 )
+from rdr_qdrant.collection.points import normalized_id
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.passages import Passage, id_from_content, point_id
 
@@ -92,7 +93,7 @@ def point_to_document(point: models.ScoredPoint | models.Record) -> Document:
     stored = payload.get(METADATA_KEY)
     metadata = dict(stored) if isinstance(stored, Mapping) else {}
     document_id = str(point.id)
-    if HASH_KEY in payload:
+    if is_ours(normalized_id(point.id), payload):
         document_id = str(metadata.pop("id", document_id))
         if not metadata.get("title"):
             metadata.pop("title", None)

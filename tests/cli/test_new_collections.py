@@ -45,7 +45,7 @@ def test_a_preset_and_settings_by_name(command: Command, pair: list[str], tsv: P
         (["--set", "mm=2"], "There is no setting 'mm'"),
         (["--set", "m=many"], "m=many"),
         (["--payload-index", ":integer"], "a payload index needs the name of a metadata key"),
-        (["--drop-old"], "goes with --swap-alias"),
+        (["--drop-old"], "works only with --swap-alias"),
         (["--swap-alias", "--prune"], "contradict each other"),
     ],
 )
