@@ -45,7 +45,7 @@ def test_a_preset_and_settings_by_name(command: Command, pair: list[str], tsv: P
         (["--set", "mm=2"], "There is no setting 'mm'"),
         (["--set", "m=many"], "m=many"),
         (["--payload-index", ":integer"], "a payload index needs the name of a metadata key"),
-        (["--drop-old"], "goes with --swap-alias"),
+        (["--drop-old"], "works only with --swap-alias"),
         (["--swap-alias", "--prune"], "contradict each other"),
     ],
 )
@@ -135,7 +135,7 @@ def test_a_named_vector_is_loaded_and_searched(
     assert command("info", *named, "--json").json["points"] == 2
     refused = command("search", "king", "-c", "c", *pair).errors[0]
     assert "named vectors" in refused
-    assert "Name one with --vector-name NAME (vector_name=...)" in refused
+    assert "Choose one with --vector-name NAME (vector_name=...)" in refused
 
 
 def test_half_floats_and_the_optimizer(command: Command, pair: list[str], tsv: Path) -> None:
