@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -24,7 +23,13 @@ from rdr_qdrant.cli import search_command as search
 from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.graceful_shutdown import raise_keyboard_interrupt_on_sigterm
 from rdr_qdrant.cli.option_groups import DEBUG_OPTION, as_typer_command
-from rdr_qdrant.cli.stderr import print_message, unwrap_paragraphs
+from rdr_qdrant.cli.standard_streams import (
+    discard_stdout,
+    flush_stdout,
+    prepare_standard_streams,
+    print_traceback,
+)
+from rdr_qdrant.cli.stderr import print_message, to_single_line, unwrap_paragraphs
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 
 RESUMABLE = ("ingest", "encode", "copy")
@@ -75,24 +80,40 @@ def _options(
 
 def main() -> None:
     """Run the command of this process and exit with its status."""
+    if not prepare_standard_streams():
+        print_message(
+            "Error: stdout is closed, so no result can be printed. To discard results: >/dev/null."
+        )
+        sys.exit(ExitStatus.FAILED)
     raise_keyboard_interrupt_on_sigterm()
-    sys.exit(run(sys.argv[1:]))
+    try:
+        status = run(sys.argv[1:])
+    except Exception:  # run raises with --debug alone
+        print_traceback()
+        status = ExitStatus.FAILED
+    sys.exit(status)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command; returns its exit status, see `ExitStatus`."""
-    arguments = list(arguments)
+    status = _run_command(list(arguments))
+    return status if flush_stdout() else status or ExitStatus.FAILED
+
+
+def _run_command(arguments: list[str]) -> int:
     debug = DEBUG_OPTION in arguments
     try:
         status = app(arguments, standalone_mode=False)
     except typer.TyperException as error:
+        if isinstance(getattr(error, "message", None), str):  # it may hold a file's name
+            error.message = to_single_line(error.message)
         show = getattr(error, "show", None)
         show() if show else print_message(f"Error: {error.format_message()}")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         status = ExitStatus.INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         return ExitStatus.FAILED
     except RDRQdrantError as error:
         if debug:

@@ -71,7 +71,7 @@ def demo(
     present = report.unchanged + report.updated
     print_message(
         f"{report.uploaded:,} encoded and uploaded, {present:,} already present, "
-        f"in {duration(report.seconds)}.\n"
+        f"in {duration(report.seconds)}."
     )
     searcher = PassageSearcher(embeddings, client, COLLECTION)
     for question, [best, *_] in zip(QUESTIONS, searcher.search(QUESTIONS, k=1), strict=True):
@@ -83,9 +83,7 @@ def demo(
     client.close()
     where = f" --path {path}" if path else ""
     command = sys.argv[0] if sys.argv[0].endswith("rdr-qdrant") else "rdr-qdrant"
-    print_message(
-        f'\nAsk your own question: {command} search "your question" -c {COLLECTION}{where}'
-    )
+    print_message(f'Ask your own question: {command} search "your question" -c {COLLECTION}{where}')
     print_message(
         f"Load your own passages: {command} ingest FILE -c mine --model {DEMO_MODEL}{where}"
     )

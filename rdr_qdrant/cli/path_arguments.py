@@ -45,7 +45,8 @@ def parse_qdrant_place(text: str) -> str:
         raise typer.BadParameter(
             f"{text!r} is neither a folder nor the URL of a server, such as http://localhost:6333."
         )
-    return str(parse_qdrant_folder(text))
+    folder = parse_qdrant_folder(text)
+    return str(folder) if text.startswith("~") else text
 
 
 def parse_url(text: str) -> str:

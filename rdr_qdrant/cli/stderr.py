@@ -12,12 +12,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rdr_qdrant.readers import RejectLog
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+CONTROL_CHARACTERS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1, but for tab and newline
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # direction marks, overrides and isolates
+    r"\u2028\u2029\ufff9-\ufffb"  # separators of lines and paragraphs, annotations
+    r"\ud800-\udfff]"  # surrogates, which cannot be printed
+)
 
 
 def print_message(message: str) -> None:
-    """Print a message to stderr, without terminal control characters."""
-    print(replace_control_characters(message), file=sys.stderr, flush=True)
+    """Print a message of one line to stderr, without terminal control characters.
+
+    A stderr that cannot be written (a full disk) does not end the command.
+    """
+    try:
+        print(to_single_line(message), file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 @contextmanager
@@ -32,7 +45,12 @@ def rejects_reported(log: RejectLog) -> Iterator[None]:
 
 def replace_control_characters(text: str) -> str:
     """Replace characters that control a terminal (escapes, direction overrides) by U+FFFD."""
-    return _CONTROL.sub("\ufffd", text)
+    return CONTROL_CHARACTERS.sub("\ufffd", text)
+
+
+def to_single_line(text: str) -> str:
+    """Replace control characters, and line breaks and tabs by spaces."""
+    return replace_control_characters(text).replace("\n", " ").replace("\t", " ")
 
 
 def pluralize(number: int, noun: str) -> str:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.cli.stderr import replace_control_characters
+from rdr_qdrant.cli.stderr import (
+    CONTROL_CHARACTERS,
+    replace_control_characters,
+    to_single_line,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,8 +29,10 @@ _STOP_WORDS = frozenset(
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON value."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    """Print one JSON value; control characters, and what stdout cannot encode, are escaped."""
+    encoding = (sys.stdout.encoding or "utf-8").lower().replace("-", "")
+    text = json.dumps(value, ensure_ascii=encoding != "utf8", allow_nan=False)
+    print(CONTROL_CHARACTERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def print_hits(hits: Sequence[ScoredPassage], question: str) -> None:
@@ -37,9 +44,9 @@ def print_hits(hits: Sequence[ScoredPassage], question: str) -> None:
         console.print("No passage was found.")
     for rank, hit in enumerate(hits, start=1):
         passage = hit.passage
-        title = replace_control_characters(passage.title) or "(no title)"
-        source = replace_control_characters(str(passage.metadata.get("source", "")))
-        origin = f"id {replace_control_characters(passage.id)}" + (f", {source}" if source else "")
+        title = to_single_line(passage.title) or "(no title)"
+        source = to_single_line(str(passage.metadata.get("source", "")))
+        origin = f"id {to_single_line(passage.id)}" + (f", {source}" if source else "")
         heading = Text(f"{rank:>2}  ")
         heading.append(f"{hit.score:.4f}", style="cyan")
         heading.append(f"  {title}", style="bold")
@@ -57,7 +64,7 @@ def print_fields(values: Mapping[str, str]) -> None:
     width = max(map(len, values))
     for name, value in values.items():
         label = Text(f"{name:<{width}}  ", style="dim")
-        console.print(label + Text(replace_control_characters(value)))
+        console.print(label + Text(to_single_line(value)))
 
 
 def print_table(
@@ -79,7 +86,7 @@ def print_table(
             Text(name), justify="right" if name.startswith("@") or name in numbers else "left"
         )
     for row in rows:
-        table.add_row(*(Text(replace_control_characters(cell)) for cell in row))
+        table.add_row(*(Text(to_single_line(cell)) for cell in row))
     _console().print(table)
 
 

@@ -39,7 +39,7 @@ def test_a_folder_of_the_clients_local_mode_is_moved_over(command: Command, tmp_
 def test_mistakes(command: Command, tmp_path: Path) -> None:
     same = command("copy", "--from", "a", "--to", "./a", "-c", "c")
     assert same.status == 2
-    assert "the same location" in same.errors[0]
+    assert "a and ./a are the same location" in same.errors[0]
     missing = command("copy", "--from", "a", "--to", "b", "-c", "c")
     assert missing.status == 1
     assert "The source has no collection 'c' (it has: none)." in missing.errors[0]
