@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from examples.rag_backend.monitoring import Metrics
 from examples.rag_backend.retrieval import Retrieval
 from examples.rag_backend.schemas import Health
-from examples.rag_backend.security import require_api_key
+from examples.rag_backend.security import limit_rate, require_api_key
 from examples.rag_backend.settings import Settings
 
 
@@ -39,7 +39,10 @@ def health_routes(settings: Settings, retrieval: Retrieval, metrics: Metrics) ->
         "/metrics",
         summary="Prometheus metrics",
         response_class=Response,
-        dependencies=[Depends(require_api_key(settings))],
+        dependencies=[
+            Depends(limit_rate(settings.search_rate)),
+            Depends(require_api_key(settings)),
+        ],
     )
     async def prometheus() -> Response:
         metrics.ready.set(retrieval.reason is None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -47,7 +48,7 @@ def limit_rate(rate: str) -> Callable[[Request], Awaitable[None]]:
     limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def check(request: Request) -> None:
-        address = request.client.host if request.client else ""
+        address = _client_network(request.client.host if request.client else "")
         if await limiter.hit(item, address):
             return
         window = await limiter.get_window_stats(item, address)
@@ -59,6 +60,22 @@ def limit_rate(rate: str) -> Callable[[Request], Awaitable[None]]:
         )
 
     return check
+
+
+def _client_network(host: str) -> str:
+    """Return what counts as one client: an IPv4 address, or an IPv6 network of 64 bits.
+
+    Most IPv6 clients have a whole network of addresses to choose from.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 class ConcurrencyLimit:

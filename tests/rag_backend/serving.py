@@ -14,6 +14,8 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from examples.rag_backend.server import server_config
+
 
 @dataclass
 class Served:
@@ -67,10 +69,7 @@ def until(holds: Callable[[], bool], seconds: float = 60) -> None:
 
 @contextmanager
 def serving(app: FastAPI, *, ready: bool = True) -> Iterator[Served]:
-    config = uvicorn.Config(
-        app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=20
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(app, app.state.settings))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until(lambda: server.started or not thread.is_alive())
