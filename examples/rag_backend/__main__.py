@@ -30,7 +30,8 @@ def main() -> int:
     except ValidationError as error:
         for problem in error.errors():
             setting = "".join(f"RAG_{str(part).upper()}: " for part in problem["loc"][:1])
-            print(f"Error: {setting}{problem['msg']}", file=sys.stderr)
+            message = problem["msg"].removeprefix("Value error, ")
+            print(f"Error: {setting}{message}", file=sys.stderr)
         return 2
     except RDRQdrantError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -17,7 +17,7 @@ from examples.rag_backend.settings import Settings
 from rdr_qdrant import RDREmbeddings, RDRQdrantError, RDRRetriever, connect
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.encoding import Side
-from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.errors import CollectionError, UsageError
 from rdr_qdrant.registry import DEFAULT_MODEL, PAIRS, PairIdentity
 from rdr_qdrant.retriever import PassageSearcher
 
@@ -32,6 +32,10 @@ def _shared_embeddings(
     return BatchedEmbeddings(
         model=model, context_encoder=context_encoder, question_encoder=question_encoder
     )
+
+
+class InvalidSearchError(Exception):
+    """The request asks for something that cannot be searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Retrieval:
         """Search the top passages.
 
         Raises:
+            InvalidSearchError: the filter is invalid.
             RDRQdrantError: Qdrant is unavailable, or the collection is missing or was made with
                 another pair.
             TimeoutError: it took longer than `search_seconds`.
@@ -93,7 +98,10 @@ class Retrieval:
         async with asyncio.timeout(self._settings.search_seconds):
             retriever = await self._open_once()
             with self._recording_failures():
-                documents = await retriever.model_copy(update=options).ainvoke(question)
+                try:
+                    documents = await retriever.model_copy(update=options).ainvoke(question)
+                except UsageError as error:
+                    raise InvalidSearchError(str(error)) from None
                 warning = None
                 if not documents and self._searcher is not None:
                     warning = await self._searcher.aunknown_filter_warning(filter)

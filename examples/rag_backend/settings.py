@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
+import os
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -125,6 +127,18 @@ class Settings(BaseSettings):
     watch_seconds: float = Field(default=2.0, gt=0)
     quoted_passages: int = Field(default=3, ge=1)
     examples: tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_variables(cls, values: Any) -> Any:
+        names = [name.upper() for name in cls.model_fields]
+        for variable in sorted(os.environ):
+            prefix, _, name = variable.upper().partition("_")
+            if prefix == "RAG" and name not in names:
+                close = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
+                hint = f"did you mean RAG_{close[0]}?" if close else "see settings.py for all"
+                raise ValueError(f"unknown setting {variable}; {hint}")
+        return values
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:

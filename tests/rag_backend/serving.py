@@ -34,6 +34,7 @@ class Served:
     thread: threading.Thread
 
     def health(self) -> dict[str, Any]:
+        """Readiness; with collection and reason if `http` sends the API key."""
         return dict(self.http.get("/healthz").json())
 
     def until_ready(self) -> None:
@@ -68,14 +69,16 @@ def until(holds: Callable[[], bool], seconds: float = 60) -> None:
 
 
 @contextmanager
-def serving(app: FastAPI, *, ready: bool = True) -> Iterator[Served]:
+def serving(app: FastAPI, *, ready: bool = True, send_key: bool = False) -> Iterator[Served]:
     server = uvicorn.Server(server_config(app, app.state.settings))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until(lambda: server.started or not thread.is_alive())
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=url, timeout=60) as http:
+    key = app.state.settings.api_key
+    headers = {"X-API-Key": key.get_secret_value()} if send_key and key else {}
+    with httpx.Client(base_url=url, timeout=60, headers=headers) as http:
         served = Served(url, http, server, thread)
         try:
             if ready:

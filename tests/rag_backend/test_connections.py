@@ -50,8 +50,10 @@ def test_x_forwarded_for_is_not_believed_by_default(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="rag_backend.access")
-    with serving_without_qdrant(tmp_path, search_rate="3/hour", api_key="right") as served:
-        for path in ("/search", "/metrics"):
+    with serving_without_qdrant(
+        tmp_path, search_rate="3/hour", ask_rate="3/hour", api_key="right"
+    ) as served:
+        for path in ("/search", "/ask", "/metrics", "/healthz", "/about"):
             statuses = []
             for number in range(6):
                 headers = {
@@ -60,10 +62,11 @@ def test_x_forwarded_for_is_not_believed_by_default(
                     "Forwarded": f"for=10.0.0.{number}",
                     "X-API-Key": f"guess {number}",
                 }
-                method = "GET" if path == "/metrics" else "POST"
+                method = "POST" if path in ("/search", "/ask") else "GET"
                 response = served.http.request(method, path, json=QUESTION, headers=headers)
                 statuses.append(response.status_code)
-            assert statuses == [401, 401, 401, 429, 429, 429]
+            refused = {"/healthz": 503, "/about": 200}.get(path, 401)
+            assert statuses == [refused] * 3 + [429] * 3
     assert logged_addresses(caplog) == {"127.0.0.1"}
 
 

@@ -164,7 +164,10 @@ function showProblem(problem) {
   card.querySelector("p").textContent = problem.detail;
   byId("key-form").hidden = problem.status !== 401;
   byId("again").hidden = problem.status === 401 || problem.status === 422;
-  if (problem.status === 401) byId("key").focus();
+  if (problem.status === 401) {
+    sessionStorage.removeItem(KEY);
+    byId("key").focus();
+  }
   announce("");
 }
 
@@ -200,6 +203,7 @@ byId("key-form").addEventListener("submit", (event) => {
   sessionStorage.setItem(KEY, byId("key").value);
   byId("key").value = "";
   byId("q").focus();
+  introduce();
   show();
 });
 
@@ -232,7 +236,8 @@ addEventListener("popstate", show);
 // Start
 
 async function introduce() {
-  const response = await fetch("/about").catch(() => null);
+  const key = sessionStorage.getItem(KEY);
+  const response = await fetch("/about", { headers: key ? { Authorization: `Bearer ${key}` } : {} }).catch(() => null);
   if (!response?.ok) return;
   const about = await response.json();
   byId("collection").textContent = about.collection;
