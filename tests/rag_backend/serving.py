@@ -35,7 +35,7 @@ class Served:
 
     def health(self) -> dict[str, Any]:
         """Readiness; with collection and reason if `http` sends the API key."""
-        return dict(self.http.get("/healthz").json())
+        return {"reason": None, **self.http.get("/healthz").json()}
 
     def until_ready(self) -> None:
         until(lambda: self.health()["status"] == "ready")

@@ -102,7 +102,7 @@ def test_the_key_is_required_and_never_logged(
                     method, path, json={"question": "secret words"}, headers=encoded
                 )
                 assert response.status_code == 401
-                assert response.headers["www-authenticate"] == "Bearer"
+                assert response.headers["www-authenticate"].startswith("Bearer")
         for headers in ({"X-API-Key": "tomato-7"}, {"Authorization": "Bearer tomato-7"}):
             assert served.http.get("/metrics", headers=headers).status_code == 200
             body = {"question": "secret words"}
