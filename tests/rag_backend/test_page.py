@@ -181,7 +181,7 @@ def test_the_page_asks_for_the_key(browser: WebDriver, own_folder: Path) -> None
     app = create_app(settings(qdrant_path=own_folder, api_key="tomato"))
     with serving(app) as served:
         browser.get(f"{served.url}/?q=Where+is+Khartoum%3F")
-        for key, text in (("potato", "needs an API key"), ("tomato", "The API key is wrong")):
+        for key, text in (("potato", "Enter the key"), ("tomato", "The key is wrong")):
             wait(browser, lambda text=text: text in one(browser, "#problem p").text)
             assert one(browser, "#collection").text == ""
             one(browser, "#key").send_keys(key, Keys.ENTER)

@@ -158,6 +158,7 @@ function showProblem(problem) {
   }
   for (const waiting of document.querySelectorAll(".skeleton")) waiting.closest("li, section").hidden = true;
   if (!list.querySelector(".passage")) byId("passages").hidden = true;
+  if (problem.status === 401) problem = keyProblem();
   const card = byId("problem");
   card.hidden = false;
   card.querySelector("h2").textContent = problem.title;
@@ -169,6 +170,13 @@ function showProblem(problem) {
     byId("key").focus();
   }
   announce("");
+}
+
+function keyProblem() {
+  const [title, detail] = sessionStorage.getItem(KEY)
+    ? ["Wrong API key", "The key is wrong. Enter the key that you got from the operator of this page."]
+    : ["API key needed", "Enter the key that you got from the operator of this page."];
+  return new Problem({ title, detail, status: 401 });
 }
 
 const announce = (text) => void (byId("status").textContent = text);
