@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, cast
 from weakref import WeakKeyDictionary
 
@@ -20,7 +19,6 @@ from rdr_qdrant.collection import (
     ScoredPassage,
     to_scored_passages,
 )
-from rdr_qdrant.collection.payload import METADATA_KEY
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import FloatArray, Side
 from rdr_qdrant.errors import UsageError
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
         CallbackManagerForRetrieverRun,
     )
     from qdrant_client import AsyncQdrantClient, QdrantClient, models
-
-logger = logging.getLogger(__name__)
 
 CALL_OPTIONS = ("k", "filter", "score_threshold", "exact", "search_params")
 SEARCHER_FIELDS = (
@@ -88,7 +84,6 @@ class PassageSearcher:
         self._collection = None if client is None else Collection(client, *names)
         self._async = None if async_client is None else AsyncCollection(async_client, *names)
         self._allow_unverified = allow_unverified
-        self._known_keys: set[str] = set()
         self._checked = False
         self._async_checked = False
         self._lock = threading.Lock()
@@ -174,16 +169,9 @@ class PassageSearcher:
     def search_points(
         self, vectors: FloatArray, **options: Unpack[QueryOptions]
     ) -> list[list[models.ScoredPoint]]:
-        """Return the top `k` Qdrant points of each question vector, float32 [n, dim].
-
-        Logs `unknown_filter_warning` if there are none.
-        """
+        """Return the top `k` Qdrant points of each question vector, float32 [n, dim]."""
         self.check()
-        found = self.collection.query_points(vectors, **self._complete(options))
-        filter = options.get("filter")
-        if not any(found) and (warning := self.unknown_filter_warning(filter)):
-            logger.warning("%s", warning)
-        return found
+        return self.collection.query_points(vectors, **self._complete(options))
 
     async def asearch_points(
         self, vectors: FloatArray, **options: Unpack[QueryOptions]
@@ -192,38 +180,7 @@ class PassageSearcher:
         if self._async is None:
             return await asyncio.to_thread(self.search_points, vectors, **options)
         await self.acheck()
-        found = await self._async.query_points(vectors, **self._complete(options))
-        if not any(found) and (
-            warning := await self.aunknown_filter_warning(options.get("filter"))
-        ):
-            logger.warning("%s", warning)
-        return found
-
-    def unknown_filter_warning(self, filter: Any) -> str | None:
-        """Return a warning if the filter names metadata keys that no passage has, else `None`.
-
-        Such a filter matches nothing. Keys found once are not looked up again.
-
-        Args:
-            filter: a dict of metadata, Qdrant's `models.Filter`, or `None`.
-        """
-        keys = [key for key in filter_keys(filter) if key not in self._known_keys]
-        if not keys:
-            return None
-        unknown = self.collection.points.unknown_metadata_keys(keys)
-        self._known_keys.update(set(keys) - set(unknown))
-        return _unknown_keys(unknown, self.collection.points.sample_metadata_keys())
-
-    async def aunknown_filter_warning(self, filter: Any) -> str | None:
-        """Async version of `unknown_filter_warning`."""
-        if self._async is None:
-            return await asyncio.to_thread(self.unknown_filter_warning, filter)
-        keys = [key for key in filter_keys(filter) if key not in self._known_keys]
-        if not keys:
-            return None
-        unknown = await self._async.unknown_metadata_keys(keys)
-        self._known_keys.update(set(keys) - set(unknown))
-        return _unknown_keys(unknown, await self._async.sample_metadata_keys())
+        return await self._async.query_points(vectors, **self._complete(options))
 
     def _complete(self, options: QueryOptions) -> QueryOptions:
         """Add the default search parameters.
@@ -357,41 +314,3 @@ def hit_to_document(hit: ScoredPassage) -> Document:
     passage = hit.passage
     own = {"id": passage.id, "title": passage.title, "score": hit.score}
     return Document(id=passage.id, page_content=passage.text, metadata={**passage.metadata, **own})
-
-
-def filter_keys(filter: Any) -> list[str]:
-    """Return the metadata keys that a filter names.
-
-    Args:
-        filter: a dict of metadata, Qdrant's `models.Filter`, a factory of filters with the dict in
-            its attribute `conditions`, or `None`.
-    """
-    from qdrant_client import models
-
-    if isinstance(filter, models.Filter):
-        prefix = f"{METADATA_KEY}."
-        keys = [key for key in _condition_keys(filter) if key.startswith(prefix)]
-        return list(dict.fromkeys(key.removeprefix(prefix) for key in keys))
-    return list(filter if isinstance(filter, Mapping) else getattr(filter, "conditions", ()))
-
-
-def _condition_keys(condition: Any) -> Iterator[str]:
-    """Yield the payload fields of the conditions on values, nested filters included."""
-    from qdrant_client import models
-
-    if isinstance(condition, models.FieldCondition):
-        yield condition.key
-    elif isinstance(condition, models.Filter):
-        for clause in (condition.must, condition.should, condition.must_not):
-            for one in clause if isinstance(clause, list) else [clause]:
-                yield from _condition_keys(one)
-        if condition.min_should:
-            for one in condition.min_should.conditions:
-                yield from _condition_keys(one)
-
-
-def _unknown_keys(unknown: Sequence[str], existing: Sequence[str]) -> str | None:
-    if not unknown:
-        return None
-    names = ", ".join(map(repr, unknown))
-    return f"No passage has the metadata {names}. Existing keys: {', '.join(existing)}."

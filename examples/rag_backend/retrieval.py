@@ -19,7 +19,6 @@ from rdr_qdrant.collection import Collection
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import CollectionError, UsageError
 from rdr_qdrant.registry import DEFAULT_MODEL, PAIRS, PairIdentity
-from rdr_qdrant.retriever import PassageSearcher
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +59,6 @@ class Retrieval:
         self._embeddings: RDREmbeddings | None = None
         self._identity: PairIdentity | None = None
         self._retriever: RDRRetriever | None = None
-        self._searcher: PassageSearcher | None = None
         self._opening: asyncio.Task[RDRRetriever] | None = None
 
     @contextlib.asynccontextmanager
@@ -103,8 +101,9 @@ class Retrieval:
                 except UsageError as error:
                     raise InvalidSearchError(str(error)) from None
                 warning = None
-                if not documents and self._searcher is not None:
-                    warning = await self._searcher.aunknown_filter_warning(filter)
+                if filter and not documents:
+                    collection = Collection(self._client, self._settings.collection)
+                    warning = await asyncio.to_thread(collection.explain_no_results, filter)
         return SearchResult(documents, [warning] if warning else [])
 
     @property
@@ -171,7 +170,6 @@ class Retrieval:
         if self._embeddings is None:
             self._embeddings = self._load_encoders(collection.recorded_model())
         place = {"client": self._client, "collection_name": self._settings.collection}
-        self._searcher = PassageSearcher(self._embeddings, **place)
         return RDRRetriever(embeddings=self._embeddings, k=self._settings.k, **place)
 
     def _connect(self) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from langchain_core.documents import Document
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 
-_Key = Annotated[str, StringConstraints(pattern=r"^[\w-]+(\.[\w-]+)*$", max_length=100)]
+_Key = Annotated[str, StringConstraints(pattern=r'^[^"\\\x00-\x1f]+$', max_length=100)]
 _Text = Annotated[str, StringConstraints(max_length=1000)]
 _Integer = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
 _Value = StrictBool | _Integer | _Text

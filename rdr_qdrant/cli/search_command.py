@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rdr_qdrant.cli import options
-from rdr_qdrant.cli.stderr import say
 from rdr_qdrant.cli.stdout import print_hits, print_json
 from rdr_qdrant.errors import UsageError
 
@@ -89,14 +88,6 @@ def search(
     [hits] = searcher.search(
         [question], k=k, filter=wanted or None, score_threshold=score_threshold, exact=exact
     )
-    unknown = (
-        searcher.collection.points.unknown_metadata_keys(list(wanted))
-        if wanted and not hits
-        else []
-    )
-    if unknown:
-        known = ", ".join(searcher.collection.points.sample_metadata_keys())
-        say(f"No passage has the metadata {', '.join(map(repr, unknown))}. There are: {known}.")
     if as_json:
         print_json([hit.to_json() for hit in hits])
     else:

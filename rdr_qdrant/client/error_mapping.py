@@ -100,8 +100,8 @@ def _refusal_message(client: QdrantClient | AsyncQdrantClient, error: Unexpected
     return f"Qdrant at {location_of(client)} refused the request ({error.status_code}): {reason}"
 
 
-_UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?([^"]+)"')
-"""The message of strict mode; our fields are below `metadata` in the payload."""
+_UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?"?([^"]+)"')
+"""The message of strict mode; our fields are below `metadata`, odd names in quotes."""
 
 
 def _raise_if_unindexed(

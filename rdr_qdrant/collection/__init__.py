@@ -11,7 +11,7 @@ from rdr_qdrant.collection.info import (
 )
 from rdr_qdrant.collection.migrate import CopyReport, copy_collection
 from rdr_qdrant.collection.payload import ScoredPassage
-from rdr_qdrant.collection.points import Point, PointId, StoredPoint
+from rdr_qdrant.collection.points import Point, PointId, StoredPoint, UpsertResult
 from rdr_qdrant.collection.query import QueryOptions, to_scored_passages
 from rdr_qdrant.collection.reservoir import Reservoir, Sampled
 from rdr_qdrant.collection.settings import PRESETS, CollectionSettings
@@ -34,6 +34,7 @@ __all__ = [
     "ScoredPassage",
     "StoredPoint",
     "UntypedValue",
+    "UpsertResult",
     "copy_collection",
     "list_collections",
     "metadata_filter",

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from rdr_qdrant.client import translate_client_errors
 from rdr_qdrant.collection.collection import check_info
 from rdr_qdrant.collection.connection import missing_collection_error
-from rdr_qdrant.collection.filters import PayloadIndexCache
+from rdr_qdrant.collection.filters import (
+    LookupThrottle,
+    PayloadIndexCache,
+    condition_keys,
+    has_value,
+    no_results_message,
+)
+from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.collection.payload import METADATA_KEY
-from rdr_qdrant.collection.points import PointId
+from rdr_qdrant.collection.points import PointId, metadata_keys
 from rdr_qdrant.collection.query import QueryOptions, query_requests
+from rdr_qdrant.errors import StoreError
 from rdr_qdrant.registry import PairIdentity
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, models
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -36,6 +47,7 @@ class AsyncCollection:
         self.name = name
         self.vector_name = vector_name
         self._index_cache = PayloadIndexCache()
+        self._lookup_throttle = LookupThrottle()
 
     async def info(self) -> models.CollectionInfo:
         """Return Qdrant's own description of the collection.
@@ -62,35 +74,41 @@ class AsyncCollection:
             self._index_cache.update(await self._await(self.client.get_collection(self.name)))
         requests = query_requests(vectors, self.vector_name, options, self._index_cache.types)
         call = self.client.query_batch_points(self.name, requests=requests)
-        return [response.points for response in await self._await(call)]
+        found = [response.points for response in await self._await(call)]
+        if not any(found) and self._lookup_throttle.allows(options.get("filter")):
+            message = await self.explain_no_results(options.get("filter"))
+            if message:
+                logger.warning("%s", message)
+        return found
+
+    async def explain_no_results(self, conditions: Any) -> str | None:
+        """Describe why a filter may find nothing; see `Collection.explain_no_results`."""
+        unknown: list[str] = []
+        try:
+            for key in condition_keys(conditions):
+                pages = [await self._scroll(1, has_value(path)) for path in metadata_paths(key)]
+                if not any(pages):
+                    unknown.append(key)
+            known = metadata_keys(await self._scroll(100)) if unknown else []
+        except StoreError:
+            return None
+        return no_results_message(conditions, unknown, known)
 
     async def retrieve_records(self, ids: Sequence[PointId]) -> list[models.Record]:
         """Return those of these points that exist, with payload."""
         return await self._await(self.client.retrieve(self.name, list(ids), with_payload=True))
 
-    async def unknown_metadata_keys(self, keys: Sequence[str]) -> list[str]:
-        """Return those of these metadata keys that no point has."""
-        from qdrant_client import models
-
-        unknown = []
-        for key in keys:
-            field = models.PayloadField(key=f"{METADATA_KEY}.{key}")
-            has_key = models.Filter(must_not=[models.IsEmptyCondition(is_empty=field)])
-            call = self.client.scroll(self.name, has_key, limit=1, with_payload=False)
-            if not (await self._await(call))[0]:
-                unknown.append(key)
-        return unknown
-
-    async def sample_metadata_keys(self, sample: int = 100) -> list[str]:
-        """Return the metadata keys of up to `sample` points, sorted."""
-        call = self.client.scroll(self.name, limit=sample, with_payload=[METADATA_KEY])
-        records, _ = await self._await(call)
-        found = [(record.payload or {}).get(METADATA_KEY) or {} for record in records]
-        return sorted({key for metadata in found for key in metadata})
-
     async def delete_points(self, ids: Sequence[PointId]) -> None:
         """Delete those of these points that exist."""
         await self._await(self.client.delete(self.name, list(ids), wait=True))
+
+    async def _scroll(
+        self, limit: int, scroll_filter: models.Filter | None = None
+    ) -> list[models.Record]:
+        call = self.client.scroll(
+            self.name, scroll_filter=scroll_filter, limit=limit, with_payload=[METADATA_KEY]
+        )
+        return (await self._await(call))[0]
 
     async def _await(self, call: Awaitable[T]) -> T:
         with translate_client_errors(self.client):

@@ -16,7 +16,12 @@ from rdr_qdrant.client import (
 from rdr_qdrant.collection.bulk_indexing import BulkIndexing, warn_if_deferred
 from rdr_qdrant.collection.compatibility import check_identity, check_vectors
 from rdr_qdrant.collection.connection import CollectionConnection
-from rdr_qdrant.collection.filters import PayloadIndexCache
+from rdr_qdrant.collection.filters import (
+    LookupThrottle,
+    PayloadIndexCache,
+    condition_keys,
+    no_results_message,
+)
 from rdr_qdrant.collection.info import (
     IDENTITY_KEY,
     CollectionDescription,
@@ -73,6 +78,7 @@ class Collection:
     ) -> None:
         self._connection = CollectionConnection(client, name, vector_name, retry or RetryPolicy())
         self._index_cache = PayloadIndexCache()
+        self._lookup_throttle = LookupThrottle()
         self.name = name
         self.points = Points(self._connection)
         self.payload_indexes = PayloadIndexes(self._connection)
@@ -304,7 +310,30 @@ class Collection:
         responses = connection.call(
             lambda: connection.client.query_batch_points(self.name, requests=requests)
         )
-        return [response.points for response in responses]
+        found = [response.points for response in responses]
+        if not any(found) and self._lookup_throttle.allows(options.get("filter")):
+            message = self.explain_no_results(options.get("filter"))
+            if message:
+                logger.warning("%s", message)
+        return found
+
+    def explain_no_results(self, conditions: Any) -> str | None:
+        """Describe why a filter may find nothing: it has metadata keys that no passage has.
+
+        Args:
+            conditions: see `QueryOptions.filter`.
+
+        Returns:
+            A line of text; `None` where nothing is conspicuous, or cannot be found out, as in
+            strict mode.
+        """
+        keys = condition_keys(conditions)
+        try:
+            unknown = self.points.unknown_metadata_keys(keys)
+            known = self.points.sample_metadata_keys() if unknown else []
+        except StoreError:
+            return None
+        return no_results_message(conditions, unknown, known)
 
     def build_index(self, progress: Callable[[float], None] | None = None) -> bool:
         """Build an embedded collection's index where it pays; returns whether it was built.

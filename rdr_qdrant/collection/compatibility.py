@@ -30,7 +30,7 @@ def check_vectors(
         if vector_name not in vectors:
             raise CollectionError(
                 f"Collection {name!r} has the named vectors {', '.join(map(repr, vectors))}, "
-                f"but {_quoted(vector_name)} is wanted. Choose one with "
+                f"but {_quoted(vector_name)} is wanted. Name one with "
                 "--vector-name NAME (vector_name=...), or use another collection."
             )
         params = vectors[vector_name]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.collection.payload import METADATA_KEY
+from rdr_qdrant.collection.json_path import metadata_key, metadata_paths
 from rdr_qdrant.collection.qdrant_params import indexed_fields
 from rdr_qdrant.errors import UsageError
 
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 IndexTypes = Mapping[str, str]
 """Payload fields and the types of their indexes."""
 
-FilterFactory = Callable[[IndexTypes], "models.Filter"]
-"""Makes a filter for a collection with these payload indexes."""
-
 CACHE_SECONDS = 60.0
 """Lifetime of cached payload indexes: they may be created at any time, and an alias may be moved to
 another collection."""
+
+MAX_REMEMBERED_KEYS = 1000
+
+_INT64 = range(-(2**63), 2**63)
+_NOT_INT64 = "Qdrant compares integers of 64 bits alone"
+_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,19 @@ class UntypedValue:
     """A value from a command line, of which only the text is known."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilterFactory:
+    """Conditions with another way to make a filter of them than `metadata_filter`.
+
+    Attributes:
+        conditions: metadata keys and values.
+        make: makes a filter of the conditions and the payload indexes of a collection.
+    """
+
+    conditions: Mapping[str, Any]
+    make: Callable[[Mapping[str, Any], IndexTypes], models.Filter]
 
 
 class PayloadIndexCache:
@@ -54,24 +72,44 @@ class PayloadIndexCache:
         return depends and time.monotonic() > self._until
 
 
+class LookupThrottle:
+    """Limits how often a metadata key is looked for, which may take a pass over all points."""
+
+    def __init__(self) -> None:
+        self._next_lookup: dict[str, float] = {}
+
+    def allows(self, conditions: Any) -> bool:
+        """Return whether a key of these conditions has not been looked for in the last minute."""
+        now = time.monotonic()
+        due = [k for k in condition_keys(conditions) if now >= self._next_lookup.get(k, -math.inf)]
+        if len(self._next_lookup) + len(due) > MAX_REMEMBERED_KEYS:
+            self._next_lookup.clear()
+        self._next_lookup |= dict.fromkeys(due, now + CACHE_SECONDS)
+        return bool(due)
+
+
 def metadata_filter(
     conditions: Mapping[str, Any], indexes: IndexTypes | None = None
 ) -> models.Filter:
     """Make a filter for points whose metadata have all these values.
 
-    A list of values means any of them. A dot in a key goes one level down, as in Qdrant. Text is
-    cast to the type of the field's payload index (`"2001"` to 2001 for an integer index), since
-    an index finds only values of its own type.
+    A list of values means any of them. A key with a dot is a column of that name or a path into
+    nested metadata; see `json_path.metadata_paths`. Text is cast to the type of the field's payload
+    index (`"2001"` to 2001 for an integer index), since an index finds only values of its own type.
 
     Args:
         conditions: metadata keys and values.
         indexes: payload indexes of the collection; none by default.
 
     Raises:
-        UsageError: a value is not a string, a number, true or false, or a list of those.
+        UsageError: a value is not a string, a number, true or false, or a list of those; or a key
+            cannot be written as a path.
     """
     from qdrant_client import models
 
+    for key in conditions:
+        if not isinstance(key, str):
+            raise UsageError(f"The filter has the key {key!r}: a metadata key is a string.")
     indexes = indexes or {}
     return models.Filter(
         must=[_condition(key, value, indexes) for key, value in conditions.items()]
@@ -90,13 +128,65 @@ def to_qdrant_filter(conditions: Any, indexes: IndexTypes) -> models.Filter | No
         return metadata_filter(conditions, indexes)
     if conditions is None or isinstance(conditions, models.Filter):
         return conditions
-    if callable(conditions):
-        made: models.Filter = conditions(indexes)
-        return made
+    if isinstance(conditions, FilterFactory):
+        return conditions.make(conditions.conditions, indexes)
     raise UsageError(
         f"The filter is a {type(conditions).__name__}: it must be a dict of metadata or a "
         "qdrant_client.models.Filter."
     )
+
+
+def condition_keys(conditions: Any) -> list[str]:
+    """Return the metadata keys of a filter, a dict or Qdrant's own."""
+    from qdrant_client import models
+
+    if isinstance(conditions, models.Filter):
+        keys = (metadata_key(field) for field in _condition_fields(conditions))
+        return list(dict.fromkeys(key for key in keys if key is not None))
+    if isinstance(conditions, FilterFactory):
+        conditions = conditions.conditions
+    return list(conditions) if isinstance(conditions, Mapping) else []
+
+
+def _condition_fields(condition: Any) -> Iterator[str]:
+    """Yield the payload fields whose values a filter compares, those of nested filters included."""
+    from qdrant_client import models
+
+    if isinstance(condition, models.FieldCondition):
+        yield condition.key
+    elif isinstance(condition, models.Filter):
+        min_should = condition.min_should.conditions if condition.min_should else None
+        for clause in (condition.must, condition.should, condition.must_not, min_should):
+            for one in clause if isinstance(clause, list) else [clause]:
+                yield from _condition_fields(one)
+
+
+def has_value(path: str) -> models.Filter:
+    """Make a filter for points that have a value at this payload path."""
+    from qdrant_client import models
+
+    is_empty = models.IsEmptyCondition(is_empty=models.PayloadField(key=path))
+    return models.Filter(must_not=[is_empty])
+
+
+def no_results_message(conditions: Any, unknown: Sequence[str], known: Sequence[str]) -> str | None:
+    """Describe why a filter may find nothing; `None` where nothing is conspicuous.
+
+    Args:
+        conditions: see `QueryOptions.filter`.
+        unknown: metadata keys of the filter that no passage has.
+        known: metadata keys of some passages.
+    """
+    sentences = []
+    if unknown and known:
+        shown = ", ".join(key if key.isprintable() else repr(key) for key in known)
+        unknown_keys = ", ".join(map(repr, unknown))
+        sentences.append(f"No passage has the metadata {unknown_keys}. There are: {shown}.")
+    for value in conditions.values() if isinstance(conditions, Mapping) else ():
+        text = value.text if isinstance(value, UntypedValue) else ""
+        if _INTEGER.fullmatch(text) and _parse(text, "integer") is None:
+            sentences.append(f"{_shortened(text)} was compared as text, since {_NOT_INT64}.")
+    return " ".join(sentences) or None
 
 
 def _condition(key: str, value: Any, indexes: IndexTypes) -> models.Filter | models.FieldCondition:
@@ -104,28 +194,46 @@ def _condition(key: str, value: Any, indexes: IndexTypes) -> models.Filter | mod
 
     if isinstance(value, list | tuple) and value:
         return models.Filter(should=[_condition(key, one, indexes) for one in value])
-    kind = indexes.get(f"{METADATA_KEY}.{key}")
-    values = _interpretations(value, kind)
-    if len(values) == 1:
-        return _equal(key, values[0], kind)
-    return models.Filter(should=[_equal(key, one, kind) for one in values])
+    paths = metadata_paths(key)
+    paths = [path for path in paths if path in indexes] or paths  # the other has no values
+    conditions: list[Any] = [
+        _equal(path, one, indexes.get(path))
+        for path in paths
+        for one in _interpretations(value, indexes.get(path))
+    ]
+    return conditions[0] if len(conditions) == 1 else models.Filter(should=conditions)
 
 
-def _equal(key: str, value: Any, kind: str | None) -> models.FieldCondition:
+def _equal(field: str, value: Any, kind: str | None) -> models.FieldCondition:
     from qdrant_client import models
 
-    field = f"{METADATA_KEY}.{key}"
+    problem = _value_problem(value)
+    if problem:
+        key = metadata_key(field)
+        raise UsageError(f"The filter wants {key!r} to be {_shortened(value)}: {problem}.")
     if isinstance(value, datetime):
         moment = models.DatetimeRange(gte=value, lte=value)
         return models.FieldCondition(key=field, range=moment)
     if isinstance(value, float) or (type(value) is int and kind == "float"):
         return models.FieldCondition(key=field, range=models.Range(gte=value, lte=value))
-    if not isinstance(value, str | int):
-        raise UsageError(
-            f"The filter wants {key!r} to be {value!r}: a value must be a string, a number, true "
-            "or false, or a list of those. For other conditions give Qdrant's own models.Filter."
-        )
     return models.FieldCondition(key=field, match=models.MatchValue(value=value))
+
+
+def _value_problem(value: Any) -> str | None:
+    """Return why Qdrant cannot compare with this value, or `None` where it can."""
+    match value:
+        case str():
+            return None if _is_unicode(value) else "it is not valid Unicode"
+        case int():
+            return None if value in _INT64 else f"{_NOT_INT64}; store longer ones as text"
+        case float():  # sent as null, NaN and infinity would match every number
+            return None if math.isfinite(value) else "no stored number is equal to it"
+        case datetime():
+            return None
+    return (
+        "a value must be a string, a number, true or false, or a list of those; for other "
+        "conditions give Qdrant's own models.Filter"
+    )
 
 
 def _interpretations(value: Any, kind: str | None) -> list[Any]:
@@ -138,8 +246,9 @@ def _interpretations(value: Any, kind: str | None) -> list[Any]:
         return [parsed]
     if isinstance(value, str):
         return [text]
-    others = (_parse(text, other) for other in ("bool", "integer", "float"))
-    return [text, *[other for other in others if other is not None][:1]]
+    number = _parse(text, "integer" if _INTEGER.fullmatch(text) else "float")
+    others = (_parse(text, "bool"), number)
+    return [text, *[other for other in others if other is not None]]
 
 
 def _parse(text: str, kind: str | None) -> Any:
@@ -150,13 +259,27 @@ def _parse(text: str, kind: str | None) -> Any:
                 return text
             case "bool":
                 return {"true": True, "false": False}.get(text)
-            case "integer":
-                return int(text)
-            case "float":
-                number = float(text)
-                return number if math.isfinite(number) else None
+            case "integer" if _INTEGER.fullmatch(text):
+                return int(text) if int(text) in _INT64 else None
+            case "float" if _FLOAT.fullmatch(text):
+                return float(text) if math.isfinite(float(text)) else None
             case "datetime":
                 return datetime.fromisoformat(text)
     except ValueError:
         pass
     return None
+
+
+def _shortened(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:  # repr may refuse so many digits
+        return f"an integer of {value.bit_length()} bits"
+    return " ".join(repr(value).split())[:80]
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether text has a UTF-8 encoding: a lone surrogate has none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rdr_qdrant.client import server_version
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.collection.info import identity_of
-from rdr_qdrant.collection.payload import METADATA_KEY
-from rdr_qdrant.collection.qdrant_params import Version, payload_index_params, read_settings
-from rdr_qdrant.collection.settings import CollectionSettings, missing_payload_indexes
+from rdr_qdrant.collection.json_path import metadata_paths
+from rdr_qdrant.collection.qdrant_params import Version, payload_index_params
+from rdr_qdrant.collection.settings import CollectionSettings
 from rdr_qdrant.errors import CollectionError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class PayloadIndexes:
         An existing index stays as it is, whatever its type. A collection that other software
         created gets none.
         """
-        if settings is None or not (settings.payload_indexes or settings.tenant):
+        if settings is None or not settings.index_types():
             return
         if identity_of(self._connection.info()) is None:
             return
@@ -69,15 +69,12 @@ class PayloadIndexes:
             settings: of the collection.
             version: of the server, where it matters and is known.
         """
-        if not (settings.payload_indexes or settings.tenant):
-            return {}
         missing = self._missing(settings)
-        for key in missing:
-            self._create(f"{METADATA_KEY}.{key}", payload_index_params(settings, key, version))
-        if not missing:
-            return {}
-        still_missing = self._missing(settings)
-        return {key: kind for key, kind in missing.items() if key not in still_missing}
+        for key, path in missing:
+            self._create(path, payload_index_params(settings, key, version))
+        still_missing = self._missing(settings) if missing else []
+        types = settings.index_types()
+        return {key: types[key] for key, path in missing if (key, path) not in still_missing}
 
     def copy_missing(self, info: models.CollectionInfo) -> None:
         """Create the payload indexes of another collection that this one does not have.
@@ -93,13 +90,12 @@ class PayloadIndexes:
     def find_empty(self, settings: CollectionSettings) -> dict[str, str]:
         """Return those that the settings name and that index no value of any point, with types."""
         schema = self._connection.info().payload_schema or {}
-        wanted = {*settings.payload_indexes, *([settings.tenant] if settings.tenant else [])}
-        found = {key: schema.get(f"{METADATA_KEY}.{key}") for key in sorted(wanted)}
-        return {
-            key: str(index.data_type.value)
-            for key, index in found.items()
-            if index is not None and not index.points
-        }
+        empty = {}
+        for key in sorted(settings.index_types()):
+            indexes = [schema[path] for path in metadata_paths(key) if path in schema]
+            if indexes and not any(index.points for index in indexes):
+                empty[key] = str(indexes[0].data_type.value)
+        return empty
 
     def check_filterable(self, key: str) -> None:
         """Refuse where strict mode would refuse a filter by text in this metadata key.
@@ -109,7 +105,8 @@ class PayloadIndexes:
         """
         info = self._connection.info()
         strict = info.config.strict_mode_config
-        index = (info.payload_schema or {}).get(f"{METADATA_KEY}.{key}")
+        [path] = metadata_paths(key)
+        index = (info.payload_schema or {}).get(path)
         if not (strict and strict.enabled) or (index and index.data_type.value in TEXT_INDEXES):
             return
         if False in (strict.unindexed_filtering_retrieve, strict.unindexed_filtering_update):
@@ -123,9 +120,11 @@ class PayloadIndexes:
         client, name = self._connection.client, self._connection.name
         self._connection.call(lambda: client.create_payload_index(name, field, schema, wait=True))
 
-    def _missing(self, settings: CollectionSettings) -> dict[str, str]:
-        found = read_settings(self._connection.info(), self._connection.vector_name)
-        return missing_payload_indexes(settings, found)
+    def _missing(self, settings: CollectionSettings) -> list[tuple[str, str]]:
+        """Return metadata key and path of each index that the settings name and nobody created."""
+        keys = settings.index_types()
+        schema = (self._connection.info().payload_schema or {}) if keys else {}
+        return [(key, path) for key in keys for path in metadata_paths(key) if path not in schema]
 
 
 def as_options(indexes: Mapping[str, str]) -> str:

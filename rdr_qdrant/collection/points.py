@@ -6,14 +6,16 @@ A server in strict mode (Qdrant Cloud's default) takes no filter by a field with
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 from rdr_qdrant.client import RequestTooLargeError, UnindexedFilterError, capabilities
 from rdr_qdrant.collection.connection import CollectionConnection
-from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, is_ours
+from rdr_qdrant.collection.filters import has_value
+from rdr_qdrant.collection.json_path import metadata_paths
+from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -39,14 +41,16 @@ class Point:
         id: the Qdrant id, a number below 2**64 or a UUID.
         vector: float32 [dim].
         payload: see `collection.payload`.
+        other_vectors: named vectors of other programs, which the point keeps.
     """
 
     id: PointId
     vector: Any
     payload: Mapping[str, Any]
+    other_vectors: Mapping[str, Any] = field(default_factory=dict)
 
     def request_bytes(self) -> int:
-        """Upper bound of its size in a request, in bytes of JSON."""
+        """Upper bound of its size in a request, in bytes of JSON, besides other vectors."""
         numbers = BYTES_PER_NUMBER * len(self.vector)
         return len(json.dumps(self.payload)) + numbers + BYTES_PER_POINT
 
@@ -63,6 +67,19 @@ class StoredPoint:
 
     content_hash: str | None
     metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UpsertResult:
+    """Result of writing points.
+
+    Attributes:
+        too_large: ids of points that are too large even alone; they were not written.
+        stale: ids of points that keep vectors of other programs, made before the text changed.
+    """
+
+    too_large: Sequence[PointId] = ()
+    stale: Sequence[PointId] = ()
 
 
 class Points:
@@ -138,35 +155,37 @@ class Points:
 
     def sample_metadata_keys(self, sample: int = 100) -> list[str]:
         """Return the metadata keys of up to `sample` points, sorted."""
-        records = next(self._scroll(sample, with_payload=[METADATA_KEY]))
-        found = [(record.payload or {}).get(METADATA_KEY) or {} for record in records]
-        return sorted({key for metadata in found for key in metadata})
+        return metadata_keys(next(self._scroll(sample, with_payload=[METADATA_KEY])))
 
     def unknown_metadata_keys(self, keys: Sequence[str]) -> list[str]:
-        """Return those of these metadata keys that no point has."""
-        from qdrant_client import models
+        """Return those of these metadata keys that no point has.
 
-        def exists(key: str) -> bool:
-            field = models.PayloadField(key=f"{METADATA_KEY}.{key}")
-            has_key = models.Filter(must_not=[models.IsEmptyCondition(is_empty=field)])
-            return bool(next(self._scroll(1, scroll_filter=has_key, with_payload=False)))
-
-        return [key for key in keys if not exists(key)]
+        Raises:
+            UsageError: a key cannot be written as a path.
+        """
+        return [key for key in keys if not any(map(self._is_used, metadata_paths(key)))]
 
     # Writing
 
-    def upsert(self, points: Sequence[Point]) -> list[PointId]:
-        """Write points, replacing those of the same id; returns when they are written.
+    def upsert(self, points: Sequence[Point], existing: Container[PointId] = ()) -> UpsertResult:
+        """Write points; returns when they are written.
+
+        A point that exists keeps what other programs added to it: payload keys besides ours, and
+        named vectors besides ours, which may be made of its former text (or of an image, which
+        nobody here can know). They are read right before the write; an addition in between is lost.
 
         Requests are kept below `MAX_REQUEST_BYTES`; one that is still too large is halved.
 
-        Returns:
-            The ids of points that are too large even alone; they were not written.
+        Args:
+            points: to be written.
+            existing: ids of those points that exist; all others are written as they are.
         """
+        points = self._with_additions(points, existing)
         too_large: list[PointId] = []
         for chunk in _chunks_by_bytes(points, MAX_REQUEST_BYTES):
             too_large += (point.id for point in send_in_halves(chunk, self._upsert))
-        return too_large
+        stale = [p.id for p in points if p.other_vectors and p.id not in too_large]
+        return UpsertResult(too_large, stale)
 
     def upsert_records(self, records: Sequence[models.Record]) -> list[PointId]:
         """Write points as they were read, with all their vectors; returns those too large alone."""
@@ -205,6 +224,39 @@ class Points:
         chosen = models.FilterSelector(filter=_ids_with(ids, f"{METADATA_KEY}.source", source))
         self._call(lambda: self._client.delete(self._name, chosen, wait=True))
 
+    def _with_additions(
+        self, points: Sequence[Point], existing: Container[PointId]
+    ) -> Sequence[Point]:
+        """Add to points what other programs added to the stored ones."""
+        from qdrant_client import models
+
+        ids = [point.id for point in points if point.id in existing]
+        if not ids:
+            return points
+        records = self._retrieve(
+            ids,
+            with_payload=models.PayloadSelectorExclude(exclude=[TEXT_KEY, METADATA_KEY, HASH_KEY]),
+            with_vectors=self._other_vector_names() or False,
+        )
+        found = {normalized_id(record.id): record for record in records}
+        return [
+            replace(
+                point,
+                payload={**(found[point.id].payload or {}), **point.payload},
+                other_vectors=cast(Mapping[str, Any], found[point.id].vector or {}),
+            )
+            if point.id in found
+            else point
+            for point in points
+        ]
+
+    def _other_vector_names(self) -> list[str]:
+        params = self._call(lambda: self._client.get_collection(self._name)).config.params
+        dense = params.vectors if isinstance(params.vectors, Mapping) else {}
+        return [
+            name for name in {**dense, **(params.sparse_vectors or {})} if name != self._vector_name
+        ]
+
     def _upsert(self, points: Sequence[Point]) -> None:
         from qdrant_client import models
 
@@ -212,7 +264,7 @@ class Points:
         structs = [
             models.PointStruct.model_construct(  # ids, vectors and payload are ours, and valid
                 id=point.id,
-                vector=self._as_request(point.vector if arrays else point.vector.tolist()),
+                vector=self._request_vector(point, arrays=arrays),
                 payload=dict(point.payload),
             )
             for point in points
@@ -253,13 +305,20 @@ class Points:
         self._call(lambda: self._client.batch_update_points(self._name, operations, wait=True))
 
     def _retrieve(
-        self, ids: Sequence[PointId], *, with_payload: Any, with_vectors: bool = False
+        self,
+        ids: Sequence[PointId],
+        *,
+        with_payload: Any,
+        with_vectors: bool | list[str] = False,
     ) -> list[models.Record]:
         return self._call(
             lambda: self._client.retrieve(
                 self._name, list(ids), with_payload=with_payload, with_vectors=with_vectors
             )
         )
+
+    def _is_used(self, path: str) -> bool:
+        return bool(next(self._scroll(1, scroll_filter=has_value(path), with_payload=False)))
 
     def _scroll_ours(self, page_size: int, **options: Any) -> Iterator[list[tuple[PointId, str]]]:
         keys = [HASH_KEY, f"{METADATA_KEY}.id"]
@@ -282,8 +341,11 @@ class Points:
     def _call(self, request: Callable[[], T]) -> T:
         return self._connection.call(request)
 
-    def _as_request(self, vector: Any) -> Any:
-        return {self._vector_name: vector} if self._vector_name else vector
+    def _request_vector(self, point: Point, *, arrays: bool) -> Any:
+        vector = point.vector if arrays else point.vector.tolist()
+        if self._vector_name or point.other_vectors:
+            return {self._vector_name: vector, **point.other_vectors}
+        return vector
 
     def _own_vector(self, vector: Any) -> Any:
         return vector.get(self._vector_name) if isinstance(vector, Mapping) else vector
@@ -292,6 +354,12 @@ class Points:
 def normalized_id(point_id: PointId | UUID) -> PointId:
     """Return a point id as a number or as text."""
     return str(point_id) if isinstance(point_id, UUID) else point_id
+
+
+def metadata_keys(records: Iterable[models.Record]) -> list[str]:
+    """Return all metadata keys of some points, sorted."""
+    found = ((record.payload or {}).get(METADATA_KEY) for record in records)
+    return sorted({key for one in found if isinstance(one, Mapping) for key in one})
 
 
 def send_in_halves(items: Sequence[T], send: Callable[[Sequence[T]], None]) -> list[T]:

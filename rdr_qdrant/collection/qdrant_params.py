@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.collection.bulk_indexing import effective_indexing_threshold
-from rdr_qdrant.collection.payload import METADATA_KEY
+from rdr_qdrant.collection.json_path import metadata_key
 from rdr_qdrant.collection.settings import CollectionSettings
 from rdr_qdrant.errors import CollectionError
 
@@ -166,12 +166,8 @@ def read_settings(info: models.CollectionInfo, vector_name: str = "") -> Collect
     payload_memory = _value(params.payload.memory) if params.payload else None
     if payload_memory is None:
         payload_memory = "cached" if params.on_disk_payload is False else "cold"
-    prefix = f"{METADATA_KEY}."
-    indexes = {
-        field.removeprefix(prefix): index
-        for field, index in (info.payload_schema or {}).items()
-        if field.startswith(prefix)
-    }
+    schema = {metadata_key(path): index for path, index in (info.payload_schema or {}).items()}
+    indexes = {key: index for key, index in schema.items() if key is not None}
     placements = sorted({_read_memory(index.params, "pinned") for index in indexes.values()})
     tenants = [key for key, index in indexes.items() if getattr(index.params, "is_tenant", None)]
     return CollectionSettings.model_construct(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from rdr_qdrant.collection.filters import FilterFactory, IndexTypes, to_qdrant_filter
 from rdr_qdrant.collection.payload import ScoredPassage, from_payload
 from rdr_qdrant.collection.points import normalized_id
+from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -18,8 +20,8 @@ class QueryOptions(TypedDict, total=False):
 
     Attributes:
         k: number of passages for each vector.
-        filter: a dict of metadata, Qdrant's own, or a function that makes one for a collection's
-            payload indexes.
+        filter: a dict of metadata, Qdrant's own, or a `FilterFactory`. Where nothing is found, a
+            warning names metadata keys that no passage has.
         score_threshold: lowest raw inner product.
         exact: compare with every point instead of using the index.
         offset: number of best points to skip.
@@ -50,10 +52,11 @@ def query_requests(
         indexes: payload indexes of the collection, to which filter values are cast.
 
     Raises:
-        UsageError: the filter is of another type.
+        UsageError: the filter is of another type, or a number is out of range.
     """
     from qdrant_client import models
 
+    _check_numbers(options)
     conditions = to_qdrant_filter(options.get("filter"), indexes)
     params = _with_rescoring(options.get("search_params") or models.SearchParams())
     if options.get("exact"):
@@ -78,6 +81,18 @@ def query_requests(
 def to_scored_passages(points: Sequence[models.ScoredPoint]) -> list[ScoredPassage]:
     """Return the passages of found points, in their order."""
     return [ScoredPassage(p.score, from_payload(normalized_id(p.id), p.payload)) for p in points]
+
+
+def _check_numbers(options: QueryOptions) -> None:
+    for name, least in (("k", 1), ("offset", 0)):
+        value: Any = options.get(name)
+        if value is not None and not (type(value) is int and least <= value < 2**63):
+            raise UsageError(
+                f"{name} is {value!r}: it must be an integer from {least} to {2**63 - 1}."
+            )
+    threshold = options.get("score_threshold")
+    if threshold is not None and not math.isfinite(threshold):
+        raise UsageError(f"score_threshold is {threshold!r}: it must be a finite number.")
 
 
 def _with_rescoring(params: models.SearchParams) -> models.SearchParams:

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.errors import UsageError
 
 Memory = Literal["cold", "cached", "pinned"]
@@ -95,7 +96,8 @@ class CollectionSettings(BaseModel):
         max_segment_size: largest segment that the optimizer makes, in KB.
         indexing_threshold: size in KB from which a segment is indexed; 0 disables indexing, so
             that every search compares all vectors.
-        payload_indexes: metadata keys, as `--filter` names them, and their index types.
+        payload_indexes: metadata keys, as `--filter` names them, and their index types. A key with
+            a dot (`author.name`) gets an index for the column of that name and one for the path.
         tenant: the metadata key that names a passage's tenant: gets a keyword index, by which
             Qdrant also arranges the storage.
     """
@@ -148,6 +150,8 @@ class CollectionSettings(BaseModel):
                 raise ValueError(f"{name} needs a quantization")
         if "" in self.payload_indexes:
             raise ValueError("a payload index needs the name of a metadata key")
+        for key in self.index_types():
+            _check_key(key)
         if self.tenant and self.payload_indexes.get(self.tenant, "keyword") != "keyword":
             raise ValueError(f"the tenant {self.tenant!r} needs a keyword index")
         return self
@@ -214,6 +218,10 @@ class CollectionSettings(BaseModel):
         """Return the settings that are not left to Qdrant."""
         return {name: value for name, value in self if value not in (None, {})}
 
+    def index_types(self) -> dict[str, str]:
+        """Return the metadata keys that get a payload index, and its type."""
+        return {**self.payload_indexes, **({self.tenant: "keyword"} if self.tenant else {})}
+
 
 SCALAR_SETTINGS = tuple(
     name for name in CollectionSettings.model_fields if name not in ("payload_indexes", "tenant")
@@ -269,10 +277,14 @@ def differences(asked: CollectionSettings, found: CollectionSettings) -> list[st
 
 def missing_payload_indexes(asked: CollectionSettings, found: CollectionSettings) -> dict[str, str]:
     """Return the payload indexes asked for that do not exist, and their types."""
-    wanted = dict(asked.payload_indexes)
-    if asked.tenant:
-        wanted[asked.tenant] = "keyword"
-    return {key: kind for key, kind in wanted.items() if key not in found.payload_indexes}
+    return {k: kind for k, kind in asked.index_types().items() if k not in found.payload_indexes}
+
+
+def _check_key(key: str) -> None:
+    try:
+        metadata_paths(key)
+    except UsageError as error:
+        raise ValueError(str(error).removesuffix(".")) from None
 
 
 def _first_error(error: ValidationError) -> str:

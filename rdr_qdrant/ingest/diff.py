@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rdr_qdrant.collection import Collection, Point, PointId
@@ -21,11 +21,12 @@ from rdr_qdrant.passages import content_hash, point_id
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A row with the point that it is to become."""
+    """A row with the point that it is to become; `exists` where its id has a point of ours."""
 
     row: Row
     id: PointId
     payload: dict[str, Any]
+    exists: bool = False
 
     @property
     def content_hash(self) -> str:
@@ -114,7 +115,7 @@ def look_up(collection: Collection, items: Sequence[Item]) -> Work:
         elif there.content_hash is None:
             work.foreign.append(item)
         elif there.content_hash != item.content_hash:
-            work.fresh.append(item)
+            work.fresh.append(replace(item, exists=True))
         elif not same_json(item.metadata, there.metadata):
             work.changed.append(item)
         else:
@@ -150,4 +151,5 @@ def write(collection: Collection, batch: Encoded | Changed) -> Written:
         return Written(batch, set(collection.points.replace_metadata(changes)))
     pairs = zip(batch.items, batch.vectors, strict=True)
     points = [Point(item.id, vector, item.payload) for item, vector in pairs]
-    return Written(batch, set(collection.points.upsert(points)))
+    existing = {item.id for item in batch.items if item.exists}
+    return Written(batch, set(collection.points.upsert(points, existing).too_large))

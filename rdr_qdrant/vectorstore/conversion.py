@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -114,24 +113,15 @@ def point_ids(document_id: str) -> list[PointId]:
     return ids
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentFilter:
-    """Builds a Qdrant filter from metadata; `id` and `title` match the passage's or the document's.
+def document_filter(conditions: Mapping[str, Any], indexes: IndexTypes) -> models.Filter:
+    """Build a Qdrant filter from metadata; `id` and `title` match the passage's or the document's.
 
     A document may have an `id` or `title` in its metadata that differs from its passage's.
-
-    Attributes:
-        conditions: metadata keys and values.
     """
+    from qdrant_client import models
 
-    conditions: Mapping[str, Any]
+    def either(key: str, value: Any) -> models.Filter:
+        names = [key, f"{GIVEN_KEY}.{key}"] if key in PASSAGE_KEYS else [key]
+        return models.Filter(should=[metadata_filter({name: value}, indexes) for name in names])
 
-    def __call__(self, indexes: IndexTypes) -> models.Filter:
-        """Build the filter for a collection with these payload indexes."""
-        from qdrant_client import models
-
-        def either(key: str, value: Any) -> models.Filter:
-            names = [key, f"{GIVEN_KEY}.{key}"] if key in PASSAGE_KEYS else [key]
-            return models.Filter(should=[metadata_filter({name: value}, indexes) for name in names])
-
-        return models.Filter(must=[either(key, value) for key, value in self.conditions.items()])
+    return models.Filter(must=[either(key, value) for key, value in conditions.items()])

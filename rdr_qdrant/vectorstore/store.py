@@ -15,6 +15,7 @@ from qdrant_client import models
 
 from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy, connect
 from rdr_qdrant.collection import Collection, PointId, QueryOptions
+from rdr_qdrant.collection.filters import FilterFactory
 from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
 from rdr_qdrant.collection.points import normalized_id
 from rdr_qdrant.embeddings import RDREmbeddings
@@ -22,7 +23,7 @@ from rdr_qdrant.errors import RDRQdrantError, UsageError
 from rdr_qdrant.ingest import QdrantLoader
 from rdr_qdrant.retriever import PassageSearcher
 from rdr_qdrant.vectorstore.conversion import (
-    DocumentFilter,
+    document_filter,
     point_ids,
     point_to_document,
     to_passages,
@@ -574,7 +575,7 @@ def _query_options(k: int, options: Mapping[str, Any]) -> QueryOptions:
     if not isinstance(k, int) or k < 1:
         raise UsageError(f"k is {k!r}: it must be an integer, 1 or more.")
     if isinstance(given.get("filter"), Mapping):
-        given["filter"] = DocumentFilter(given["filter"])
+        given["filter"] = FilterFactory(given["filter"], document_filter)
     return cast(QueryOptions, {"k": k, **given})
 
 

@@ -233,4 +233,4 @@ def test_the_precision_is_shown(
     assert command("info", "-c", "c", "--json").json["identity"]["precision"] == "bf16"
     assert "precision         bf16" in command("info", "-c", "c").out
     command("ingest", tsv, "-c", "c", *pair)
-    assert "begun in precision bf16" in caplog.text
+    assert "was encoded in precision bf16" in caplog.text

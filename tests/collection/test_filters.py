@@ -23,7 +23,7 @@ from rdr_qdrant import (
     connect_async,
 )
 from rdr_qdrant.collection import Collection, UntypedValue, filters, metadata_filter
-from rdr_qdrant.errors import CollectionError, StoreError
+from rdr_qdrant.errors import CollectionError, StoreError, UsageError
 from rdr_qdrant.readers import open_source
 from tests.conftest import COLLECTION
 from tests.support.strict_mode import STRICT
@@ -277,3 +277,150 @@ def test_half_floats_score_within_their_rounding(
     expected = {one.id: float(score) for one, score in zip(PASSAGES, exact, strict=True)}
     for hit in hits:
         assert hit.score == pytest.approx(expected[hit.passage.id], rel=2e-3)
+
+
+# Values that no filter can hold
+
+
+@pytest.mark.parametrize(
+    ("conditions", "problem"),
+    [
+        ({"account": 98765432109876543210}, "Qdrant compares integers of 64 bits alone"),
+        ({"account": 2**63}, "store longer ones as text"),
+        ({"account": [1, -(2**63) - 1]}, "store longer ones as text"),
+        ({"account": 10**5000}, "store longer ones as text"),
+        ({"account": float("nan")}, "no stored number is equal to it"),
+        ({"account": float("-inf")}, "no stored number is equal to it"),
+        ({"account": "\udcff"}, "not valid Unicode"),
+        ({"account": None}, "a value must be a string, a number, true or false"),
+        ({7: "x"}, "a metadata key is a string"),
+    ],
+)
+def test_a_value_that_cannot_be_compared_is_refused_in_one_line(
+    conditions: dict[Any, Any], problem: str
+) -> None:
+    with pytest.raises(UsageError, match=problem) as raised:
+        metadata_filter(conditions)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "text", ["98765432109876543210", str(2**63), "-98765432109876543210", "9" * 5000]
+)
+def test_an_untyped_integer_beyond_64_bits_is_compared_as_text(
+    client: QdrantClient, tiny: RDREmbeddings, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(client, tiny, [Passage("1", "king", metadata={"account": text}), Passage("2", "king")])
+    question = tiny.encode_questions(["king"])
+    collection = Collection(client, COLLECTION)
+    [found] = collection.search(question, k=9, filter={"account": UntypedValue(text)})
+    assert [one.passage.id for one in found] == ["1"]
+    assert caplog.messages == []
+    assert collection.search(question, k=9, filter={"account": UntypedValue(text + "1")}) == [[]]
+    [message] = caplog.messages
+    assert message.endswith("as text, since Qdrant compares integers of 64 bits alone.")
+    assert len(message) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [(str(2**63), "integer"), ("9" * 5000, "integer"), ("1e999", "float"), ("nan", "float")],
+)
+def test_text_out_of_range_of_its_index_is_no_error(text: str, kind: str) -> None:
+    for value in (text, UntypedValue(text)):
+        assert metadata_filter({"x": value}, {"metadata.x": kind}).must
+
+
+@pytest.mark.parametrize("text", ["1_000", "１２", " 12", "1_0.5", "infinity", "0x10", "1e999"])
+def test_only_plain_numbers_are_numbers(text: str) -> None:
+    match = models.MatchValue(value=text)
+    expected = [models.FieldCondition(key="metadata.x", match=match)]
+    assert metadata_filter({"x": UntypedValue(text)}).must == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"k": 10**20},
+        {"k": 0},
+        {"k": 2.0},
+        {"k": 1, "offset": 2**63},
+        {"k": 1, "offset": -1},
+        {"k": 1, "score_threshold": float("nan")},
+        {"k": 1, "score_threshold": float("inf")},
+    ],
+)
+def test_options_out_of_range_are_refused(
+    client: QdrantClient, tiny: RDREmbeddings, options: Any
+) -> None:
+    load(client, tiny)
+    with pytest.raises(UsageError, match="it must be"):
+        Collection(client, COLLECTION).search(tiny.encode_questions(["king"]), **options)
+
+
+# Keys that no passage has
+
+
+YAER = "No passage has the metadata 'yaer'. There are: code, id, title, who, year."
+
+
+@pytest.fixture
+def retriever(client: QdrantClient, tiny: RDREmbeddings) -> RDRRetriever:
+    load(client, tiny)
+    return RDRRetriever(embeddings=tiny, client=client, collection_name=COLLECTION)
+
+
+def test_a_search_warns_of_filter_keys_that_no_passage_has(
+    retriever: RDRRetriever, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert found(retriever, filter={"yaer": 2001, "who": "a"}) == set()
+    assert caplog.messages == [YAER]
+    caplog.clear()
+    assert found(retriever, filter={"yaer": 1999}) == set()
+    assert caplog.messages == [], "looked for within the last minute"
+    assert found(retriever, filter={"year": 1, "who": "a"}) == set()
+    assert found(retriever, filter={"year": 2001}) == {"1", "3"}
+    assert found(retriever, score_threshold=1e9) == set()
+    assert caplog.messages == []
+
+
+def test_the_vector_store_warns_too(
+    client: QdrantClient, tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(client, tiny)
+    store = RDRVectorStore(client, COLLECTION, tiny)
+    assert store.similarity_search("king", filter={"yaer": 2001}) == []
+    assert caplog.messages == [YAER]
+
+
+async def test_an_async_search_warns_too(
+    server: QdrantClient, tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(server, tiny)
+    client = await connect_async(url=str(server._client.rest_uri))
+    retriever = RDRRetriever(embeddings=tiny, async_client=client, collection_name=COLLECTION)
+    assert await retriever.ainvoke("king", filter={"yaer": 2001, "year": 2001}) == []
+    assert await retriever.ainvoke("king", filter={"year": 1}) == []
+    await client.close()
+    assert caplog.messages == [YAER]
+
+
+def test_a_search_that_cannot_be_explained_still_answers(
+    server: QdrantClient, tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(server, tiny, collection_settings=INDEXES)
+    be_strict(server)
+    retriever = RDRRetriever(embeddings=tiny, client=server, collection_name=COLLECTION)
+    assert found(retriever, filter={"year": 1}) == set()
+    assert caplog.messages == []
+
+
+def test_nothing_is_said_of_keys_in_an_empty_collection(
+    client: QdrantClient, tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture
+) -> None:
+    collection = Collection(client, COLLECTION)
+    collection.create(tiny.identity())
+    question = tiny.encode_questions(["king"])
+    assert collection.search(question, k=1, filter={"yaer": 1}) == [[]]
+    assert caplog.messages == []

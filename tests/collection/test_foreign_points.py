@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, RDRVectorStore
-from rdr_qdrant.collection import Collection
+from rdr_qdrant.collection import Collection, Point, UpsertResult
 from rdr_qdrant.collection.payload import is_ours
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import Reject
@@ -89,3 +90,89 @@ def test_a_document_of_another_program_keeps_its_own_id(
     store = RDRVectorStore(shared, COLLECTION, tiny)
     [document] = store.get_by_ids(["5"])
     assert (document.id, document.metadata) == ("5", {"id": 5, "source": "passages"})
+
+
+# What other programs added to points of ours
+
+
+@pytest.fixture(params=["", "rdr"])
+def mixed(request: pytest.FixtureRequest, client: QdrantClient, tiny: RDREmbeddings) -> str:
+    """A collection of ours to which others added vectors and payload; the name of our vector."""
+    name = request.param
+    ours = models.VectorParams(size=32, distance=models.Distance.DOT)
+    image = models.VectorParams(size=2, distance=models.Distance.DOT)
+    client.create_collection(
+        COLLECTION,
+        vectors_config={name: ours, "image": image} if name else ours,
+        sparse_vectors_config={"words": models.SparseVectorParams()},
+        metadata={"rdr_qdrant": tiny.identity().to_metadata()},
+    )
+    passages = [Passage(str(n), f"river {n}", metadata={"n": n}) for n in range(4)]
+    load(client, tiny, name, passages)
+    words = models.SparseVector(indices=[3, 1], values=[0.5, 2.0])
+    additions = {"words": words, **({"image": [1.5, -2.0]} if name else {})}
+    client.update_vectors(
+        COLLECTION, [models.PointVectors(id=one, vector=additions) for one in (0, 1)]
+    )
+    client.set_payload(COLLECTION, {"reviewed": {"by": ["me"]}, "_given": 1}, points=[0, 1, 2])
+    return name
+
+
+def load(client: QdrantClient, tiny: RDREmbeddings, name: str, passages: list[Passage]) -> Any:
+    options = {"client": client, "collection_name": COLLECTION, "vector_name": name}
+    return QdrantLoader(embeddings=tiny, **options).load(passages)
+
+
+def stored(client: QdrantClient, one: int) -> models.Record:
+    [record] = client.retrieve(COLLECTION, [one], with_payload=True, with_vectors=True)
+    return record
+
+
+@pytest.mark.parametrize("text", ["another river", "river 0"])
+def test_an_update_keeps_the_payload_and_vectors_that_others_added(
+    mixed: str, client: QdrantClient, tiny: RDREmbeddings, text: str
+) -> None:
+    before = stored(client, 0)
+    changed = [Passage("0", text, metadata={"n": 10}), Passage("3", text, metadata={"n": 13})]
+    report = load(client, tiny, mixed, [*changed, Passage("9", text)])
+    assert report.uploaded + report.updated == 3
+    after = stored(client, 0)
+    assert after.payload == {
+        **before.payload,
+        "page_content": text,
+        "metadata": {"id": "0", "title": "", "n": 10},
+        "content_hash": after.payload["content_hash"],
+    }
+    assert after.payload["reviewed"] == {"by": ["me"]}
+    expected = tiny.encode_passages(changed[:1])[0]
+    assert np.allclose(after.vector.pop(mixed), expected, atol=1e-5)
+    ours = before.vector.pop(mixed)
+    assert after.vector == before.vector
+    assert np.allclose(ours, expected, atol=1e-5) == (text == "river 0")
+    assert stored(client, 3).payload.keys() == {"page_content", "metadata", "content_hash"}
+
+
+def test_points_with_vectors_of_others_are_reported_as_stale(
+    mixed: str, client: QdrantClient
+) -> None:
+    points = Collection(client, COLLECTION, mixed).points
+    vector = np.ones(32, dtype=np.float32)
+    written = [Point(one, vector, {"page_content": "new"}) for one in (0, 1, 2, 77)]
+    result = points.upsert(written, existing={0, 1, 2, 5})
+    assert (result.too_large, result.stale) == ([], [0, 1])
+    assert stored(client, 0).payload == {
+        "page_content": "new",
+        "reviewed": {"by": ["me"]},
+        "_given": 1,
+    }
+    assert points.upsert(written).stale == []
+
+
+def test_points_without_additions_cost_no_further_request_when_they_are_new(
+    client: QdrantClient, tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection = Collection(client, COLLECTION)
+    collection.create(tiny.identity())
+    monkeypatch.setattr(client, "retrieve", None)
+    point = Point(1, np.ones(32, dtype=np.float32), {"page_content": "new"})
+    assert collection.points.upsert([point]) == UpsertResult([], [])

@@ -39,9 +39,13 @@ def test_a_filter_by_an_unknown_key_is_warned_about(backend: Served) -> None:
     found = backend.search(QUESTION, filter={"titel": "Rhine"}).json()
     assert found["passages"] == []
     [warning] = found["warnings"]
-    assert warning.startswith("No passage has the metadata 'titel'. Existing keys: id, ")
+    assert warning.startswith("No passage has the metadata 'titel'. There are: id, ")
     [(event, data), _] = backend.ask(QUESTION, filter={"titel": "Rhine"})
     assert (event, data["warnings"]) == ("passages", [warning])
+    [odd] = backend.search(QUESTION, filter={"Titel [de]": "Rhine", "title": "Rhine"}).json()[
+        "warnings"
+    ]
+    assert odd.startswith("No passage has the metadata 'Titel [de]'. There are: id, ")
     for filter in ({}, {"title": "Rhine"}, {"title": "Nobody"}):
         assert backend.search(QUESTION, filter=filter).json()["warnings"] == []
 
@@ -54,7 +58,7 @@ def test_a_filter_by_an_unknown_key_is_warned_about(backend: Served) -> None:
         ({"question": "x", "k": 0}, "k: "),
         ({"question": "x", "k": 51}, "k: 51 passages; at most 50"),
         ({"question": "x", "depth": 3}, "depth: "),
-        ({"question": "x", "filter": {"a[0": "b"}}, "filter."),
+        ({"question": "x", "filter": {'a"b': "b"}}, "filter."),
         ({"question": "x", "filter": {"a": {"b": "c"}}}, "filter."),
         ({"question": "x", "filter": {"a": 2**63}}, "filter."),
         ({}, "question: "),
