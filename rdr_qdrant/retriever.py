@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, cast
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
         CallbackManagerForRetrieverRun,
     )
     from qdrant_client import AsyncQdrantClient, QdrantClient, models
-
-logger = logging.getLogger(__name__)
 
 CALL_OPTIONS = ("k", "filter", "score_threshold", "exact", "search_params")
 SEARCHER_FIELDS = (

@@ -167,11 +167,3 @@ def test_other_filters_are_not_warned_about(
     retriever.invoke(QUESTION, filter=known)
     retriever.invoke(QUESTION, filter=known, score_threshold=1e9)
     assert "No passage has the metadata" not in caplog.text
-
-
-def test_known_keys_are_looked_up_once(
-    retriever: RDRRetriever, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert retriever.invoke(QUESTION, filter={"title": "nobody"}) == []
-    monkeypatch.setattr(retriever.client, "scroll", None)
-    assert retriever.invoke(QUESTION, filter={"title": "nobody too"}) == []

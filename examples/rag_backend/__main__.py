@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 
@@ -10,6 +11,7 @@ try:
     from pydantic import ValidationError
 
     from examples.rag_backend.app import create_app
+    from examples.rag_backend.server import server_config
     from examples.rag_backend.settings import Settings
 except ModuleNotFoundError as missing:
     from rdr_qdrant.errors import install_hint
@@ -28,20 +30,15 @@ def main() -> int:
     except ValidationError as error:
         for problem in error.errors():
             setting = "".join(f"RAG_{str(part).upper()}: " for part in problem["loc"][:1])
-            print(f"Error: {setting}{problem['msg']}", file=sys.stderr)
+            message = problem["msg"].removeprefix("Value error, ")
+            print(f"Error: {setting}{message}", file=sys.stderr)
         return 2
     except RDRQdrantError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=settings.shutdown_seconds,
-    )
+    server = uvicorn.Server(server_config(app, settings))
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it after a graceful shutdown
+        server.run()
     return 0
 
 

@@ -57,6 +57,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.state.settings, app.state.retrieval = settings, retrieval
     add_problem_handlers(app)
     app.include_router(question_routes(settings, retrieval, metrics, chat_model))
     app.include_router(health_routes(settings, retrieval, metrics))

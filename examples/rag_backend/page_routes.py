@@ -1,15 +1,15 @@
 """The web page and the API documentation, served without any third-party request."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from examples.rag_backend.schemas import About
+from examples.rag_backend.security import KeyState, api_key_state, limit_rate
 from examples.rag_backend.settings import Settings
 
 PAGE = Path(__file__).parent / "page"
@@ -19,6 +19,8 @@ _REVALIDATE = {"Cache-Control": "no-cache"}
 def add_page_routes(app: FastAPI, settings: Settings, *, with_chat_model: bool) -> None:
     """Add `/`, `/docs`, `/about` and their files."""
     router = APIRouter()
+    limit_guesses = limit_rate(settings.search_rate)
+    Key = Annotated[KeyState, Depends(api_key_state(settings))]  # noqa: N806
 
     @router.get("/", include_in_schema=False)
     async def page() -> FileResponse:
@@ -33,14 +35,17 @@ def add_page_routes(app: FastAPI, settings: Settings, *, with_chat_model: bool) 
         return FileResponse(PAGE / "icon.svg", media_type="image/svg+xml")
 
     @router.get("/about", summary="Settings that the page needs", tags=["operations"])
-    async def about() -> About:
+    async def about(request: Request, key: Key) -> About:
+        if key in (KeyState.VALID, KeyState.WRONG):
+            await limit_guesses(request)
+        authorized = key in (KeyState.VALID, KeyState.NOT_SET)
         return About(
-            collection=settings.collection,
+            collection=settings.collection if authorized else None,
             answers="model" if with_chat_model else "quote",
             key_needed=settings.api_key is not None,
             question_characters=settings.question_characters,
             k=settings.k,
-            examples=list(settings.example_questions),
+            examples=list(settings.example_questions) if authorized else [],
         )
 
     app.include_router(router)

@@ -13,7 +13,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from examples.rag_backend.generated_answer import ChatModelError
+from examples.rag_backend.retrieval import InvalidSearchError
 from rdr_qdrant import RDRQdrantError
+from rdr_qdrant.errors import StoreError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SOON = {"Retry-After": "2"}
@@ -77,6 +80,7 @@ def add_problem_handlers(app: FastAPI) -> None:
             jsonable_encoder(problem_body(422, detail, errors)), 422, media_type=MEDIA_TYPE
         )
 
+    @app.exception_handler(InvalidSearchError)
     @app.exception_handler(RDRQdrantError)
     @app.exception_handler(TimeoutError)
     async def failed(request: Request, error: Exception) -> JSONResponse:
@@ -88,10 +92,12 @@ def _response(status: int, detail: str, headers: Mapping[str, str] | None = None
 
 
 def _status_and_detail(error: Exception) -> tuple[int, str]:
-    from examples.rag_backend.generated_answer import ChatModelError
-
+    if isinstance(error, InvalidSearchError):
+        return 422, str(error)
+    if isinstance(error, StoreError):  # an error's own message may name folders and collections
+        return 503, "Qdrant does not answer or rejects the request. The server's log has details."
     if isinstance(error, RDRQdrantError):
-        return 503, str(error)
+        return 503, "The collection is not ready to be searched. The server's log has details."
     if isinstance(error, TimeoutError):
         return 504, "This took too long and was cancelled. Try again, or ask for fewer passages."
     if isinstance(error, ChatModelError):

@@ -17,9 +17,8 @@ from examples.rag_backend.settings import Settings
 from rdr_qdrant import RDREmbeddings, RDRQdrantError, RDRRetriever, connect
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.encoding import Side
-from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.errors import CollectionError, UsageError
 from rdr_qdrant.registry import DEFAULT_MODEL, PAIRS, PairIdentity
-from rdr_qdrant.retriever import PassageSearcher
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +31,10 @@ def _shared_embeddings(
     return BatchedEmbeddings(
         model=model, context_encoder=context_encoder, question_encoder=question_encoder
     )
+
+
+class InvalidSearchError(Exception):
+    """The request asks for something that cannot be searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,6 @@ class Retrieval:
         self._embeddings: RDREmbeddings | None = None
         self._identity: PairIdentity | None = None
         self._retriever: RDRRetriever | None = None
-        self._searcher: PassageSearcher | None = None
         self._opening: asyncio.Task[RDRRetriever] | None = None
 
     @contextlib.asynccontextmanager
@@ -85,6 +87,7 @@ class Retrieval:
         """Search the top passages.
 
         Raises:
+            InvalidSearchError: the filter is invalid.
             RDRQdrantError: Qdrant is unavailable, or the collection is missing or was made with
                 another pair.
             TimeoutError: it took longer than `search_seconds`.
@@ -93,10 +96,13 @@ class Retrieval:
         async with asyncio.timeout(self._settings.search_seconds):
             retriever = await self._open_once()
             with self._recording_failures():
-                documents = await retriever.model_copy(update=options).ainvoke(question)
+                try:
+                    documents = await retriever.model_copy(update=options).ainvoke(question)
+                except UsageError as error:
+                    raise InvalidSearchError(str(error)) from None
                 warning = None
-                if not documents and self._searcher is not None:
-                    collection = self._searcher.collection
+                if filter and not documents:
+                    collection = Collection(self._client, self._settings.collection)
                     warning = await asyncio.to_thread(collection.explain_no_results, filter)
         return SearchResult(documents, [warning] if warning else [])
 
@@ -164,7 +170,6 @@ class Retrieval:
         if self._embeddings is None:
             self._embeddings = self._load_encoders(collection.recorded_model())
         place = {"client": self._client, "collection_name": self._settings.collection}
-        self._searcher = PassageSearcher(self._embeddings, **place)
         return RDRRetriever(embeddings=self._embeddings, k=self._settings.k, **place)
 
     def _connect(self) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, Self
 
 from langchain_core.documents import Document
@@ -11,6 +12,10 @@ _Key = Annotated[str, StringConstraints(pattern=r'^[^"\\\x00-\x1f]+$', max_lengt
 _Text = Annotated[str, StringConstraints(max_length=1000)]
 _Integer = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
 _Value = StrictBool | _Integer | _Text
+
+
+PATH_KEYS = ("source", "file_path", "file_directory", "path")
+"""Metadata keys in which `rdr-qdrant ingest` and LangChain's loaders store paths of files."""
 
 
 class SearchRequest(BaseModel):
@@ -60,8 +65,23 @@ class ScoredPassage(BaseModel):
             title=document.metadata["title"],
             text=document.page_content,
             score=document.metadata["score"],
-            metadata={key: value for key, value in document.metadata.items() if key not in own},
+            metadata={
+                key: _without_folders(key, value)
+                for key, value in document.metadata.items()
+                if key not in own
+            },
         )
+
+
+def _without_folders(key: str, value: Any) -> Any:
+    """Reduce an absolute path of the server's file system to its file name."""
+    if key not in PATH_KEYS or not isinstance(value, str):
+        return value
+    text = value.removeprefix("file://")
+    for path in (PurePosixPath(text), PureWindowsPath(text)):
+        if path.is_absolute() or (path.drive and path.root):
+            return path.name
+    return value
 
 
 class SearchResponse(BaseModel):
@@ -83,17 +103,20 @@ class Mark(BaseModel):
 
 
 class Health(BaseModel):
-    """Readiness of the collection, and the reason if it is not ready."""
+    """Readiness. Only a request with the API key gets the collection and the reason."""
 
     status: Literal["ready", "not ready"]
-    collection: str
+    collection: str | None = None
     reason: str | None = None
 
 
 class About(BaseModel):
-    """Settings that the page needs before the first question."""
+    """Settings that the page needs before the first question.
 
-    collection: str
+    `collection` and `examples` are empty for a request without the API key, if one is set.
+    """
+
+    collection: str | None
     answers: Literal["quote", "model"]
     key_needed: bool
     question_characters: int

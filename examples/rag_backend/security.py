@@ -1,11 +1,15 @@
-"""API key, rate limit, size and concurrency limits, and security headers."""
+"""API key, rate limit, size and concurrency limits, and security headers.
 
-from __future__ import annotations
+No `from __future__ import annotations` here: FastAPI could not evaluate the dependencies that refer
+to `settings`.
+"""
 
 import hmac
+import ipaddress
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from enum import Enum
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
@@ -22,20 +26,50 @@ _bearer = HTTPBearer(auto_error=False, description="The key of RAG_API_KEY.")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same key.")
 
 
-def require_api_key(settings: Settings) -> Callable[..., Awaitable[None]]:
-    """Build a dependency that answers 401 unless the request carries the key, if one is set."""
+class KeyState(Enum):
+    """The API key of a request, compared with the one of the settings."""
+
+    VALID = "valid"
+    WRONG = "wrong"
+    MISSING = "missing"
+    NOT_SET = "not set"
+
+
+def api_key_state(settings: Settings) -> Callable[..., Awaitable[KeyState]]:
+    """Build a dependency that compares the key of a request with the one of the settings."""
     expected = settings.api_key.get_secret_value().encode() if settings.api_key else None
 
-    async def check(
+    async def compare(
         bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
         header: Annotated[str | None, Depends(_header)],
-    ) -> None:
-        given = bearer.credentials if bearer else header or ""
-        if expected is not None and not hmac.compare_digest(given.encode(), expected):
+    ) -> KeyState:
+        if expected is None:
+            return KeyState.NOT_SET
+        given = bearer.credentials if bearer else header
+        if not given:
+            return KeyState.MISSING
+        matches = hmac.compare_digest(given.encode(), expected)
+        return KeyState.VALID if matches else KeyState.WRONG
+
+    return compare
+
+
+def require_api_key(settings: Settings) -> Callable[..., Awaitable[None]]:
+    """Build a dependency that answers 401 unless the request carries the key, if one is set."""
+
+    async def check(state: Annotated[KeyState, Depends(api_key_state(settings))]) -> None:
+        if state is KeyState.MISSING:
             raise HTTPException(
                 401,
-                "This back end needs a key: `Authorization: Bearer KEY`, or `X-API-Key: KEY`.",
+                "This back end needs an API key: send `Authorization: Bearer KEY` or "
+                "`X-API-Key: KEY`.",
                 {"WWW-Authenticate": "Bearer"},
+            )
+        if state is KeyState.WRONG:
+            raise HTTPException(
+                401,
+                "The API key is wrong. Ask the operator of this back end for the right one.",
+                {"WWW-Authenticate": 'Bearer error="invalid_token"'},
             )
 
     return check
@@ -47,7 +81,7 @@ def limit_rate(rate: str) -> Callable[[Request], Awaitable[None]]:
     limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def check(request: Request) -> None:
-        address = request.client.host if request.client else ""
+        address = _client_network(request.client.host if request.client else "")
         if await limiter.hit(item, address):
             return
         window = await limiter.get_window_stats(item, address)
@@ -59,6 +93,22 @@ def limit_rate(rate: str) -> Callable[[Request], Awaitable[None]]:
         )
 
     return check
+
+
+def _client_network(host: str) -> str:
+    """Return what counts as one client: an IPv4 address, or an IPv6 network of 64 bits.
+
+    Most IPv6 clients have a whole network of addresses to choose from.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 class ConcurrencyLimit:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
+import os
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rdr_qdrant.cli.demo_command import COLLECTION as DEMO_COLLECTION
 from rdr_qdrant.cli.demo_command import QUESTIONS as DEMO_QUESTIONS
@@ -22,6 +31,24 @@ def _check_rate(text: str) -> str:
 
 Rate = Annotated[str, AfterValidator(_check_rate)]
 """A rate in the notation of the package `limits`: `60/minute`, `5/second`."""
+
+
+def _split(given: Any) -> Any:
+    return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+
+
+def _check_network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; name addresses or networks, such as 10.0.0.5,10.1.0.0/16"
+        ) from None
+
+
+Proxies = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_network)], ...], NoDecode, BeforeValidator(_split)
+]
 
 
 class Settings(BaseSettings):
@@ -45,8 +72,12 @@ class Settings(BaseSettings):
         k, most_k: number of passages per question, default and maximum.
         question_characters: maximum length of a question.
         body_bytes: maximum size of a request body.
+        trusted_proxies: addresses or networks of proxies, separated by commas, whose
+            `X-Forwarded-For` names the client; by default nobody's does.
         search_rate, ask_rate: maximum rate of requests per client address.
         requests_at_once: maximum number of concurrent requests; further ones get 503.
+        connections: maximum number of open connections; further ones are closed.
+        head_seconds: time limit for the head of a request to arrive.
         search_seconds, answer_seconds: time limits of a search and of an answer.
         shutdown_seconds: time that requests in progress get to finish after a signal.
         watch_seconds: interval of the health checks of Qdrant.
@@ -84,15 +115,30 @@ class Settings(BaseSettings):
     most_k: int = Field(default=50, ge=1)
     question_characters: int = Field(default=1000, ge=1)
     body_bytes: int = Field(default=16 * 1024, ge=1024)
+    trusted_proxies: Proxies = ()
     search_rate: Rate = "1000/minute"
     ask_rate: Rate = "120/minute"
     requests_at_once: int = Field(default=64, ge=1)
+    connections: int = Field(default=500, ge=1)
+    head_seconds: float = Field(default=10.0, gt=0)
     search_seconds: float = Field(default=10.0, gt=0)
     answer_seconds: float = Field(default=60.0, gt=0)
     shutdown_seconds: int = Field(default=20, ge=1)
     watch_seconds: float = Field(default=2.0, gt=0)
     quoted_passages: int = Field(default=3, ge=1)
     examples: tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_variables(cls, values: Any) -> Any:
+        names = [name.upper() for name in cls.model_fields]
+        for variable in sorted(os.environ):
+            prefix, _, name = variable.upper().partition("_")
+            if prefix == "RAG" and name not in names:
+                close = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
+                hint = f"did you mean RAG_{close[0]}?" if close else "see settings.py for all"
+                raise ValueError(f"unknown setting {variable}; {hint}")
+        return values
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:

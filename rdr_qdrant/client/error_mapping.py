@@ -118,8 +118,7 @@ def _refusal_message(client: QdrantClient | AsyncQdrantClient, error: Unexpected
 
 
 _UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?"?([^"]+)"')
-"""The message of strict mode; our fields are below `metadata` in the payload. Names that are not
-plain words are in quotes."""
+"""The message of strict mode; our fields are below `metadata`, odd names in quotes."""
 
 
 def _raise_if_unindexed(

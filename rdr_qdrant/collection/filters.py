@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.collection.json_path import metadata_key, metadata_paths
-from rdr_qdrant.collection.payload import METADATA_KEY
 from rdr_qdrant.collection.qdrant_params import indexed_fields
 from rdr_qdrant.errors import UsageError
 
@@ -138,31 +137,28 @@ def to_qdrant_filter(conditions: Any, indexes: IndexTypes) -> models.Filter | No
 
 
 def condition_keys(conditions: Any) -> list[str]:
-    """Return the metadata keys of a filter, which may be one of Qdrant's own."""
+    """Return the metadata keys of a filter, a dict or Qdrant's own."""
     from qdrant_client import models
 
     if isinstance(conditions, models.Filter):
-        prefix = f"{METADATA_KEY}."
-        paths = [path for path in _payload_paths(conditions) if path.startswith(prefix)]
-        return list(dict.fromkeys(metadata_key(path) or path for path in paths))
+        keys = (metadata_key(field) for field in _condition_fields(conditions))
+        return list(dict.fromkeys(key for key in keys if key is not None))
     if isinstance(conditions, FilterFactory):
         conditions = conditions.conditions
     return list(conditions) if isinstance(conditions, Mapping) else []
 
 
-def _payload_paths(condition: Any) -> Iterator[str]:
-    """Yield the payload fields of the conditions on values, nested filters included."""
+def _condition_fields(condition: Any) -> Iterator[str]:
+    """Yield the payload fields whose values a filter compares, those of nested filters included."""
     from qdrant_client import models
 
     if isinstance(condition, models.FieldCondition):
         yield condition.key
     elif isinstance(condition, models.Filter):
-        for clause in (condition.must, condition.should, condition.must_not):
+        min_should = condition.min_should.conditions if condition.min_should else None
+        for clause in (condition.must, condition.should, condition.must_not, min_should):
             for one in clause if isinstance(clause, list) else [clause]:
-                yield from _payload_paths(one)
-        if condition.min_should:
-            for one in condition.min_should.conditions:
-                yield from _payload_paths(one)
+                yield from _condition_fields(one)
 
 
 def has_value(path: str) -> models.Filter:

@@ -148,7 +148,7 @@ def test_rejected_documents_are_listed_and_the_others_stored(
 def test_the_numbers_of_texts_metadatas_and_ids_must_agree(store: RDRVectorStore) -> None:
     with pytest.raises(UsageError, match="2 texts, 2 metadatas and 1 ids"):
         store.add_texts(["a", "b"], ids=["1"])
-    with pytest.raises(UsageError, match="Text 2 is NoneType"):
+    with pytest.raises(UsageError, match="Text 2 is a NoneType"):
         store.add_texts(["a", None])  # type: ignore[list-item]
 
 

@@ -38,7 +38,7 @@ def load(client: Any, embeddings: RDREmbeddings, collection: str = COLLECTION) -
 
 def settings(**changed: Any) -> Settings:
     """Settings that do not depend on the environment of the test run."""
-    return Settings(**{"qdrant_url": None, "watch_seconds": 0.1, **changed})
+    return Settings(**{"qdrant_url": None, "port": 0, "watch_seconds": 0.1, **changed})
 
 
 @pytest.fixture(scope="session")

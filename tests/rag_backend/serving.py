@@ -14,6 +14,8 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from examples.rag_backend.server import server_config
+
 
 @dataclass
 class Served:
@@ -32,7 +34,8 @@ class Served:
     thread: threading.Thread
 
     def health(self) -> dict[str, Any]:
-        return dict(self.http.get("/healthz").json())
+        """Readiness; with collection and reason if `http` sends the API key."""
+        return {"reason": None, **self.http.get("/healthz").json()}
 
     def until_ready(self) -> None:
         until(lambda: self.health()["status"] == "ready")
@@ -66,17 +69,16 @@ def until(holds: Callable[[], bool], seconds: float = 60) -> None:
 
 
 @contextmanager
-def serving(app: FastAPI, *, ready: bool = True) -> Iterator[Served]:
-    config = uvicorn.Config(
-        app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=20
-    )
-    server = uvicorn.Server(config)
+def serving(app: FastAPI, *, ready: bool = True, send_key: bool = False) -> Iterator[Served]:
+    server = uvicorn.Server(server_config(app, app.state.settings))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until(lambda: server.started or not thread.is_alive())
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=url, timeout=60) as http:
+    key = app.state.settings.api_key
+    headers = {"X-API-Key": key.get_secret_value()} if send_key and key else {}
+    with httpx.Client(base_url=url, timeout=60, headers=headers) as http:
         served = Served(url, http, server, thread)
         try:
             if ready:

@@ -181,10 +181,12 @@ def test_the_page_asks_for_the_key(browser: WebDriver, own_folder: Path) -> None
     app = create_app(settings(qdrant_path=own_folder, api_key="tomato"))
     with serving(app) as served:
         browser.get(f"{served.url}/?q=Where+is+Khartoum%3F")
-        for key in ("potato", "tomato"):
-            wait(browser, lambda: one(browser, "#key").is_displayed())
+        for key, text in (("potato", "Enter the key"), ("tomato", "The key is wrong")):
+            wait(browser, lambda text=text: text in one(browser, "#problem p").text)
+            assert one(browser, "#collection").text == ""
             one(browser, "#key").send_keys(key, Keys.ENTER)
         answered(browser)
+        wait(browser, lambda: one(browser, "#collection").text == "rdr-demo")
         assert "tomato" not in browser.current_url
 
 

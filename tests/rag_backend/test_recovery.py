@@ -28,7 +28,9 @@ def qdrant(demo: RDREmbeddings) -> Iterator[QdrantHTTPServer]:
 
 
 def over(qdrant: QdrantHTTPServer, **changed: Any) -> Any:
-    return serving(create_app(settings(qdrant_url=qdrant.url, **changed)), ready=False)
+    """A back end over this Qdrant, used with its API key: errors then have their reasons."""
+    app = create_app(settings(qdrant_url=qdrant.url, api_key="tomato", **changed))
+    return serving(app, ready=False, send_key=True)
 
 
 def test_it_survives_outages_of_qdrant(qdrant: QdrantHTTPServer) -> None:
@@ -83,8 +85,8 @@ def test_the_collection_may_be_created_later(demo: RDREmbeddings) -> None:
 def test_the_folder_is_unlocked_while_the_collection_is_missing(
     demo: RDREmbeddings, tmp_path: Path
 ) -> None:
-    app = create_app(settings(qdrant_path=tmp_path / "later"))
-    with serving(app, ready=False) as served:
+    app = create_app(settings(qdrant_path=tmp_path / "later", api_key="tomato"))
+    with serving(app, ready=False, send_key=True) as served:
         until(lambda: f"No collection '{COLLECTION}'" in str(served.health()["reason"]))
         client = connect(path=tmp_path / "later")
         load(client, demo)
@@ -131,11 +133,12 @@ def test_a_stalled_qdrant_is_a_timeout(qdrant: QdrantHTTPServer, fault: Any) -> 
         assert served.search(QUESTION).status_code == 200
 
 
-def test_an_error_of_qdrant_is_503_with_its_message(qdrant: QdrantHTTPServer) -> None:
+def test_an_error_of_qdrant_is_503_and_health_has_its_message(qdrant: QdrantHTTPServer) -> None:
     with over(qdrant, watch_seconds=1000) as served:
         served.until_ready()
         qdrant.inject(Status(500), match=".*/points/query/batch")
         refused = served.search(QUESTION)
         assert refused.status_code == 503
-        assert "Injected fault: 500" in refused.json()["detail"]
+        assert "Qdrant does not answer or rejects the request" in refused.json()["detail"]
+        assert "Injected fault: 500" in served.health()["reason"]
         assert served.search(QUESTION).status_code == 200

@@ -42,6 +42,10 @@ def test_a_filter_by_an_unknown_key_is_warned_about(backend: Served) -> None:
     assert warning.startswith("No passage has the metadata 'titel'. There are: id, ")
     [(event, data), _] = backend.ask(QUESTION, filter={"titel": "Rhine"})
     assert (event, data["warnings"]) == ("passages", [warning])
+    [odd] = backend.search(QUESTION, filter={"Titel [de]": "Rhine", "title": "Rhine"}).json()[
+        "warnings"
+    ]
+    assert odd.startswith("No passage has the metadata 'Titel [de]'. There are: id, ")
     for filter in ({}, {"title": "Rhine"}, {"title": "Nobody"}):
         assert backend.search(QUESTION, filter=filter).json()["warnings"] == []
 
@@ -102,7 +106,7 @@ def test_the_key_is_required_and_never_logged(
                     method, path, json={"question": "secret words"}, headers=encoded
                 )
                 assert response.status_code == 401
-                assert response.headers["www-authenticate"] == "Bearer"
+                assert response.headers["www-authenticate"].startswith("Bearer")
         for headers in ({"X-API-Key": "tomato-7"}, {"Authorization": "Bearer tomato-7"}):
             assert served.http.get("/metrics", headers=headers).status_code == 200
             body = {"question": "secret words"}

@@ -158,14 +158,25 @@ function showProblem(problem) {
   }
   for (const waiting of document.querySelectorAll(".skeleton")) waiting.closest("li, section").hidden = true;
   if (!list.querySelector(".passage")) byId("passages").hidden = true;
+  if (problem.status === 401) problem = keyProblem();
   const card = byId("problem");
   card.hidden = false;
   card.querySelector("h2").textContent = problem.title;
   card.querySelector("p").textContent = problem.detail;
   byId("key-form").hidden = problem.status !== 401;
   byId("again").hidden = problem.status === 401 || problem.status === 422;
-  if (problem.status === 401) byId("key").focus();
+  if (problem.status === 401) {
+    sessionStorage.removeItem(KEY);
+    byId("key").focus();
+  }
   announce("");
+}
+
+function keyProblem() {
+  const [title, detail] = sessionStorage.getItem(KEY)
+    ? ["Wrong API key", "The key is wrong. Enter the key that you got from the operator of this page."]
+    : ["API key needed", "Enter the key that you got from the operator of this page."];
+  return new Problem({ title, detail, status: 401 });
 }
 
 const announce = (text) => void (byId("status").textContent = text);
@@ -200,6 +211,7 @@ byId("key-form").addEventListener("submit", (event) => {
   sessionStorage.setItem(KEY, byId("key").value);
   byId("key").value = "";
   byId("q").focus();
+  introduce();
   show();
 });
 
@@ -232,7 +244,8 @@ addEventListener("popstate", show);
 // Start
 
 async function introduce() {
-  const response = await fetch("/about").catch(() => null);
+  const key = sessionStorage.getItem(KEY);
+  const response = await fetch("/about", { headers: key ? { Authorization: `Bearer ${key}` } : {} }).catch(() => null);
   if (!response?.ok) return;
   const about = await response.json();
   byId("collection").textContent = about.collection;
