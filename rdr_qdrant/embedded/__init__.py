@@ -8,6 +8,7 @@ local_backend                     the interface's methods, gathered from the thr
 storage, folder_lock              the folder of collections; the lock on it
 fork_safety                       a forked process leaves the folder alone
 shard, rwlock                     one collection's engine, shared by threads
+file_inventory                    notices files that were lost while a collection was closed
 config_files, config_update       the JSON settings files; how update_collection changes settings
 convert/                          qdrant-client's models <-> the engine's objects
 disk_space                        checks before the engine writes

@@ -14,7 +14,6 @@ from rdr_qdrant.embedded.embedded_client import EMBEDDED_FEATURES, EmbeddedQdran
 from rdr_qdrant.embedded.errors import not_supported
 from rdr_qdrant.embedded.local_backend import LocalBackend
 from rdr_qdrant.embedded.shard import ProgressCallback
-from rdr_qdrant.embedded.storage import Storage
 
 # AsyncQdrantClient calls these without awaiting them.
 _NOT_AWAITED = frozenset({"upload_points", "upload_collection"})
@@ -32,7 +31,7 @@ class AsyncEmbeddedQdrant(AsyncQdrantClient):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open the folder `path`. Raises EmbeddedQdrantError as `EmbeddedQdrant` does."""
-        self._attach(LocalBackend(Storage(Path(path))))
+        self._attach(LocalBackend(Path(path)))
 
     @classmethod
     def from_client(cls, client: EmbeddedQdrant) -> Self:
@@ -49,7 +48,7 @@ class AsyncEmbeddedQdrant(AsyncQdrantClient):
     @property
     def path(self) -> Path:
         """The folder."""
-        return self._backend.storage.path
+        return self._backend.path
 
     @property
     def init_options(self) -> NoReturn:

@@ -53,7 +53,8 @@ class EmbeddedQdrant(QdrantClient):
     - A write is in the engine's write-ahead log when its method returns and survives the process
       being killed; `close` (or leaving the `with` block) flushes to disk against power loss.
     - Until `build_index`, and for points added since, search compares every vector: exact.
-    - One client at a time has a folder open. Threads may share it. The engine holds Python's
+    - One process at a time has a folder open; its clients of that folder share it, and the last
+      one that is closed closes it. Threads may share a client. The engine holds Python's
       interpreter lock during a call, so calls of several threads take turns.
     - Settings of a cluster (`wait`, `ordering`, `consistency`, `timeout`, `shard_number`,
       `replication_factor`, `wal_config`, ...) are accepted without effect. A parameter or method
@@ -90,14 +91,15 @@ class EmbeddedQdrant(QdrantClient):
             EmbeddedQdrantError: the path is a file, the folder is in use, damaged, of another
                 engine version, or written by the client's local mode; the message says what to do.
         """
-        storage = Storage(Path(path))
+        backend = LocalBackend(Path(path))
         super().__init__(location=":memory:")
-        self._client = LocalBackend(storage)
+        self._client = backend
 
     @property
     def path(self) -> Path:
         """The folder."""
-        return self._storage.path
+        path: Path = self._client.path
+        return path
 
     @property
     def init_options(self) -> NoReturn:

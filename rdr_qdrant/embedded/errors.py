@@ -101,12 +101,20 @@ def one_line(error: BaseException) -> str:
 
 
 def _from_os_error(action: str, error: OSError) -> EmbeddedQdrantError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _disk_full(action, error)
+    if is_disk_full(error):
+        return disk_full(action, error)
     return EmbeddedQdrantError(f"Could not {action}: {error}.")
 
 
-def _disk_full(action: str, error: Exception) -> EmbeddedQdrantError:
+def is_disk_full(error: BaseException) -> bool:
+    """True if the engine or the system reports a full disk."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(sign in str(error).lower() for sign in _DISK_FULL)
+
+
+def disk_full(action: str, error: BaseException) -> EmbeddedQdrantError:
+    """Build the error of a full disk, met when trying to `action`."""
     return EmbeddedQdrantError(
         f"Could not {action}: the disk is full; free some space and repeat the call, "
         f"what was acknowledged before is kept ({one_line(error)})."
@@ -116,8 +124,8 @@ def _disk_full(action: str, error: Exception) -> EmbeddedQdrantError:
 def _from_engine_error(action: str, error: Exception) -> Exception:
     text = one_line(error)
     lowered = text.lower()
-    if any(sign in lowered for sign in _DISK_FULL):
-        return _disk_full(action, error)
+    if is_disk_full(error):
+        return disk_full(action, error)
     if type(error) is not Exception and not isinstance(error, TypeError | OverflowError):
         return EmbeddedQdrantError(f"Could not {action}: {text}.")
     if lowered.startswith("no point with id"):

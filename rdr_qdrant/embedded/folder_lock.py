@@ -24,7 +24,7 @@ class FolderLock:
     `descriptor` holds the folder as well.
 
     Raises:
-        EmbeddedQdrantError: the folder is held by another process, or another client in this one.
+        EmbeddedQdrantError: the folder is held.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,6 +55,11 @@ class FolderLock:
                 return self._lock.acquire(timeout=DEAD_HOLDER_TIMEOUT)
         except portalocker.AlreadyLocked:
             pass
+        if holder == str(os.getpid()):
+            raise EmbeddedQdrantError(
+                f"This process already has the folder {folder} open, by another path; use that "
+                "client, or close it first."
+            )
         raise EmbeddedQdrantError(
             f"The folder {folder} is in use by process {holder or 'unknown'}; "
             "close that client first, or run a Qdrant server to share the data."

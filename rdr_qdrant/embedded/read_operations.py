@@ -165,9 +165,14 @@ class ReadOperations:
         ]
 
     def _stored_vector(
-        self, shard: Shard, point_id: Any, using: str, lookup: models.LookupLocation | None
-    ) -> Any:
-        """Fetch the vector of a point that a query gives by its id, in the client's form."""
+        self, searched: Shard, point_id: Any, using: str, lookup: models.LookupLocation | None
+    ) -> tuple[Any, bool]:
+        """Fetch the vector of a point that a query gives by its id.
+
+        Returns:
+            The vector in the client's form, and True if the point is of the collection `searched`.
+        """
+        shard = searched
         if lookup is not None:
             refuse_unsupported("query_points", {"lookup_from.shard_key": lookup.shard_key})
             shard = self._storage.shard(lookup.collection)
@@ -180,4 +185,4 @@ class ReadOperations:
         vector = vectors.get(using) if isinstance(vectors, dict) else vectors
         if vector is None or (using and not isinstance(vectors, dict)):
             raise ValueError(f"Vector with name {using} for point {point_id} not found")
-        return to_client_vector(vector)
+        return to_client_vector(vector), shard is searched

@@ -18,9 +18,12 @@ from rdr_qdrant.embedded.disk_space import check_free_space, folder_bytes
 from rdr_qdrant.embedded.errors import (
     ClientClosedError,
     EmbeddedQdrantError,
+    disk_full,
+    is_disk_full,
     one_line,
     translate_engine_errors,
 )
+from rdr_qdrant.embedded.file_inventory import save_inventory, take_inventory
 from rdr_qdrant.embedded.fork_safety import close_inherited_descriptors, keep_forever
 from rdr_qdrant.embedded.rwlock import ReadWriteLock
 
@@ -142,7 +145,7 @@ class Shard:
             ValueError: the engine rejects the parameters; the old ones stay.
         """
         with self._access.write(), translate_engine_errors(f"change the collection {self.name!r}"):
-            self._check_not_closed()
+            self._open()
             engine_config = to_engine_config(config.params)
             self._close_engine()
             self._engine = edge.EdgeShard.load(str(self.folder / ENGINE_FOLDER), engine_config)
@@ -161,7 +164,7 @@ class Shard:
             EmbeddedQdrantError: the engine failed; the points are as they were.
         """
         with self._access.write():
-            self._check_not_closed()
+            self._open()
             self._close_engine()
             engine_folder = self.folder / ENGINE_FOLDER
             check_free_space(
@@ -191,7 +194,10 @@ class Shard:
         """Flush and close the engine; every later use raises ClientClosedError."""
         with self._access.write():
             self._closed = True
-            self._close_engine()
+            if self._engine is not None:
+                points = self._engine.info().points_count
+                self._close_engine()
+                save_inventory(self.folder, self.folder / ENGINE_FOLDER, points)
 
     def abandon(self) -> None:
         """Leave the engine alone for good, in a forked process."""
@@ -203,10 +209,18 @@ class Shard:
         self._check_not_closed()
         if self._engine is None:
             try:
-                self._engine = edge.EdgeShard.load(str(self.folder / ENGINE_FOLDER))
+                points = take_inventory(self.folder, self.folder / ENGINE_FOLDER)
+                engine = edge.EdgeShard.load(str(self.folder / ENGINE_FOLDER))
+                found = engine.info().points_count
+                if points is not None and found != points:
+                    engine.close()
+                    raise EmbeddedQdrantError(f"it has {found} of {points} points")
+                self._engine = engine
             except BaseException as error:  # a Rust panic is not an Exception
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
+                if is_disk_full(error):
+                    raise disk_full(f"open the collection {self.name!r}", error) from error
                 raise EmbeddedQdrantError(
                     f"The collection {self.name!r} in {self.folder} cannot be opened "
                     f"({one_line(error)}); restore that folder from a backup, or move it away and "

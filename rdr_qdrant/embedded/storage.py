@@ -17,6 +17,7 @@ import shutil
 import threading
 from importlib.metadata import version
 from pathlib import Path
+from typing import Self
 
 from qdrant_client import models
 
@@ -41,11 +42,13 @@ COLLECTIONS = "collections"
 ENGINE_PACKAGE = "qdrant-edge-py"
 
 _FORBIDDEN_CHARACTERS = '<>:"/\\|?*\0\x1f'  # the server's rule for names, and qdrant-client's
+_shared: dict[Path, "Storage"] = {}  # by resolved path
+_shared_mutex = threading.RLock()
 _CREATING, _DELETING = ".new-", ".gone-"  # prefixes of subfolders
 
 
 class Storage:
-    """An open folder of collections, locked against every other client until `close`."""
+    """An open folder of collections, locked against every other process until `close`."""
 
     def __init__(self, path: Path) -> None:
         """Open `path`. Shards are opened on first use.
@@ -64,6 +67,7 @@ class Storage:
         self._config = StorageConfig(f"{ENGINE_PACKAGE} {version(ENGINE_PACKAGE)}")
         self._lock: FolderLock | None = None
         self._closed = False
+        self._users = 0
         abandon_when_forked(self)
         existing = next(p for p in (path, *path.absolute().parents) if p.exists())
         if not existing.is_dir():
@@ -75,10 +79,30 @@ class Storage:
         if (path / STORAGE_FILE).exists():
             self._open()
 
-    @property
-    def closed(self) -> bool:
-        """True after `close`."""
-        return self._closed
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open `path`, or share it with the clients of this process that have it open.
+
+        Each call must be matched by one of `release`. Raises as the constructor.
+        """
+        key = path.resolve()
+        with _shared_mutex:
+            storage = _shared.get(key)
+            if not isinstance(storage, cls) or storage._process_id != os.getpid():
+                storage = _shared[key] = cls(path)
+            storage._users += 1
+            return storage
+
+    def release(self) -> None:
+        """Close the folder if no other client of this process uses it."""
+        if self._process_id != os.getpid():
+            return
+        with _shared_mutex:
+            self._users -= 1
+            if self._users > 0:
+                return
+            _shared.pop(self.path.resolve(), None)
+            self.close()
 
     @property
     def engine(self) -> str:
@@ -243,6 +267,9 @@ class Storage:
             )
         if self._closed:
             raise ClientClosedError("This client is closed; open a new one.")
+        if self._lock is None and (self.path / STORAGE_FILE).exists():
+            with self._mutex:
+                self._open()  # created by another process since
 
     def _load_config(self) -> StorageConfig:
         file, installed = self.path / STORAGE_FILE, version(ENGINE_PACKAGE)
@@ -279,6 +306,16 @@ def check_collection_name(name: str) -> None:
         raise ValueError(f"Collection name cannot be {name!r}")
     if len(name) > 255:
         raise ValueError("Collection name must be at most 255 characters long")
+
+
+def _forget_shared() -> None:
+    """Start without shared folders in a forked process, where the mutex may be held for ever."""
+    global _shared_mutex
+    _shared_mutex = threading.RLock()
+    _shared.clear()
+
+
+os.register_at_fork(after_in_child=_forget_shared)
 
 
 def _subfolder_name(name: str) -> str:

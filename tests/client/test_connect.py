@@ -6,6 +6,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from rdr_qdrant import EmbeddedQdrant, connect, connect_async
+from rdr_qdrant.embedded.folder_lock import FolderLock
 from rdr_qdrant.errors import StoreError, UsageError
 from tests.support.faults import Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
@@ -89,11 +90,12 @@ def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
-    client = connect(path=tmp_path / "data")
-    client.create_collection("c", vectors_config=PARAMS)
-    with pytest.raises(StoreError, match="in use by process"):
-        connect(path=tmp_path / "data")
-    client.close()
+    lock = FolderLock(tmp_path)
+    (tmp_path / "embedded.json").write_text("{}")
+    (tmp_path / ".embedded.lock").write_text("1")
+    with pytest.raises(StoreError, match="in use by process 1;"):
+        connect(path=tmp_path)
+    lock.release()
 
 
 def test_in_memory_is_the_local_mode_of_qdrant_client(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
+from rdr_qdrant.embedded import EmbeddedQdrant
 from tests.embedded.corpus import DIM, id_of, points_of, vectors_of
 
 COUNT = 80
@@ -207,3 +208,45 @@ def test_wrong_queries_are_refused(client: QdrantClient, name: str, refused: Ref
     for asked in wrong:
         with refused():
             client.query_points(name, **asked)
+
+
+@pytest.mark.parametrize("location", ["a", "alias", "other"])
+def test_a_point_looked_up_in_the_same_collection_is_left_out(
+    embedded: EmbeddedQdrant, location: str
+) -> None:
+    params = models.VectorParams(size=2, distance=models.Distance.DOT)
+    for name in ("a", "other"):
+        embedded.create_collection(name, {"v": params, "w": params})
+        embedded.upsert(
+            name,
+            [
+                models.PointStruct(id=i, vector={"v": [float(i), 1.0], "w": [1.0, float(i)]})
+                for i in range(1, 8)
+            ],
+        )
+    alias = models.CreateAlias(collection_name="a", alias_name="alias")
+    embedded.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+    lookup = models.LookupLocation(collection=location, vector="w")
+    pair = models.ContextPair(positive=5, negative=6)
+    queries: list[tuple[object, set[int]]] = [
+        (5, {5}),
+        (models.NearestQuery(nearest=5, mmr=models.Mmr(diversity=0.1)), {5}),
+        (
+            models.RecommendQuery(recommend=models.RecommendInput(positive=[5], negative=[6])),
+            {5, 6},
+        ),
+        (models.DiscoverQuery(discover=models.DiscoverInput(target=4, context=[pair])), {4, 5, 6}),
+        (models.ContextQuery(context=[pair]), {5, 6}),
+    ]
+    for query, given in queries:
+        expected = set(range(1, 8)) - (set() if location == "other" else given)
+        asked = {"query": query, "using": "v", "lookup_from": lookup}
+        found = embedded.query_points("a", **asked, limit=10).points
+        assert {p.id for p in found} == expected, query
+        fused = embedded.query_points(
+            "a",
+            query=models.FusionQuery(fusion=models.Fusion.RRF),
+            prefetch=[models.Prefetch(**asked, limit=10)],
+            limit=10,
+        ).points
+        assert {p.id for p in fused} == expected, query

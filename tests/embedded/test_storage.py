@@ -62,13 +62,119 @@ def test_reopening_restores_points_settings_and_aliases(folder: Path) -> None:
         assert client.get_aliases().aliases[0].collection_name == "a"
 
 
-def test_a_second_client_in_the_process_is_refused(folder: Path) -> None:
-    with (
-        EmbeddedQdrant(folder),
-        pytest.raises(EmbeddedQdrantError, match=f"process {os.getpid()}"),
-    ):
-        EmbeddedQdrant(folder)
-    EmbeddedQdrant(folder).close()
+def test_clients_of_one_process_share_the_folder(folder: Path) -> None:
+    first = EmbeddedQdrant(folder)
+    (folder.parent / "link").symlink_to(folder)
+    second = EmbeddedQdrant(folder.parent / "link")
+    second.upsert("a", points_of(40))
+    assert first.count("a").count == 40
+    first.close()
+    first.close()
+    for call in (lambda: first.count("a"), lambda: first.build_index("a"), first.get_collections):
+        with pytest.raises(ClientClosedError, match="closed"):
+            call()
+    second.upsert("a", points_of(50))
+    assert repr(first).startswith("EmbeddedQdrant(")
+    with pytest.raises(EmbeddedQdrantError, match=f"in use by process {os.getpid()}"):
+        _in_another_process(folder)
+    second.close()
+    assert _in_another_process(folder) == 50
+
+
+def _in_another_process(folder: Path) -> int:
+    """Count the points of "a" in a new process; raise its error here."""
+    script = (
+        "import sys\nfrom rdr_qdrant.embedded import EmbeddedQdrant, EmbeddedQdrantError\n"
+        "try:\n    print(EmbeddedQdrant(sys.argv[1]).count('a').count)\n"
+        "except EmbeddedQdrantError as error:\n    print(error)"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", script, str(folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    if not output.isdecimal():
+        raise EmbeddedQdrantError(output)
+    return int(output)
+
+
+def test_a_client_that_is_replaced_without_being_closed(folder: Path) -> None:
+    """As when a notebook's cell is run twice."""
+    client = EmbeddedQdrant(folder)
+    for count in (31, 32, 33):
+        client = EmbeddedQdrant(folder)
+        client.upsert("a", points_of(count))
+    client.close()
+    assert _in_another_process(folder) == 33
+
+
+def test_threads_that_open_and_close_one_folder(folder: Path) -> None:
+    problems: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(20):
+                with EmbeddedQdrant(folder) as client:
+                    assert client.count("a").count == 30
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert problems == []
+
+
+def test_a_client_of_an_empty_folder_sees_what_another_one_creates(tmp_path: Path) -> None:
+    early = EmbeddedQdrant(tmp_path / "store")
+    assert early.get_collections().collections == []
+    with EmbeddedQdrant(tmp_path / "store") as other:
+        other.create_collection("a", PARAMS)
+        other.upsert("a", points_of(3))
+        assert early.count("a").count == 3
+    assert early.count("a").count == 3
+    early.close()
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_client_of_an_empty_folder_sees_what_another_process_creates(
+    tmp_path: Path, held: bool
+) -> None:
+    early = EmbeddedQdrant(tmp_path / "store")
+    assert not early.collection_exists("a")
+    script = (
+        "import sys\nfrom qdrant_client import models\n"
+        "from rdr_qdrant.embedded import EmbeddedQdrant\n"
+        "client = EmbeddedQdrant(sys.argv[1])\n"
+        "client.create_collection('a', models.VectorParams(size=2, distance='Dot'))\n"
+        "print('created', flush=True)\nsys.stdin.read()\nclient.close()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "store")],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"created\n"
+    if held:
+        for call in (
+            lambda: early.collection_exists("a"),
+            early.get_collections,
+            early.get_aliases,
+            lambda: early.count("a"),
+            lambda: early.create_collection("b", PARAMS),
+        ):
+            with pytest.raises(EmbeddedQdrantError, match=f"in use by process {process.pid}"):
+                call()
+    process.communicate(timeout=60)
+    assert early.collection_exists("a")
+    assert early.count("a").count == 0
+    early.close()
 
 
 def test_another_process_is_refused_until_the_holder_dies(folder: Path) -> None:

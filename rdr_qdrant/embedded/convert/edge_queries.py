@@ -19,15 +19,17 @@ from rdr_qdrant.embedded.errors import not_supported
 RRF_K = 2  # the server's default for reciprocal rank fusion
 DEFAULT_LIMIT = 10
 
-# (point id, vector name, lookup location or None) -> the point's stored vector
-VectorLookup = Callable[[Any, str, models.LookupLocation | None], Any]
+# (point id, vector name, lookup location or None) -> the point's stored vector, and whether the
+# point is of the collection that is searched
+VectorLookup = Callable[[Any, str, models.LookupLocation | None], tuple[Any, bool]]
 
 
 class QueryConverter:
     """Converts query requests.
 
     A point id given in place of a vector stands for that point's stored vector, which
-    `lookup_vector` fetches; the point is excluded from the answer, as on a server.
+    `lookup_vector` fetches; the point is excluded from the answer, as on a server, unless it was
+    looked up in another collection.
     """
 
     def __init__(self, lookup_vector: VectorLookup) -> None:
@@ -115,7 +117,7 @@ class QueryConverter:
             case _:
                 # A bare vector or point id, as `query_batch_points` passes it on.
                 scoring = _nearest(models.NearestQuery(nearest=query), inputs, limit)
-        return scoring, inputs.point_ids if request.lookup_from is None else ()
+        return scoring, inputs.excluded_ids
 
 
 class _VectorInputs:
@@ -123,14 +125,14 @@ class _VectorInputs:
 
     Attributes:
         using: the vector's name.
-        point_ids: the ids given so far.
+        excluded_ids: the ids given so far of points of the collection that is searched.
     """
 
     def __init__(
         self, lookup_vector: VectorLookup, using: str, location: models.LookupLocation | None
     ) -> None:
         self.using = using
-        self.point_ids: list[Any] = []
+        self.excluded_ids: list[Any] = []
         self._lookup_vector = lookup_vector
         self._location = location
 
@@ -139,8 +141,10 @@ class _VectorInputs:
         if isinstance(vector_or_id, list | np.ndarray | models.SparseVector):
             return vector_or_id
         point_id = to_engine_id(vector_or_id)
-        self.point_ids.append(point_id)
-        return self._lookup_vector(point_id, self.using, self._location)
+        vector, same_collection = self._lookup_vector(point_id, self.using, self._location)
+        if same_collection:
+            self.excluded_ids.append(point_id)
+        return vector
 
     def vector(self, vector_or_id: Any) -> edge.NamedVector:
         """The vector in the engine's types."""
