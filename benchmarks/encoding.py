@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -144,12 +145,10 @@ class _Vectors(torch.nn.Module):
         ).pooler_output
 
 
-def onnx_model(folder: Path) -> Path:
-    """The model exported and fused, as ONNX Runtime's own guide for BERT has it."""
-    from onnxruntime.transformers.optimizer import optimize_model
-
-    model = DPRContextEncoder.from_pretrained(folder, attn_implementation="eager").eval()
-    exported, fused = folder / "plain.onnx", folder / "fused.onnx"
+def export_onnx(folder: Path, side: Side, graph: Path) -> Path:
+    """A DPR encoder as a plain ONNX graph: `input_ids`, `attention_mask` to `vectors`."""
+    cls = getattr(transformers, side.class_name)
+    model = cls.from_pretrained(folder, attn_implementation="eager").eval()
     ids = torch.ones(2, 16, dtype=torch.long)
     shape = {0: "batch", 1: "length"}
     with warnings.catch_warnings():
@@ -157,15 +156,24 @@ def onnx_model(folder: Path) -> Path:
         torch.onnx.export(
             _Vectors(model),
             (ids, torch.ones_like(ids)),
-            str(exported),
+            str(graph),
             input_names=["input_ids", "attention_mask"],
             output_names=["vectors"],
             dynamic_axes={"input_ids": shape, "attention_mask": shape, "vectors": {0: "batch"}},
             dynamo=False,
         )
-    heads = model.config.num_attention_heads
+    return graph
+
+
+def fuse_onnx(folder: Path, graph: Path) -> Path:
+    """The exported graph, fused as ONNX Runtime's own guide for BERT has it."""
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    config = AutoConfig.from_pretrained(folder)
+    heads, hidden = config.num_attention_heads, config.hidden_size
+    fused = graph.with_suffix(".fused.onnx")
     optimize_model(
-        str(exported), model_type="bert", num_heads=heads, hidden_size=HIDDEN
+        str(graph), model_type="bert", num_heads=heads, hidden_size=hidden
     ).save_model_to_file(str(fused))
     return fused
 
@@ -199,7 +207,7 @@ def routes(dpr: Path, bert: Path) -> Iterator[tuple[str, Encode]]:
     yield "sentence-transformers, as installed", sentence_transformers(bert, None)
     for size in BEST_BATCHES:
         yield f"sentence-transformers, batch {size}", sentence_transformers(bert, size)
-    exported = onnx_model(dpr)
+    exported = fuse_onnx(dpr, export_onnx(dpr, Side.CONTEXT, dpr / "plain.onnx"))
     for size in BEST_BATCHES:
         yield f"ONNX Runtime, batch {size}", onnx_runtime(dpr, exported, size)
 

@@ -12,9 +12,14 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from rdr_qdrant.encoding import Encoded, EncodedBatch, Encoder, FloatArray, Side
+from rdr_qdrant.encoding import EncodedBatch, EncodedInputs, Encoder, FloatArray, Side
 from rdr_qdrant.encoding.device import Precision
-from rdr_qdrant.encoding.encoder_cache import KnownEncoder, note_of, recall, remember
+from rdr_qdrant.encoding.encoder_cache import (
+    CachedEncoder,
+    cache_path,
+    load_cached,
+    save_cached,
+)
 from rdr_qdrant.encoding.tokenizer import EncoderInput, Tokens, passage_input, question_input
 from rdr_qdrant.errors import ModelError
 from rdr_qdrant.passages import Passage
@@ -35,30 +40,31 @@ PROBE_PASSAGE = Passage(
     text="The quick brown fox jumps over the lazy dog near the river bank, as 27 witnesses saw.",
 )
 PROBE_QUESTION = "Who saw the quick brown fox jump over the lazy dog?"
-"""Both are fixed for ever: their vectors are kept with every collection."""
+"""Neither may ever change: every collection stores the vectors of both."""
 
-RECENT_QUESTIONS = 1024
-"""Questions whose vectors are kept: 3 MB at 768 numbers."""
+QUESTION_CACHE_SIZE = 1024
+"""Number of recent questions whose vectors are cached: 3 MB at 768 dimensions."""
 
 
 class RDREmbeddings(BaseModel, Embeddings):
     """The Reader-Distilled Retriever (Yang and Seo 2020, arXiv 2010.10999) for LangChain.
 
-    Passages go through the context encoder, questions through the question encoder of the same
-    pair. Vectors are the encoders' own: `[CLS]`, float32, not normalised, to be compared by inner
-    product (`Distance.DOT`).
+    Passages are encoded by the context encoder, questions by the question encoder of the same pair.
+    Vectors are the `[CLS]` outputs, float32, not normalised; compare them by inner product
+    (`Distance.DOT`).
 
     Setup:
         `pip install rdr-qdrant`
 
     Key init args:
-        model: a named pair (`rdr-qdrant models` lists them); by default `rdr-single-trivia`.
-        context_encoder, question_encoder: instead of a name, two hub ids or folders.
-        revision: branch, tag or commit of both, where they are hub ids.
-        max_length: most tokens of one input, special tokens included; a longer one is cut.
-        device: `auto` (cuda, else mps, else cpu) or a device of torch.
+        model: name of a pair (`rdr-qdrant models` lists them), by default `rdr-single-trivia`.
+        context_encoder, question_encoder: two hub ids or folders, instead of a name.
+        revision: branch, tag or commit of both encoders, if they are hub ids.
+        max_length: maximum number of tokens of an input, special tokens included; longer inputs
+            are truncated.
+        device: `auto` (cuda, else mps, else cpu) or a torch device.
         precision: `auto` (fp32 on a CPU, fp16 on a GPU), `fp32`, `bf16`, `fp16`, or `int8` on a
-            CPU (`pip install 'rdr-qdrant[int8]'`). Vectors are float32 in any case.
+            CPU (`pip install 'rdr-qdrant[int8]'`). Vectors are always float32.
 
     Instantiate:
         >>> from rdr_qdrant import RDREmbeddings
@@ -68,12 +74,12 @@ class RDREmbeddings(BaseModel, Embeddings):
         >>> vector = embeddings.embed_query("Who wrote Faust?")
         >>> vectors = embeddings.embed_documents(["Goethe wrote Faust.", "The Rhine is a river."])
 
-    The encoders are loaded on first use, or by `warm_up()`. One instance may be used by many
-    threads; the async methods run in a thread and do not block the event loop.
+    The encoders are loaded on first use, or by `warm_up()`. An instance is thread-safe; the async
+    methods run in a thread and do not block the event loop.
 
     Raises:
-        ModelError: an unknown model, half a pair, or (on first use) an encoder that cannot be
-            loaded or is not what its place needs.
+        ModelError: the model is unknown or one encoder is missing; on first use, an encoder cannot
+            be loaded or is not the encoder it should be.
     """
 
     model: str | None = None
@@ -89,7 +95,7 @@ class RDREmbeddings(BaseModel, Embeddings):
     _pair: EncoderPair = PrivateAttr()
     _encoders: dict[Side, Encoder] = PrivateAttr(default_factory=dict)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
-    _recent: Callable[[str], FloatArray] = PrivateAttr()
+    _encode_question_cached: Callable[[str], FloatArray] = PrivateAttr()
 
     @model_validator(mode="after")
     def _resolve(self) -> RDREmbeddings:
@@ -100,77 +106,77 @@ class RDREmbeddings(BaseModel, Embeddings):
         )
         if self._pair.name is not None:
             object.__setattr__(self, "model", self._pair.name)
-        self._recent = lru_cache(RECENT_QUESTIONS)(self._encode_question)
+        self._encode_question_cached = lru_cache(QUESTION_CACHE_SIZE)(self._encode_question)
         return self
 
     # LangChain's interface
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Vectors of passages without titles, in their order."""
+        """Return the vectors of passages without titles, in their order."""
         return _as_lists(self._encode(Side.CONTEXT, [passage_input("", text) for text in texts]))
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of one question; those of the last 1,024 questions are kept."""
-        vector: list[float] = self._recent(question_input(text)).tolist()
+        """Return the vector of a question; the last 1,024 questions' vectors are cached."""
+        vector: list[float] = self._encode_question_cached(question_input(text)).tolist()
         return vector
 
-    # The same with titles and without lists
+    # The same as arrays, with titles
 
     def encode_passages(self, passages: Sequence[Passage]) -> FloatArray:
-        """Vectors of passages, float32 [n, dim], in their order."""
-        return _warn_of_cuts(self.encode_passages_counted(passages))
+        """Return the vectors of passages, float32 [n, dim], in their order."""
+        return _vectors_with_warning(self.encode_passages_counted(passages))
 
     def encode_questions(self, questions: Sequence[str]) -> FloatArray:
-        """Vectors of questions, float32 [n, dim], in their order."""
+        """Return the vectors of questions, float32 [n, dim], in their order."""
         if len(questions) == 1:
-            return self._recent(question_input(questions[0]))[None].copy()
+            return self._encode_question_cached(question_input(questions[0]))[None].copy()
         inputs: list[EncoderInput] = [question_input(text) for text in questions]
         return self._encode(Side.QUESTION, inputs).vectors
 
-    def encode_passages_counted(self, passages: Sequence[Passage]) -> Encoded:
-        """`encode_passages` that also tells which passages were cut to `max_length`."""
+    def encode_passages_counted(self, passages: Sequence[Passage]) -> EncodedInputs:
+        """Return the vectors of passages and which of them were truncated to `max_length`."""
         return self._encode(Side.CONTEXT, _inputs(passages))
 
-    # The same in two halves, for those who do several things at once
+    # Tokenization and encoding apart, to run them in different threads
 
     def tokenize_passages(self, passages: Sequence[Passage]) -> Tokens:
-        """Token ids of passages, for `encode_batches`."""
+        """Tokenize passages for `encode_batches`."""
         return self._encoder(Side.CONTEXT).tokenize(_inputs(passages))
 
     def encode_batches(self, tokens: Tokens) -> Iterator[EncodedBatch]:
-        """Vectors of passages, a batch at a time as they are ready, the longest first."""
-        return self._encoder(Side.CONTEXT).batches(tokens)
+        """Yield the vectors of tokenized passages batch by batch, the longest first."""
+        return self._encoder(Side.CONTEXT).encode_batches(tokens)
 
     def encoder(self, side: Side) -> Encoder:
-        """One of the two encoders, loaded."""
+        """Return one of the two encoders; it is loaded if necessary."""
         return self._encoder(side)
 
-    # What a collection needs to know
+    # Identity of the pair, stored with a collection
 
     @property
     def pair(self) -> EncoderPair:
-        """The pair in use, with its published figures."""
+        """The pair in use, with its published answer recall."""
         return self._pair
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector."""
+        """Length of a vector."""
         return self._encoder(Side.CONTEXT).dimension
 
     def fingerprint(self) -> str:
-        """What a stored passage vector depends on besides the passage, for its content hash.
+        """Return all that a passage's vector depends on besides the passage, for its content hash.
 
-        The weights, the most tokens and the passage format; not the path or name of the encoder.
-        An encoder that was loaded here before, and whose files are unchanged, is not loaded for it.
+        That is the weights, `max_length` and the passage format; not the encoder's path or name.
+        An encoder that was loaded on this machine before, and whose files are unchanged, is not
+        loaded for this.
         """
-        digest = self._known(Side.CONTEXT).weights_digest
+        digest = self._cached_encoder(Side.CONTEXT).weights_digest
         return f"{digest}\n{self.max_length}\n{PASSAGE_FORMAT}"
 
     def identity(self, *sides: Side) -> PairIdentity:
-        """What a collection remembers of this pair, with probes of these sides (default both)."""
-        sides = sides or tuple(Side)
-        known = {side: self._known(side) for side in sides}
-        probes = {side: one.probe for side, one in known.items()}
+        """Return the identity that a collection stores, with probes of `sides` (default both)."""
+        cached = {side: self._cached_encoder(side) for side in sides or tuple(Side)}
+        probes = {side: entry.probe for side, entry in cached.items()}
         return PairIdentity(
             label=self._pair.label,
             context_encoder=self._pair.context_encoder,
@@ -181,38 +187,34 @@ class RDREmbeddings(BaseModel, Embeddings):
             probe=probes.get(Side.CONTEXT, ()),
             question_probe=probes.get(Side.QUESTION, ()),
             revision=self.revision,
-            precision=next(iter(known.values())).precision,
+            precision=next(iter(cached.values())).precision,
         )
 
     def warm_up(self, *sides: Side) -> None:
-        """Load the encoders of the named sides (default both) and run each on short texts.
+        """Load the encoders of `sides` (default both) and run each on short texts.
 
-        The first question after it takes no longer than the tenth.
+        Afterwards the first question takes no longer than the tenth.
         """
         for side in sides or tuple(Side):
             self._probe(side)
             self._encode(side, [" ".join([PROBE_QUESTION] * 2)])
 
-    def _known(self, side: Side) -> KnownEncoder:
-        """The digest and the probe of one encoder, which is loaded only where they are not known.
-
-        An encoder that is loaded is asked itself.
-        """
-        location = self._location(side)
-        note = note_of(
+    def _cached_encoder(self, side: Side) -> CachedEncoder:
+        """Return an encoder's digest and probe; it is loaded only if they are not cached."""
+        path = cache_path(
             side,
-            location,
+            self._location(side),
             revision=self.revision,
             max_length=self.max_length,
             precision=f"{self.precision} on {self.device}",
         )
-        known = None if side in self._encoders else recall(note)
-        if known is None:
+        cached = None if side in self._encoders else load_cached(path)
+        if cached is None:
             probe = _rounded(self._probe(side))
             encoder = self._encoder(side)
-            known = KnownEncoder(encoder.weights_digest, encoder.precision, probe)
-            remember(note, known)
-        return known
+            cached = CachedEncoder(encoder.weights_digest, encoder.precision, probe)
+            save_cached(path, cached)
+        return cached
 
     def _probe(self, side: Side) -> FloatArray:
         if side is Side.CONTEXT:
@@ -222,9 +224,9 @@ class RDREmbeddings(BaseModel, Embeddings):
         return vectors.reshape(-1)
 
     def _encode_question(self, question: str) -> FloatArray:
-        return _warn_of_cuts(self._encode(Side.QUESTION, [question])).reshape(-1)
+        return _vectors_with_warning(self._encode(Side.QUESTION, [question])).reshape(-1)
 
-    def _encode(self, side: Side, inputs: list[EncoderInput]) -> Encoded:
+    def _encode(self, side: Side, inputs: list[EncoderInput]) -> EncodedInputs:
         return self._encoder(side).encode(inputs)
 
     def _encoder(self, side: Side) -> Encoder:
@@ -256,13 +258,13 @@ class RDREmbeddings(BaseModel, Embeddings):
         context, question = (self._encoders[side] for side in Side)
         if context.dimension != question.dimension:
             difference = (
-                f"the context encoder makes vectors of {context.dimension} numbers, the question "
-                f"encoder of {question.dimension}"
+                f"the context encoder's vectors have {context.dimension} dimensions, the question "
+                f"encoder's {question.dimension}"
             )
         elif context.vocabulary() != question.vocabulary():
             difference = (
-                f"the vocabulary of the context encoder ({len(context.vocabulary()):,} tokens) is "
-                f"not that of the question encoder ({len(question.vocabulary()):,})"
+                f"the vocabulary of the context encoder ({len(context.vocabulary()):,} tokens) "
+                f"differs from that of the question encoder ({len(question.vocabulary()):,})"
             )
         else:
             return
@@ -277,22 +279,22 @@ def _inputs(passages: Sequence[Passage]) -> list[EncoderInput]:
     return [passage_input(passage.title, passage.text) for passage in passages]
 
 
-def _as_lists(encoded: Encoded) -> list[list[float]]:
-    lists: list[list[float]] = _warn_of_cuts(encoded).tolist()
+def _as_lists(encoded: EncodedInputs) -> list[list[float]]:
+    lists: list[list[float]] = _vectors_with_warning(encoded).tolist()
     return lists
 
 
-def _warn_of_cuts(encoded: Encoded) -> FloatArray:
-    if cut := sum(encoded.truncated):
+def _vectors_with_warning(encoded: EncodedInputs) -> FloatArray:
+    if truncated := sum(encoded.truncated):
         logger.warning(
-            "%d of %d texts were longer than max_length and were cut; "
-            "split them into shorter passages to keep all of them searchable",
-            cut,
+            "%d of %d texts were longer than max_length and were truncated; "
+            "split them into shorter passages to make all of them searchable",
+            truncated,
             len(encoded.truncated),
         )
     return encoded.vectors
 
 
 def _rounded(vector: FloatArray) -> tuple[float, ...]:
-    """To 5 significant digits: a few kilobytes of JSON, far finer than any two encoders differ."""
+    """Round to 5 significant digits: a few kB of JSON, far finer than two encoders differ."""
     return tuple(float(np.format_float_scientific(x, precision=4)) for x in vector)

@@ -1,4 +1,4 @@
-"""The named pairs of encoders, as data, and what a collection remembers of its pair."""
+"""The named pairs of encoders, and the identity of its pair that a collection stores."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ DEFAULT_MODEL = "rdr-single-trivia"
 DEMO_MODEL = "demo"
 
 RECALL_AT = (1, 5, 20, 50, 100)
-"""The depths k at which the model cards publish answer recall."""
+"""Depths k at which the model cards publish answer recall."""
 
 PUBLISHED_QUESTIONS = {"trivia-dev": 8837, "trivia-test": 11313, "nq-dev": 8757, "nq-test": 3610}
-"""The data sets of the published figures, with their numbers of questions (DPR, table 1)."""
+"""Data sets of the published figures, with their numbers of questions (DPR, table 1)."""
 
 DEFAULT_MAX_LENGTH = 256
-"""Tokens of one input, special tokens included (DPR, `encoder.sequence_length`)."""
+"""Maximum number of tokens of an input, special ones included (DPR: `encoder.sequence_length`)."""
 
 PASSAGE_FORMAT = "[CLS] title [SEP] text [SEP]"
-"""How a passage is written for the context encoder; without a title `[CLS] text [SEP]`."""
+"""Input format of the context encoder; `[CLS] text [SEP]` for a passage without a title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class EncoderPair:
     """A context encoder and the question encoder that was trained with it.
 
     Attributes:
-        name: what `--model` takes, or `None` for a pair that was given as two ids or folders.
-        context_encoder: hub id or folder of the encoder of passages.
-        question_encoder: hub id or folder of the encoder of questions.
-        about: one line for people.
-        published: answer recall in percent as the model card gives it, by data set
-            (`trivia-dev`, `trivia-test`, `nq-dev`, `nq-test`) and then by k.
-        baseline: name of the pair it is measured against in the same card, or `None`.
+        name: value of `--model`, or `None` for a pair given as two ids or folders.
+        context_encoder: hub id or folder of the passage encoder.
+        question_encoder: hub id or folder of the question encoder.
+        about: description in one line.
+        published: the model card's answer recall in percent, by data set (`trivia-dev`,
+            `trivia-test`, `nq-dev`, `nq-test`) and then by k.
+        baseline: name of the pair that the card compares it with, or `None`.
     """
 
     name: str | None
@@ -47,7 +47,7 @@ class EncoderPair:
 
     @property
     def label(self) -> str:
-        """The name, or both ids where there is none."""
+        """The name, or both ids if it has none."""
         return self.name or f"{self.context_encoder} + {self.question_encoder}"
 
 
@@ -107,7 +107,7 @@ PAIRS: Mapping[str, EncoderPair] = {
             name=DEMO_MODEL,
             context_encoder="demo",
             question_encoder="demo",
-            about="small English pair made on the spot from all-MiniLM-L6-v2; needs no hub",
+            about="small English pair built on the spot from all-MiniLM-L6-v2; needs no hub",
         ),
     )
     if pair.name is not None
@@ -120,10 +120,10 @@ def resolve_pair(
     context_encoder: str | None = None,
     question_encoder: str | None = None,
 ) -> EncoderPair:
-    """The pair that is meant by a name, or by two hub ids or folders.
+    """Return the pair of a name, or of two hub ids or folders; by default `DEFAULT_MODEL`.
 
     Raises:
-        ModelError: an unknown name, only one encoder of a pair, or a name together with encoders.
+        ModelError: the name is unknown, one encoder is missing, or a name and encoders are given.
     """
     if context_encoder or question_encoder:
         if not (context_encoder and question_encoder):
@@ -133,7 +133,7 @@ def resolve_pair(
                 else (f"question encoder {question_encoder}", "context encoder")
             )
             raise ModelError(
-                f"The {given} has no {missing} beside it: "
+                f"The {given} was given without a {missing}: "
                 "passages and questions need two different encoders. Name both."
             )
         if model is not None:
@@ -148,26 +148,26 @@ def resolve_pair(
     except KeyError:
         raise ModelError(
             f"Unknown model {name!r}. Known: {', '.join(PAIRS)}; "
-            "any other pair by its context encoder and its question encoder."
+            "name any other pair by its context encoder and its question encoder."
         ) from None
 
 
 @dataclass(frozen=True, slots=True)
 class PairIdentity:
-    """What must be the same for stored vectors and an encoder pair to belong together.
+    """Identity of an encoder pair, to check that it belongs to a collection's vectors.
 
     Attributes:
-        label: the pair's name, or both ids (for messages; not compared).
-        context_encoder: where the context encoder came from (for messages; not compared).
-        question_encoder: where the question encoder came from (for messages; not compared).
-        revision: branch, tag or commit of both, where one was named (for messages; not compared).
+        label: name of the pair, or both ids (for messages, not compared).
+        context_encoder: hub id or folder of the context encoder (for messages, not compared).
+        question_encoder: hub id or folder of the question encoder (for messages, not compared).
         dimension: length of a vector.
-        max_length: most tokens of one input.
-        passage_format: how title and text are put together.
-        probe: the vector of one fixed passage, rounded to 5 significant digits.
-        question_probe: the same of one fixed question, so that a searcher need not load the
-            context encoder to know that its question encoder belongs to the collection.
-        precision: what the encoders ran in (told, not compared: probes differ little by it).
+        max_length: maximum number of tokens of an input.
+        passage_format: how title and text are combined.
+        probe: vector of a fixed passage, rounded to 5 significant digits.
+        question_probe: vector of a fixed question, likewise, so that a searcher can check its
+            question encoder without loading the context encoder.
+        revision: branch, tag or commit of both, if given (for messages, not compared).
+        precision: precision of the encoders (for messages; probes hardly depend on it).
     """
 
     label: str
@@ -183,11 +183,11 @@ class PairIdentity:
 
     @property
     def name(self) -> str:
-        """The label, with the revision where one was named."""
+        """The label, with the revision if there is one."""
         return f"{self.label}@{self.revision}" if self.revision else self.label
 
     def to_metadata(self) -> dict[str, Any]:
-        """JSON form, as kept in the collection's metadata."""
+        """Return the JSON form that is stored in the collection's metadata."""
         return {
             "model": self.label,
             "context_encoder": self.context_encoder,
@@ -203,10 +203,10 @@ class PairIdentity:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> PairIdentity:
-        """The identity that `to_metadata` wrote.
+        """Read what `to_metadata` returned.
 
         Raises:
-            ValueError, KeyError, TypeError: it did not write this.
+            ValueError, KeyError, TypeError: `metadata` has another form.
         """
         revision = metadata["revision"]
         return cls(

@@ -1,4 +1,4 @@
-"""LangChain's interface; the numbers themselves are tested in tests/encoding."""
+"""LangChain's interface; the vectors themselves are tested in tests/encoding."""
 
 from __future__ import annotations
 
@@ -58,25 +58,25 @@ def test_async_forms_give_the_same(tiny: RDREmbeddings) -> None:
 def test_async_forms_do_not_block_the_event_loop(
     tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_go_on = threading.Event()
+    may_continue = threading.Event()
     encode = Encoder.encode
 
     def waiting(self: Encoder, inputs: list[str]) -> object:
-        assert may_go_on.wait(10), "the event loop was blocked"
+        assert may_continue.wait(10), "the event loop was blocked"
         return encode(self, inputs)
 
     async def ask() -> list[float]:
         task = asyncio.create_task(tiny.aembed_query("who asks this only here?"))
         await asyncio.sleep(0.01)
         assert not task.done()
-        may_go_on.set()
+        may_continue.set()
         return await task
 
     monkeypatch.setattr(Encoder, "encode", waiting)
     assert len(asyncio.run(ask())) == 32
 
 
-def test_cut_texts_are_told(tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture) -> None:
+def test_truncated_texts_are_logged(tiny: RDREmbeddings, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         tiny.embed_documents(["short", "river " * 300])
     assert "1 of 2 texts were longer than max_length" in caplog.text
@@ -110,7 +110,7 @@ def test_unknown_arguments_are_refused() -> None:
         RDREmbeddings(modle="demo")
 
 
-def test_the_fingerprint_is_of_the_weights_not_of_the_path(
+def test_the_fingerprint_depends_on_the_weights_not_on_the_path(
     tiny: RDREmbeddings,
     other: RDREmbeddings,
     tiny_pair: tuple[str, str],
@@ -134,7 +134,7 @@ def test_the_identity_holds_a_probe_of_each_side(tiny: RDREmbeddings) -> None:
     assert all(float(f"{x:.4e}") == x for x in identity.probe)
 
 
-def test_an_encoder_that_was_loaded_before_is_known_without_loading(
+def test_the_identity_of_an_encoder_that_was_loaded_before_needs_no_loading(
     tiny_pair: tuple[str, str], tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny_pair[0], tmp_path / "context"))
@@ -153,13 +153,13 @@ def test_an_encoder_that_was_loaded_before_is_known_without_loading(
     assert changed.identity(Side.CONTEXT).probe != expected[1].probe
 
 
-def test_a_question_asked_again_is_not_encoded_again(
+def test_a_repeated_question_is_not_encoded_again(
     tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embeddings = RDREmbeddings(context_encoder=tiny_pair[0], question_encoder=tiny_pair[1])
     first = embeddings.embed_query("who built the city?")
     first_array = embeddings.encode_questions(["who built the city?"])
-    first_array += 1.0  # what is given out is the caller's own
+    first_array += 1.0  # the returned array belongs to the caller
     monkeypatch.setattr(Encoder, "encode", lambda *_: pytest.fail("encoded again"))
     assert embeddings.embed_query("who built the city?") == first
     assert embeddings.embed_query("  who built the city? ") == first

@@ -6,7 +6,7 @@ from rdr_qdrant.errors import ModelError
 from rdr_qdrant.registry import PAIRS, resolve_pair
 
 
-def test_nothing_said_means_rdr_on_triviaqa() -> None:
+def test_the_default_pair_is_rdr_on_triviaqa() -> None:
     pair = resolve_pair()
     assert pair.name == "rdr-single-trivia"
     assert pair.context_encoder == "soheeyang/rdr-ctx_encoder-single-trivia-base"
@@ -42,9 +42,9 @@ def test_an_unknown_name_lists_the_known() -> None:
 
 
 def test_half_a_pair_is_refused() -> None:
-    with pytest.raises(ModelError, match="context encoder a has no question encoder beside it"):
+    with pytest.raises(ModelError, match="context encoder a was given without a question encoder"):
         resolve_pair(context_encoder="a")
-    with pytest.raises(ModelError, match="question encoder b has no context encoder beside it"):
+    with pytest.raises(ModelError, match="question encoder b was given without a context encoder"):
         resolve_pair(question_encoder="b")
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import builds_index_itself, location_of
+from rdr_qdrant.client import capabilities, location_of
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.errors import CollectionError, StoreError
 
@@ -60,7 +60,7 @@ class BulkIndexing:
         from qdrant_client import models
 
         client = self._connection.client
-        if not builds_index_itself(client):
+        if not capabilities(client).indexes_in_background:
             return False
         info = self._connection.info()
         threshold = info.config.optimizer_config.indexing_threshold
@@ -119,7 +119,7 @@ class BulkIndexing:
             StoreError: the server's optimizers failed.
         """
         connection = self._connection
-        if not builds_index_itself(connection.client):
+        if not capabilities(connection.client).indexes_in_background:
             return False
         green_polls = 0
         while True:

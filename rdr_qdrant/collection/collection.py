@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rdr_qdrant.client import (
     RetryPolicy,
     build_index,
-    builds_index_itself,
+    capabilities,
     server_version,
     translate_client_errors,
 )
@@ -23,6 +24,7 @@ from rdr_qdrant.collection.filters import (
     no_results_message,
 )
 from rdr_qdrant.collection.info import (
+    CREATION_KEY,
     IDENTITY_KEY,
     CollectionDescription,
     describe_collection,
@@ -148,7 +150,11 @@ class Collection:
                 lambda: client.create_collection(
                     name,
                     vectors_config={vector_name: vector} if vector_name else vector,
-                    metadata={IDENTITY_KEY: identity.to_metadata(), **(metadata or {})},
+                    metadata={
+                        IDENTITY_KEY: identity.to_metadata(),
+                        CREATION_KEY: uuid.uuid4().hex,
+                        **(metadata or {}),
+                    },
                     **collection_params(settings, version),
                 )
             )
@@ -170,11 +176,24 @@ class Collection:
             metadata: of the new one.
         """
         client, parameters = self._connection.client, copied_params(info.config)
+        if IDENTITY_KEY in metadata:
+            metadata = {**metadata, CREATION_KEY: uuid.uuid4().hex}
         self._connection.call(
             lambda: client.create_collection(
                 self.name, metadata=dict(metadata) or None, **parameters
             )
         )
+
+    def creation(self) -> tuple[Any, Any]:
+        """The id of its creation and the encoders that made it, `None` where it has none.
+
+        Another value means that it was deleted and created again.
+
+        Raises:
+            CollectionError: it does not exist.
+        """
+        metadata = self.info().config.metadata or {}
+        return metadata.get(CREATION_KEY), metadata.get(IDENTITY_KEY)
 
     def delete(self) -> None:
         """Delete it with all its points.
@@ -238,7 +257,8 @@ class Collection:
             return None
         client = self._connection.client
         version = self._connection.call(lambda: server_version(client))
-        check_supported(settings, version, embedded=not builds_index_itself(client))
+        embedded = not capabilities(client).supports_clustering
+        check_supported(settings, version, embedded=embedded)
         return version
 
     def warn_about_differences(self, settings: CollectionSettings | None) -> None:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 IDENTITY_KEY = "rdr_qdrant"
 """Key of the collection's own metadata that holds the identity of its encoders."""
 
+CREATION_KEY = "rdr_qdrant_creation"
+"""Key of a collection's metadata under which a random id of its creation lies: a collection that is
+deleted and created again has another one."""
+
 NORM_SAMPLE = 256
 """Number of vectors whose lengths are measured."""
 

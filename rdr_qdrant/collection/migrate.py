@@ -11,7 +11,7 @@ from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy
 from rdr_qdrant.collection.aliases import REINDEX_KEY, Aliases
 from rdr_qdrant.collection.bulk_indexing import BULK_KEY
 from rdr_qdrant.collection.collection import Collection
-from rdr_qdrant.collection.info import identity_of
+from rdr_qdrant.collection.info import CREATION_KEY, identity_of
 from rdr_qdrant.collection.payload import same_json
 from rdr_qdrant.collection.points import PointId, normalized_id
 from rdr_qdrant.collection.reservoir import Reservoir
@@ -192,7 +192,8 @@ def _verify(source: Collection, target: Collection, sample: Sequence[PointId]) -
 def _lasting_metadata(info: models.CollectionInfo) -> dict[str, Any]:
     """Return metadata without the marks of an unfinished load, which do not hold for a copy."""
     metadata = info.config.metadata or {}
-    return {key: value for key, value in metadata.items() if key not in (BULK_KEY, REINDEX_KEY)}
+    own = (BULK_KEY, REINDEX_KEY, CREATION_KEY)
+    return {key: value for key, value in metadata.items() if key not in own}
 
 
 def _vector_sizes(vectors: Any) -> dict[str, tuple[int, str]]:

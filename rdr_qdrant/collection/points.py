@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
-from rdr_qdrant.client import RequestTooLargeError, UnindexedFilterError, takes_arrays
+from rdr_qdrant.client import RequestTooLargeError, UnindexedFilterError, capabilities
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.collection.filters import has_value
 from rdr_qdrant.collection.json_path import metadata_paths
@@ -260,7 +260,7 @@ class Points:
     def _upsert(self, points: Sequence[Point]) -> None:
         from qdrant_client import models
 
-        arrays = takes_arrays(self._client)
+        arrays = capabilities(self._client).takes_arrays
         structs = [
             models.PointStruct.model_construct(  # ids, vectors and payload are ours, and valid
                 id=point.id,

@@ -1,8 +1,11 @@
-"""Text to vectors, exactly as DPR and RDR were trained and run. Knows nothing of Qdrant."""
+"""Encoding text to vectors exactly as DPR and RDR were trained and run.
+
+Needs torch, transformers and numpy alone; knows nothing of Qdrant, LangChain or pydantic.
+"""
 
 from rdr_qdrant.encoding.checkpoint import Side
 from rdr_qdrant.encoding.cls_forward import FloatArray
 from rdr_qdrant.encoding.device import resolve_device
-from rdr_qdrant.encoding.encoder import Encoded, EncodedBatch, Encoder
+from rdr_qdrant.encoding.encoder import EncodedBatch, EncodedInputs, Encoder
 
-__all__ = ["Encoded", "EncodedBatch", "Encoder", "FloatArray", "Side", "resolve_device"]
+__all__ = ["EncodedBatch", "EncodedInputs", "Encoder", "FloatArray", "Side", "resolve_device"]

@@ -1,4 +1,4 @@
-"""Attention within each of many sequences laid end to end, without padding."""
+"""Attention on a batch of sequences concatenated without padding."""
 
 from __future__ import annotations
 
@@ -11,30 +11,35 @@ if TYPE_CHECKING:
 
 
 class Attention(Protocol):
-    """Scaled dot-product attention; every tensor is [tokens, heads, head size].
+    """Scaled dot-product attention within each sequence of a concatenated batch.
 
-    There may be more tokens than the lengths add up to; what comes out for those means nothing.
+    Tensors are [t, heads, head size]. `t` may exceed the sum of `lengths` (the batch is padded at
+    its end); the output for those rows is meaningless.
     """
 
     def __call__(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
     ) -> torch.Tensor:
-        """For every token of every sequence, [t, heads * head size]."""
+        """Return the attention output of every token, [t, heads * head size]."""
 
 
-def attention_for(device: str, dtype: torch.dtype) -> Attention | None:
-    """The way to do it on this device without padding, or `None` where there is none."""
+def select_attention(device: str, dtype: torch.dtype) -> Attention | None:
+    """Return the unpadded attention for a device and dtype, or `None` if there is none."""
     import torch
 
     if device == "cpu":
-        return ByRuns()
-    if device.startswith("cuda") and dtype in (torch.float16, torch.bfloat16):
-        return VariableLength() if VariableLength.here(device) else None
+        return GroupedByLengthAttention()
+    half = dtype in (torch.float16, torch.bfloat16)
+    if device.startswith("cuda") and half and VarlenAttention.is_available(device):
+        return VarlenAttention()
     return None
 
 
-class ByRuns:
-    """Neighbours of one length at a time; batches come in order of length."""
+class GroupedByLengthAttention:
+    """One dense attention call for each run of neighbouring sequences of equal length.
+
+    Batches are sorted by length, so runs are long.
+    """
 
     def __call__(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
@@ -42,24 +47,24 @@ class ByRuns:
         from torch.nn import functional
 
         tokens, heads, size = query.shape
-        attended = query.new_empty(tokens, heads * size)
-        for rows, count, length in _runs(lengths):
+        output = query.new_empty(tokens, heads * size)
+        for rows, count, length in _runs_of_equal_length(lengths):
             q, k, v = (
-                one[rows].view(count, length, heads, size).transpose(1, 2)
-                for one in (query, key, value)
+                tensor[rows].view(count, length, heads, size).transpose(1, 2)
+                for tensor in (query, key, value)
             )
-            found = functional.scaled_dot_product_attention(q, k, v)
-            attended[rows] = found.transpose(1, 2).reshape(count * length, heads * size)
-        attended[sum(lengths) :] = 0.0  # whatever lay there might be slow to reckon with
-        return attended
+            attended = functional.scaled_dot_product_attention(q, k, v)
+            output[rows] = attended.transpose(1, 2).reshape(count * length, heads * size)
+        output[sum(lengths) :] = 0.0  # uninitialised memory may hold denormals, which are slow
+        return output
 
 
-class VariableLength:
-    """By a kernel that takes sequences of any lengths end to end: on GPUs, in half precision."""
+class VarlenAttention:
+    """PyTorch's variable-length kernel: GPUs of compute capability 8.0 or more, fp16 and bf16."""
 
     @staticmethod
-    def here(device: str) -> bool:
-        """Whether torch has such a kernel, and this GPU runs it."""
+    def is_available(device: str) -> bool:
+        """Return whether this torch has the kernel and this GPU runs it."""
         import torch
 
         try:
@@ -74,15 +79,15 @@ class VariableLength:
         import torch
         from torch.nn.attention.varlen import varlen_attn
 
-        ends = torch.tensor([0, *lengths]).cumsum(0).to(device=query.device, dtype=torch.int32)
+        offsets = torch.tensor([0, *lengths]).cumsum(0).to(device=query.device, dtype=torch.int32)
         longest = max(lengths)
-        found = varlen_attn(query, key, value, ends, ends, longest, longest)
-        assert not isinstance(found, tuple)  # nothing but the output was asked for
-        return found.flatten(1)
+        output = varlen_attn(query, key, value, offsets, offsets, longest, longest)
+        assert not isinstance(output, tuple)  # a tuple only where auxiliary outputs are requested
+        return output.flatten(1)
 
 
-def _runs(lengths: list[int]) -> Iterator[tuple[slice, int, int]]:
-    """Runs of neighbours of one length: their rows, how many sequences, and the length."""
+def _runs_of_equal_length(lengths: list[int]) -> Iterator[tuple[slice, int, int]]:
+    """Yield, for each run, its rows, the number of its sequences and their length."""
     start = 0
     for length, run in groupby(lengths):
         count = sum(1 for _ in run)

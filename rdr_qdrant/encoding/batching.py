@@ -1,4 +1,4 @@
-"""Batches of inputs of like length, so that little is padded."""
+"""Batches of inputs of similar length, so that little is padded."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 
 def length_sorted_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
-    """Positions of the inputs, the longest first, in batches of at most `max_tokens` once padded.
+    """Yield the positions of the inputs in batches, the longest inputs first.
 
-    A single input longer than `max_tokens` is a batch of its own. Every position comes once.
+    A batch has at most `max_tokens` tokens once padded to its longest input; a single input longer
+    than that is a batch of its own. Every position occurs exactly once.
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     start = 0

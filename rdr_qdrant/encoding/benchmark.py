@@ -1,4 +1,4 @@
-"""How fast an encoder runs here, and how much of what this machine could do that is."""
+"""Measuring an encoder's speed, absolutely and against this machine's matrix multiplication."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 
 from rdr_qdrant.encoding.device import dtype_of
 from rdr_qdrant.encoding.encoder import Encoder
-from rdr_qdrant.encoding.packed_linear import Linear
+from rdr_qdrant.encoding.packed_linear import PackedLinear
 from rdr_qdrant.encoding.tokenizer import EncoderInput
 
 MATRIX_SECONDS = 1.0
-"""How long each way to multiply matrices is measured."""
+"""Duration of the measurement of each kind of matrix multiplication."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodingSpeed:
-    """What was measured.
+    """Result of `measure`.
 
     Attributes:
-        device, precision: where and in what it ran.
-        passages: encoded, all in all.
-        seconds: for them, tokenising included.
-        tokens: of them, special tokens included, after cutting.
-        operations: floating-point operations of their vectors: a multiplication and an addition
-            are two, and of the last layer only what `[CLS]` takes is counted.
-        matrix_speed: operations a second of this machine's fastest matrix multiplication of the
-            encoder's shapes, in its precision (for int8: in fp32).
+        device: device that the encoder ran on.
+        precision: precision that it ran in.
+        passages: number of passages encoded.
+        seconds: time taken, tokenization included.
+        tokens: number of tokens encoded, special tokens included, after truncation.
+        operations: floating-point operations, see `operations`.
+        matrix_speed: floating-point operations per second of this machine's fastest matrix
+            multiplication, see `matrix_speed`.
     """
 
     device: str
@@ -52,20 +52,22 @@ class EncodingSpeed:
         return self.operations / self.seconds / self.matrix_speed
 
     def seconds_for(self, passages: int) -> float:
-        """How long so many passages like these would take."""
+        """Return the estimated time for this many passages of the same length."""
         return passages / self.passages_per_second
 
 
 def measure(encoder: Encoder, inputs: Sequence[EncoderInput], seconds: float) -> EncodingSpeed:
-    """Encode the inputs, again and again, for about so many seconds, after one round to warm up.
+    """Encode the inputs repeatedly for about `seconds`, after a warm-up.
 
     Args:
-        encoder: ready to run.
-        inputs: one round; no fewer than what a load has in a window, else batches are too small.
+        encoder: the encoder to measure.
+        inputs: the inputs of one round, at least as many as an ingest encodes at a time, so that
+            batches are as full.
+        seconds: duration; at least one round runs.
     """
     lengths = [len(ids) for ids in encoder.tokenize(inputs).ids]
     speed = matrix_speed(encoder.config, encoder.device, encoder.precision)
-    list(encoder.batches(encoder.tokenize(inputs[: len(inputs) // 4 + 1])))
+    list(encoder.encode_batches(encoder.tokenize(inputs[: len(inputs) // 4 + 1])))
     rounds, started = 0, time.perf_counter()
     while rounds == 0 or time.perf_counter() - started < seconds:
         encoder.encode(inputs)
@@ -82,10 +84,10 @@ def measure(encoder: Encoder, inputs: Sequence[EncoderInput], seconds: float) ->
 
 
 def operations(config: Any, lengths: Sequence[int]) -> float:
-    """Floating-point operations that the vectors of sequences of these lengths take at least.
+    """Return the floating-point operations needed to encode sequences of these lengths.
 
-    Of the last layer that is what `[CLS]` takes: of other tokens only their parts in its scores
-    and in the sum that they weigh.
+    A multiply-add counts as two. Of the last layer only what `[CLS]` needs is counted: all of it
+    for that token, and for the others their terms in the attention scores and the weighted sum.
     """
     hidden, inner = int(config.hidden_size), int(config.intermediate_size)
     heads = int(config.num_attention_heads)
@@ -101,7 +103,10 @@ def operations(config: Any, lengths: Sequence[int]) -> float:
 
 
 def matrix_speed(config: Any, device: str, precision: str) -> float:
-    """Operations a second in the shapes of a model's feed-forward part, by the fastest way here."""
+    """Return the floating-point operations per second of the fastest matrix multiplication here.
+
+    Measured on the shapes of the model's feed-forward layers, in its precision (for int8: fp32).
+    """
     import torch
     from torch import nn
 
@@ -110,25 +115,26 @@ def matrix_speed(config: Any, device: str, precision: str) -> float:
     options: dict[str, Any] = {"device": device, "dtype": dtype_of(precision)}
     with torch.inference_mode():
         up, down = nn.Linear(hidden, inner, **options), nn.Linear(inner, hidden, **options)
-        packed_up, packed_down = Linear(up), Linear(down)
+        packed_up, packed_down = PackedLinear(up), PackedLinear(down)
         x = torch.randn(rows, hidden, **options)
-        ways: list[Callable[[], Any]] = [lambda: down(up(x)), lambda: packed_down(packed_up(x))]
-        fastest = max(_times_a_second(way, device) for way in ways)
+        fastest = max(
+            _calls_per_second(lambda: down(up(x)), device),
+            _calls_per_second(lambda: packed_down(packed_up(x)), device),
+        )
     return fastest * 4.0 * rows * hidden * inner
 
 
-def _times_a_second(way: Callable[[], Any], device: str) -> float:
+def _calls_per_second(function: Callable[[], Any], device: str) -> float:
     import torch
 
-    def wait() -> None:
+    def call() -> None:
+        function()
         if device.startswith("cuda"):
             torch.cuda.synchronize()
 
-    way()
-    wait()
-    done, started = 0, time.perf_counter()
+    call()
+    calls, started = 0, time.perf_counter()
     while time.perf_counter() - started < MATRIX_SECONDS:
-        way()
-        wait()
-        done += 1
-    return done / (time.perf_counter() - started)
+        call()
+        calls += 1
+    return calls / (time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""Loading one encoder: exactly its class, every weight from the checkpoint, no pickled code."""
+"""Loading an encoder: exactly its class, every weight from the checkpoint, no pickled code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Side(Enum):
-    """Which of the two encoders: the value is what people call it."""
+    """One of the two encoders of a pair; the value is its name in messages."""
 
     CONTEXT = "context encoder"
     QUESTION = "question encoder"
@@ -39,19 +39,19 @@ class Side(Enum):
         return Side.QUESTION if self is Side.CONTEXT else Side.CONTEXT
 
 
-HARMLESS_ENTRY = re.compile(r".*\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))")
-"""Entries of checkpoints saved with transformers 4.5 for which today's classes have no place:
-a constant buffer, and BERT's pooler, which DPR never reads."""
+IGNORED_WEIGHTS = re.compile(r".*\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))")
+"""Entries of checkpoints saved with transformers 4.5 that today's classes do not have: a constant
+buffer, and BERT's pooler, which DPR does not use."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An encoder as loaded: float32, on the CPU, in evaluation mode.
+    """A loaded encoder: float32, on the CPU, in evaluation mode.
 
     Attributes:
-        source: the folder or hub id it was loaded from.
+        source: folder or hub id that it was loaded from.
         model: a `DPRContextEncoder` or `DPRQuestionEncoder`.
-        tokenizer: its `tokenizers.Tokenizer`, with neither truncation nor padding set.
+        tokenizer: its `tokenizers.Tokenizer`, without truncation and padding.
     """
 
     source: str
@@ -59,9 +59,9 @@ class Checkpoint:
     tokenizer: Any
 
     def weights_digest(self) -> str:
-        """SHA-256 (hex) over names, shapes and float32 values of all weights, in order of name.
+        """Return the SHA-256 (hex) of the names, shapes and float32 values of all weights.
 
-        The same for one set of weights in any file format, folder or hub repository.
+        It does not depend on the file format, the folder or the hub repository.
         """
         digest = hashlib.sha256()
         for name, tensor in sorted(_tensors(self.model).items()):
@@ -75,19 +75,19 @@ def _tensors(model: Any) -> Mapping[str, torch.Tensor]:
 
 
 def load_checkpoint(side: Side, source: str, revision: str | None = None) -> Checkpoint:
-    """Load one encoder from a folder or, through the hub's own cache, from a hub id.
+    """Load an encoder from a folder or, through the Hugging Face cache, from a hub id.
 
-    Private repositories are read with the hub's own token (`HF_TOKEN` or `hf auth login`);
-    `HF_HUB_OFFLINE` and `HF_HOME` are the hub's own switches.
+    Private repositories are read with the hub client's own token (`HF_TOKEN` or `hf auth login`),
+    and its variables `HF_HUB_OFFLINE` and `HF_HOME` apply.
 
     Args:
-        side: which of the two encoders it must be.
-        source: a folder or a hub id.
-        revision: branch, tag or commit of the hub id; a folder has none.
+        side: the encoder that it must be.
+        source: folder or hub id.
+        revision: branch, tag or commit of the hub id; ignored for a folder.
 
     Raises:
-        ModelError: it cannot be had, is not a DPR checkpoint, is the other encoder of the pair,
-            leaves a weight newly initialised, has entries without a place, or has no tokenizer.
+        ModelError: it cannot be read or downloaded, is not a DPR checkpoint, is the other encoder
+            of the pair, lacks weights, has unknown weights, or has no usable tokenizer.
     """
     import transformers
 
@@ -125,7 +125,7 @@ def _looks_like_path(source: str) -> bool:
 
 
 def _read(side: Side, source: str, cls: Any, location: str, **options: Any) -> Any:
-    """`cls.from_pretrained`, with its many kinds of failure told in one line."""
+    """Call `cls.from_pretrained` and raise its failures as one-line `ModelError`s."""
     try:
         return cls.from_pretrained(location, trust_remote_code=False, **options)
     except Exception as error:  # transformers, the hub, torch and safetensors raise many kinds
@@ -149,9 +149,9 @@ def _first_line(error: BaseException) -> str:
 
 
 def _check_entries(side: Side, source: str, info: Mapping[str, Any]) -> None:
-    """Rules 7 and 8 of "What is exact": no weight newly initialised, nothing unknown let slide."""
+    """Refuse newly initialised and unknown weights (rules 7 and 9 of "What is exact")."""
     missing = sorted(info["missing_keys"])
-    unexpected = sorted(k for k in info["unexpected_keys"] if not HARMLESS_ENTRY.fullmatch(k))
+    unexpected = sorted(k for k in info["unexpected_keys"] if not IGNORED_WEIGHTS.fullmatch(k))
     mismatched = sorted(str(entry) for entry in info["mismatched_keys"])
     if missing and any(key.startswith(side.other.weight_prefix) for key in unexpected):
         raise ModelError(
@@ -166,16 +166,16 @@ def _check_entries(side: Side, source: str, info: Mapping[str, Any]) -> None:
         )
     if unexpected:
         raise ModelError(
-            f"{source} has {len(unexpected)} weights that a {side.class_name} has no place for "
-            f"(such as {unexpected[0]}): its vectors would not be the model's."
+            f"{source} has {len(unexpected)} weights that a {side.class_name} does not have "
+            f"(such as {unexpected[0]}): its vectors would be wrong. Name a DPR {side.value}."
         )
 
 
 def _plain_tokenizer(side: Side, source: str, tokenizer: Any, config: Any) -> Any:
-    """The Rust tokenizer inside, checked against the model, without stored truncation and padding.
+    """Return the `tokenizers.Tokenizer` inside, without truncation and padding.
 
-    Some tokenizer files carry a padding or truncation of their own, and transformers 5 makes a
-    tokenizer with an empty vocabulary where it finds no vocabulary file.
+    Its size is checked against the model's: transformers 5 returns a tokenizer with an empty
+    vocabulary where it finds no vocabulary file.
     """
     backend = tokenizer.backend_tokenizer
     size = backend.get_vocab_size(with_added_tokens=True)
@@ -193,11 +193,11 @@ def _plain_tokenizer(side: Side, source: str, tokenizer: Any, config: Any) -> An
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Its load report and progress bars are replaced by our own checks and one-line errors."""
+    """Silence transformers' load report and progress bars; our errors take one line."""
     from transformers.utils import logging as hf_logging
 
-    transformers_logging: Any = hf_logging  # it is not typed throughout
-    hub = logging.getLogger("huggingface_hub")  # tells each of its own retries
+    transformers_logging: Any = hf_logging  # not fully typed
+    hub = logging.getLogger("huggingface_hub")  # logs each of its retries
     hub_level = hub.level
     hub.setLevel(logging.ERROR)
     verbosity = transformers_logging.get_verbosity()

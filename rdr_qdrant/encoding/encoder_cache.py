@@ -1,8 +1,7 @@
-"""What is known of an encoder before it is loaded: notes of earlier loads, in the user's cache.
+"""A cache of what is known of an encoder without loading it: weights digest and probe vector.
 
 Loading an encoder takes seconds, most of them for PyTorch. Whether a corpus is unchanged depends on
-the encoder only by the digest of its weights and its probe, and those are as they were for as long
-as its files are.
+the encoder only through these two, and they stay valid for as long as its files are unchanged.
 """
 
 from __future__ import annotations
@@ -11,29 +10,30 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rdr_qdrant.atomic_io import open_atomically
 from rdr_qdrant.encoding.checkpoint import Side
+from rdr_qdrant.errors import OutputError
 
 logger = logging.getLogger(__name__)
 
-RECORD = 2
-"""Raised whenever the digest or the probe is made otherwise, so that no older note is taken."""
+FORMAT_VERSION = 2
+"""Increase it whenever the digest or the probe is computed differently."""
 
-FILES_THAT_MATTER = (".safetensors", ".bin", ".json", ".txt")
+CHECKPOINT_SUFFIXES = (".safetensors", ".bin", ".json", ".txt")
 
 
 @dataclass(frozen=True, slots=True)
-class KnownEncoder:
-    """What a load of an encoder found out.
+class CachedEncoder:
+    """Results of an earlier load of an encoder.
 
     Attributes:
         weights_digest: see `Checkpoint.weights_digest`.
-        precision: the one it ran in.
-        probe: the vector of the fixed passage or question, as collections keep it.
+        precision: precision that it ran in.
+        probe: vector of the fixed passage or question that collections store.
     """
 
     weights_digest: str
@@ -42,56 +42,54 @@ class KnownEncoder:
 
 
 def cache_folder() -> Path:
-    """Where this package keeps what it can make again."""
+    """Return the folder for files that this package can rebuild."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "rdr-qdrant"
 
 
-def note_of(
+def cache_path(
     side: Side, source: str, *, revision: str | None, max_length: int, precision: str
 ) -> Path | None:
-    """Where the note of this encoder lies, be there one or not.
+    """Return the path of an encoder's cache entry, whether or not it exists.
 
-    Its name covers paths, sizes and times of change of the encoder's files, and whatever else its
-    vectors depend on. `None` where the files are not at hand, which loading will say better.
+    Its name is a digest of the paths, sizes and times of the encoder's files, and of all else that
+    its vectors depend on. `None` if the files are not on this machine.
     """
-    folder = _folder_of(source, revision)
+    folder = _checkpoint_folder(source, revision)
     if folder is None:
         return None
-    facts = [RECORD, side.value, max_length, precision, *_states(folder)]
-    name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    key = [FORMAT_VERSION, side.value, max_length, precision, *_file_stats(folder)]
+    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     return cache_folder() / "encoders" / f"{name}.json"
 
 
-def recall(note: Path | None) -> KnownEncoder | None:
-    """What the note says, or `None` where there is none that can be read."""
-    if note is None:
+def load_cached(path: Path | None) -> CachedEncoder | None:
+    """Read a cache entry; `None` if there is none or it is damaged."""
+    if path is None:
         return None
     try:
-        found = json.loads(note.read_text())
-        return KnownEncoder(
-            str(found["weights_digest"]), str(found["precision"]), tuple(map(float, found["probe"]))
+        entry = json.loads(path.read_text())
+        return CachedEncoder(
+            str(entry["weights_digest"]), str(entry["precision"]), tuple(map(float, entry["probe"]))
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def remember(note: Path | None, known: KnownEncoder) -> None:
-    """Write the note, whole or not at all; where that cannot be, the next load takes longer."""
-    if note is None:
+def save_cached(path: Path | None, entry: CachedEncoder) -> None:
+    """Write a cache entry; if that fails, the next start is merely slower."""
+    if path is None:
         return
     try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=note.parent, prefix=".note-") as scratch:
-            written = Path(scratch) / note.name
-            written.write_text(json.dumps(asdict(known)))
-            written.replace(note)
-    except OSError as error:
-        logger.debug("the note %s cannot be written: %s", note, error)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open_atomically(path) as file:
+            json.dump(asdict(entry), file)
+    except (OSError, OutputError) as error:
+        logger.debug("cannot write the encoder cache: %s", error)
 
 
-def _folder_of(source: str, revision: str | None) -> Path | None:
-    """The folder with the encoder's files: as named, or the hub's own snapshot as it is now."""
+def _checkpoint_folder(source: str, revision: str | None) -> Path | None:
+    """Return the encoder's folder: `source` itself, or the snapshot in the Hugging Face cache."""
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
@@ -99,14 +97,14 @@ def _folder_of(source: str, revision: str | None) -> Path | None:
         from huggingface_hub import hf_hub_download
 
         return Path(hf_hub_download(source, "config.json", revision=revision)).parent
-    except Exception:  # the hub raises many kinds
+    except Exception:  # the hub client raises many kinds
         return None
 
 
-def _states(folder: Path) -> Iterator[tuple[str, int, int, int, int]]:
-    """For each file its real path, size, number and times of change."""
+def _file_stats(folder: Path) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield each checkpoint file's real path, size, inode, and times of modification and change."""
     for file in sorted(folder.iterdir()):
-        if file.suffix in FILES_THAT_MATTER and file.is_file():
-            state = file.stat()
-            times = state.st_mtime_ns, state.st_ctime_ns
-            yield str(file.resolve()), state.st_size, state.st_ino, *times
+        if file.suffix in CHECKPOINT_SUFFIXES and file.is_file():
+            stat = file.stat()
+            times = stat.st_mtime_ns, stat.st_ctime_ns
+            yield str(file.resolve()), stat.st_size, stat.st_ino, *times

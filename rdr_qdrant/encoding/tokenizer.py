@@ -1,4 +1,4 @@
-"""Text to token ids by DPR's rules (rules 1 and 3 of "What is exact")."""
+"""Tokenizing inputs by DPR's rules (rules 1 and 3 of "What is exact")."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ EncoderInput = str | tuple[str, str]
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of some inputs.
+    """Token ids of a list of inputs.
 
     Attributes:
-        ids: for each input its ids, from `[CLS]` to the last `[SEP]`, at most `max_length`.
-        truncated: for each input whether it was cut.
+        ids: the ids of each input, from `[CLS]` to the last `[SEP]`, at most `max_length`.
+        truncated: for each input whether it was truncated.
     """
 
     ids: list[list[int]]
@@ -25,9 +25,13 @@ class Tokens:
 
 
 class InputTokenizer:
-    """`[CLS] title [SEP] text [SEP]` or `[CLS] text [SEP]`, cut longest-first to `max_length`.
+    """`[CLS] title [SEP] text [SEP]` or `[CLS] text [SEP]`, truncated longest-first.
 
-    As DPR's `BertTensorizer.text_to_tensor` does. Segment ids are not made: they are all zero.
+    As DPR's `BertTensorizer.text_to_tensor` does. Segment ids are not returned: all are zero.
+
+    Args:
+        tokenizer: a `tokenizers.Tokenizer`; a copy is used.
+        max_length: maximum number of tokens of an input, special tokens included.
     """
 
     def __init__(self, tokenizer: Any, max_length: int) -> None:
@@ -35,7 +39,7 @@ class InputTokenizer:
         self._tokenizer.enable_truncation(max_length, strategy="longest_first")
 
     def __call__(self, inputs: Sequence[EncoderInput]) -> Tokens:
-        """Tokenise; a title must not be empty, a text is expected to be stripped."""
+        """Tokenize inputs; titles must not be empty, texts must be stripped."""
         encodings = self._tokenizer.encode_batch_fast(list(inputs))
         return Tokens(
             ids=[encoding.ids for encoding in encodings],
@@ -44,9 +48,9 @@ class InputTokenizer:
 
 
 def passage_input(title: str, text: str) -> EncoderInput:
-    """What the context encoder reads of a passage.
+    """Return the context encoder's input for a passage.
 
-    Where there is no text, the title is all there is: so the model card's own code has it.
+    A passage without a text is its title alone, as in the model card's code.
     """
     text = text.strip()
     if title.strip():
@@ -55,5 +59,5 @@ def passage_input(title: str, text: str) -> EncoderInput:
 
 
 def question_input(question: str) -> str:
-    """What the question encoder reads: a typographic apostrophe becomes `'`, as in DPR."""
+    """Return the question encoder's input: a typographic apostrophe becomes `'`, as in DPR."""
     return question.strip().replace("\u2019", "'")

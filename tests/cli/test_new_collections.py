@@ -76,7 +76,7 @@ def test_reindexing_behind_an_alias(command: Command, pair: list[str], tsv: Path
     swap = ["ingest", tsv, "-c", "wiki", "--swap-alias", *pair]
     first = command(*swap)
     assert "wiki -> wiki-1 (before: nothing)" in first.out
-    assert "a new collection behind the alias 'wiki'" in first.err
+    assert "a new collection for the alias 'wiki'" in first.err
     second = command(*swap, "--drop-old", "--json").json
     assert (second["alias"], second["collection_name"]) == ("wiki", "wiki-2")
     assert (second["replaced"], second["dropped"]) == ("wiki-1", True)
@@ -97,15 +97,15 @@ def test_a_bulk_load_that_ends_early_is_told_and_mended(
     assert command(*load, "--strict").status == 1
     info = ["info", "-c", "c", "--url", server.url]
     assert command(*info, "--json").json["index_put_off"] is True
-    assert "any ingest switches it on" in " ".join(command(*info).out.split())
+    assert "any ingest enables it" in " ".join(command(*info).out.split())
     listed = ["info", "--url", server.url]
     assert [one["index_put_off"] for one in command(*listed, "--json").json] == [True]
-    assert " (index put off)" in command(*listed).out
+    assert " (indexing deferred)" in command(*listed).out
     ended = command(*load)
     assert ended.status == 3
     assert "index       complete after " in ended.out
     assert command(*info, "--json").json["index_put_off"] is False
-    assert "put off" not in command(*listed).out
+    assert "deferred" not in command(*listed).out
 
 
 def test_rescoring_is_asked_for_in_searches_and_evaluation(

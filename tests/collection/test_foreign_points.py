@@ -136,6 +136,7 @@ def test_an_update_keeps_the_payload_and_vectors_that_others_added(
     changed = [Passage("0", text, metadata={"n": 10}), Passage("3", text, metadata={"n": 13})]
     report = load(client, tiny, mixed, [*changed, Passage("9", text)])
     assert report.uploaded + report.updated == 3
+    assert report.stale_vectors == (0 if text == "river 0" else 1)
     after = stored(client, 0)
     assert after.payload == {
         **before.payload,

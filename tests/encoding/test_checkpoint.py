@@ -1,4 +1,4 @@
-"""What is loaded, and what is refused with a message that names the cure."""
+"""Checkpoints that load, and those that are refused with an error that says what to do."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_half_precision_files_are_run_in_float32(folder: Path) -> None:
     assert load_checkpoint(Side.CONTEXT, str(folder)).model.dtype is torch.float32
 
 
-def test_the_digest_tells_weights_apart(
+def test_other_weights_have_another_digest(
     tiny_pair: tuple[str, str], other_pair: tuple[str, str]
 ) -> None:
     digests = [
@@ -85,11 +85,11 @@ def test_a_weight_of_another_shape_is_refused(folder: Path) -> None:
         load_checkpoint(Side.CONTEXT, str(folder))
 
 
-def test_a_weight_without_a_place_is_refused(folder: Path) -> None:
+def test_an_unknown_weight_is_refused(folder: Path) -> None:
     state = load_file(folder / "model.safetensors")
     state["ctx_encoder.bert_model.encoder.layer.2.output.dense.bias"] = torch.zeros(32)
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match="no place for"):
+    with pytest.raises(ModelError, match="that a DPRContextEncoder does not have"):
         load_checkpoint(Side.CONTEXT, str(folder))
 
 
@@ -136,24 +136,28 @@ def test_a_vocabulary_larger_than_the_embeddings_is_refused(folder: Path) -> Non
         load_checkpoint(Side.CONTEXT, str(folder))
 
 
-def test_a_folder_that_is_not_there_is_refused() -> None:
+def test_a_missing_folder_is_refused() -> None:
     with pytest.raises(ModelError, match=r"No such folder: \./nowhere"):
         load_checkpoint(Side.CONTEXT, "./nowhere")
 
 
-def test_a_hub_id_that_cannot_be_had_says_what_to_do_offline() -> None:
+def test_a_hub_id_that_cannot_be_downloaded_says_what_to_do_offline() -> None:
     with pytest.raises(ModelError, match=r"nobody/nothing .*Offline: .*hf download"):
         load_checkpoint(Side.CONTEXT, "nobody/nothing")
 
 
-def test_a_pair_of_two_dimensions_is_refused(tmp_path: Path, tiny_pair: tuple[str, str]) -> None:
+def test_a_pair_with_different_dimensions_is_refused(
+    tmp_path: Path, tiny_pair: tuple[str, str]
+) -> None:
     wide = write_encoder(tmp_path / "wide", Side.QUESTION, hidden=64)
     embeddings = RDREmbeddings(context_encoder=tiny_pair[0], question_encoder=str(wide))
-    with pytest.raises(ModelError, match="of 32 numbers, the question encoder of 64"):
+    with pytest.raises(ModelError, match="32 dimensions, the question encoder's 64"):
         embeddings.warm_up()
 
 
-def test_a_pair_of_two_vocabularies_is_refused(tmp_path: Path, tiny_pair: tuple[str, str]) -> None:
+def test_a_pair_with_different_vocabularies_is_refused(
+    tmp_path: Path, tiny_pair: tuple[str, str]
+) -> None:
     changed = Path(shutil.copytree(tiny_pair[1], tmp_path / "changed"))
     words = (changed / "vocab.txt").read_text(encoding="utf-8").split("\n")
     words[-1], words[-2] = words[-2], words[-1]
@@ -209,14 +213,14 @@ def test_the_revision_reaches_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == ["o/q@v2"]
 
 
-def test_more_tokens_than_positions_are_refused(tmp_path: Path) -> None:
+def test_a_max_length_beyond_the_positions_is_refused(tmp_path: Path) -> None:
     context, question = write_pair(tmp_path, positions=128)
     embeddings = RDREmbeddings(context_encoder=context, question_encoder=question)
-    with pytest.raises(ModelError, match="max_length is 256, but .* only 128 positions"):
+    with pytest.raises(ModelError, match="max_length is 256, but .* has only 128 positions"):
         embeddings.embed_query("x")
 
 
-def test_a_device_that_is_not_there_is_refused(tiny_pair: tuple[str, str]) -> None:
+def test_an_unknown_device_is_refused(tiny_pair: tuple[str, str]) -> None:
     embeddings = RDREmbeddings(
         context_encoder=tiny_pair[0], question_encoder=tiny_pair[1], device="nonsense"
     )
