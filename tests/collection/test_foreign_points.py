@@ -11,6 +11,7 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, RDRVectorStore
 from rdr_qdrant.collection import Collection, Point, UpsertResult
+from rdr_qdrant.collection.deletion import PointSelection, delete_points
 from rdr_qdrant.collection.payload import is_ours
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import Reject
@@ -177,3 +178,21 @@ def test_points_without_additions_cost_no_further_request_when_they_are_new(
     monkeypatch.setattr(client, "retrieve", None)
     point = Point(1, np.ones(32, dtype=np.float32), {"page_content": "new"})
     assert collection.points.upsert([point]) == UpsertResult([], [])
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        PointSelection(),
+        PointSelection(metadata={"source": "passages"}),
+        PointSelection(passage_ids=["1", "2", "3", "4", "5", "6", "7", "8", "9", "20"]),
+    ],
+)
+def test_points_of_other_programs_are_not_deleted(
+    shared: QdrantClient, tiny: RDREmbeddings, selection: PointSelection
+) -> None:
+    load(shared, tiny, "", [Passage("20", "river", metadata={"source": "passages"})])
+    assert delete_points(shared, COLLECTION, selection, dry_run=True) == 1
+    assert delete_points(shared, COLLECTION, selection) == 1
+    assert payloads(shared) == dict(FOREIGN)
+    assert delete_points(shared, COLLECTION, selection, allow_unverified=True) > 1
