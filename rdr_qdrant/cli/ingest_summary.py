@@ -52,6 +52,11 @@ def print_remarks(
             "another source. If two files number their rows alike, --id-prefix keeps the passages "
             "of both."
         )
+    if report.stale_vectors:
+        print_message(
+            f"Kept: vectors of other programs on {pluralize(report.stale_vectors, 'points')} whose "
+            "text changed. If those are made of the text, they are out of date."
+        )
     if report.truncated:
         whole = split is None and not report.documents
         smaller = "--split 100" if whole else "A smaller --split"

@@ -148,6 +148,17 @@ class Points:
         for page in self._scroll_ours(page_size):
             yield [one for one, _ in page]
 
+    def scroll_matching(
+        self, matching: models.Filter, page_size: int, *, ours_only: bool
+    ) -> Iterator[list[PointId]]:
+        """Yield the ids of the points that match, all or only ours, in pages."""
+        if ours_only:
+            for page in self._scroll_ours(page_size, scroll_filter=matching):
+                yield [one for one, _ in page]
+            return
+        for records in self._scroll(page_size, scroll_filter=matching, with_payload=False):
+            yield [normalized_id(record.id) for record in records]
+
     def scroll_source(self, source: str, page_size: int) -> Iterator[list[tuple[PointId, str]]]:
         """Yield point id and passage id of every point of ours from this source, in pages."""
         from qdrant_client import models
@@ -223,8 +234,15 @@ class Points:
         """Delete those of these points that still have this source."""
         from qdrant_client import models
 
-        chosen = models.FilterSelector(filter=_ids_with(ids, f"{METADATA_KEY}.source", source))
-        self._call(lambda: self._client.delete(self._name, chosen, wait=True))
+        self.delete_matching(ids, models.Filter(must=[_equals(f"{METADATA_KEY}.source", source)]))
+
+    def delete_matching(self, ids: Sequence[PointId], matching: models.Filter) -> None:
+        """Delete those of these points that still match."""
+        from qdrant_client import models
+
+        both = models.Filter(must=[models.HasIdCondition(has_id=list(ids)), matching])
+        selector = models.FilterSelector(filter=both)
+        self._call(lambda: self._client.delete(self._name, selector, wait=True))
 
     def _with_additions(
         self, points: Sequence[Point], existing: Container[PointId]

@@ -11,6 +11,7 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, RDRVectorStore
 from rdr_qdrant.collection import Collection, Point, UpsertResult
+from rdr_qdrant.collection.deletion import PointSelection, delete_points
 from rdr_qdrant.collection.payload import is_ours
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import Reject
@@ -136,6 +137,7 @@ def test_an_update_keeps_the_payload_and_vectors_that_others_added(
     changed = [Passage("0", text, metadata={"n": 10}), Passage("3", text, metadata={"n": 13})]
     report = load(client, tiny, mixed, [*changed, Passage("9", text)])
     assert report.uploaded + report.updated == 3
+    assert report.stale_vectors == (0 if text == "river 0" else 1)
     after = stored(client, 0)
     assert after.payload == {
         **before.payload,
@@ -176,3 +178,21 @@ def test_points_without_additions_cost_no_further_request_when_they_are_new(
     monkeypatch.setattr(client, "retrieve", None)
     point = Point(1, np.ones(32, dtype=np.float32), {"page_content": "new"})
     assert collection.points.upsert([point]) == UpsertResult([], [])
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        PointSelection(),
+        PointSelection(metadata={"source": "passages"}),
+        PointSelection(passage_ids=["1", "2", "3", "4", "5", "6", "7", "8", "9", "20"]),
+    ],
+)
+def test_points_of_other_programs_are_not_deleted(
+    shared: QdrantClient, tiny: RDREmbeddings, selection: PointSelection
+) -> None:
+    load(shared, tiny, "", [Passage("20", "river", metadata={"source": "passages"})])
+    assert delete_points(shared, COLLECTION, selection, dry_run=True) == 1
+    assert delete_points(shared, COLLECTION, selection) == 1
+    assert payloads(shared) == dict(FOREIGN)
+    assert delete_points(shared, COLLECTION, selection, allow_unverified=True) > 1
