@@ -53,6 +53,7 @@ def encode(
         bool, typer.Option("--float16", help="Halve the size of the vectors; keeps 11 bits.")
     ] = False,
     split: options.SplitOption = None,
+    quoting: options.QuotingOption = "csv",
     rejects: options.RejectsOption = None,
     strict: options.StrictOption = False,
     batch_size: Annotated[
@@ -73,7 +74,7 @@ def encode(
 
     if encoded := [source for source in sources if is_shard_folder(source)]:
         raise UsageError(f"{encoded[0]} is encoded already: rdr-qdrant ingest {encoded[0]} -c NAME")
-    opened = [open_source(source) for source in sources]
+    opened = [open_source(source, quoting=quoting) for source in sources]
     check_rejects_file(rejects, opened)
     if rejects and rejects.resolve().parent == output.resolve():
         raise UsageError(f"--rejects {rejects} is in {output}, which is for encoded files only.")

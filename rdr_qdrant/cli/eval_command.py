@@ -48,6 +48,7 @@ def evaluate_command(
     k: Annotated[
         str, typer.Option("-k", metavar="N,N,...", help="Depths to measure at.")
     ] = ",".join(map(str, RECALL_AT)),
+    quoting: options.QuotingOption = "csv",
     match: Annotated[
         Match,
         typer.Option(help="Answers are texts, or regular expressions as in CuratedTREC."),
@@ -129,7 +130,7 @@ def evaluate_command(
         return done / len(asked)
 
     with rejects_reported(log), ExitStack() as stack:
-        asked = list(read_questions(questions, log))
+        asked = list(read_questions(questions, log, quoting=quoting))
         client = stack.enter_context(closing(qdrant.connect()))
         embeddings = encoders.embeddings_for(client, collection)
         beside = published_figures(embeddings.pair, published) if published else None

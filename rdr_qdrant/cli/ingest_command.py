@@ -50,6 +50,7 @@ def ingest(
     collection: options.CollectionOption,
     *,
     split: options.SplitOption = None,
+    quoting: options.QuotingOption = "csv",
     id_prefix: Annotated[
         str,
         typer.Option(
@@ -202,7 +203,7 @@ def ingest(
 
     layout = CollectionSettings.from_options(preset, settings or (), payload_index or (), tenant)
     encoding_options = [*(["--split"] if split else []), *encoders.explicitly_set()]
-    opened = open_sources(sources, encoding_options)
+    opened = open_sources(sources, encoding_options, quoting)
     check_rejects_file(rejects, opened.sources)
     executor.check(qdrant, encoded=opened.vectors is not None)
     if recreate and not (yes or dry_run):
@@ -292,4 +293,4 @@ def ingest(
         print_fields(summary_fields(report))
     if report.interrupted:
         return ExitStatus.INTERRUPTED
-    return ExitStatus.REJECTED if log.total else ExitStatus.DONE
+    return ExitStatus.REJECTED if log.total or report.changed_sources else ExitStatus.DONE

@@ -33,7 +33,8 @@ def print_remarks(
         encoded: the vectors came from `rdr-qdrant encode`.
         half_floats: encoded folders whose vectors are float16.
     """
-    if prune and report.removed is None and not report.interrupted:
+    unread = report.rejected and not report.changed_sources
+    if prune and report.removed is None and unread and not report.interrupted:
         print_message(
             "Nothing was pruned: some rows were rejected, and their points might be removed with "
             "the others."

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_type_hints
 
 import typer
 from typer.core import TyperOption
@@ -83,6 +83,14 @@ VectorNameOption = Annotated[
         help="Named vector to use. Default: the unnamed one.",
         show_default=False,
         hidden=True,
+    ),
+]
+QuotingOption = Annotated[
+    Literal["csv", "none"],
+    typer.Option(
+        "--quoting",
+        metavar="csv|none",
+        help="none: quotes in TSV and CSV files are plain characters.",
     ),
 ]
 SplitOption = Annotated[

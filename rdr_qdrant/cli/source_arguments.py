@@ -11,7 +11,7 @@ from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
     from rdr_qdrant.export import PrecomputedVectors
-    from rdr_qdrant.readers import PassageSource
+    from rdr_qdrant.readers import PassageSource, Quoting
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,15 @@ class OpenedSources:
     half_floats: Sequence[str] = ()
 
 
-def open_sources(names: Sequence[str], encoding_options: Sequence[str]) -> OpenedSources:
+def open_sources(
+    names: Sequence[str], encoding_options: Sequence[str], quoting: Quoting = "csv"
+) -> OpenedSources:
     """Open files, folders and streams, or folders that `encode` wrote, but not both at once.
 
     Args:
         names: as given on the command line.
         encoding_options: options given that have no effect on passages encoded already.
+        quoting: see `open_source`.
 
     Raises:
         UsageError: both kinds at once, or encoded folders with such an option.
@@ -45,7 +48,7 @@ def open_sources(names: Sequence[str], encoding_options: Sequence[str]) -> Opene
 
     encoded = [name for name in names if is_shard_folder(name)]
     if not encoded:
-        return OpenedSources([open_source(name) for name in names])
+        return OpenedSources([open_source(name, quoting=quoting) for name in names])
     if others := [name for name in names if name not in encoded]:
         raise UsageError(
             f"{encoded[0]} is encoded already, {others[0]} is not: load them by two commands."

@@ -17,7 +17,7 @@ from rdr_qdrant.readers.rejects import Reject, RejectHandler
 DELIMITERS = {".tsv": "\t", ".csv": ","}
 MERGED_ROWS = "a quoted field holds what looks like rows of this file"
 """Reason for rejecting a row that a stray quote made out of several."""
-QUOTING_HINT = "if quotes are plain characters in this file, read it with --quoting none"
+QUOTING_HINT = "(if quotes are plain characters in this file, read it with --quoting none)"
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -58,7 +58,7 @@ class DelimitedSource(RowFileSource):
                     first_line = lines.rewind_to_second_line()
                     reason = (
                         f'broken quoting: {error}; enclose a field that contains " in quotes '
-                        f"and double each quote inside it; {QUOTING_HINT}"
+                        f"and double each quote inside it {QUOTING_HINT}"
                     )
                     reject(Reject(self.name, lines.number, reason, first_line))
                     continue
@@ -69,9 +69,7 @@ class DelimitedSource(RowFileSource):
                     reject(Reject(self.name, lines.number, reason, fields))
                     continue
                 if lines.row_lines > 1 and (count := self._count_merged_lines(fields)):
-                    reason = (
-                        f"{MERGED_ROWS}: {count:,} of {lines.row_lines:,} lines; {QUOTING_HINT}"
-                    )
+                    reason = f"{MERGED_ROWS} {QUOTING_HINT}: {count:,} of {lines.row_lines:,} lines"
                     reject(Reject(self.name, lines.number, reason, fields))
                     continue
                 yield lines.number, dict(zip(self._header, fields, strict=True))

@@ -96,7 +96,7 @@ def _read_delimited(path: Path, reject: RejectHandler, quoting: Quoting) -> Iter
                 if len(row) != 2:
                     raise RowError(f"has {len(row)} tab-separated fields, not 2")
                 if any(map(_is_row, row[0].splitlines()[:-1])):
-                    raise RowError(f"{MERGED_ROWS}; {QUOTING_HINT}")
+                    raise RowError(f"{MERGED_ROWS} {QUOTING_HINT}")
                 yield _parse_question(row[0], _parse_literal(row[1]), path, lines.number, reject)
             except StopIteration:
                 return

@@ -278,3 +278,36 @@ def test_what_is_unchanged_costs_no_start_of_the_encoder(
         )
         assert json.loads(again.stdout)["unchanged"] == 2
         assert again.stderr.splitlines()[-1] == "False False"
+
+
+def test_a_source_that_changed_meanwhile_is_status_3(
+    command: Command,
+    pair: list[str],
+    rows: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    load = QdrantLoader.load_sources
+
+    def touched(self: QdrantLoader, *args: object, **kwargs: object) -> LoadReport:
+        rows.write_text(rows.read_text() + "\n")
+        return load(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(QdrantLoader, "load_sources", touched)
+    for extra in ([], ["--dry-run"]):
+        outcome = command("ingest", rows, "-c", "c", "--prune", "--json", *extra, *pair)
+        assert outcome.status == 3
+        assert "changed while it was read" in caplog.text
+        assert outcome.json["removed"] is None
+        assert len(outcome.json["changed_sources"]) == 1
+
+
+def test_quotes_can_be_plain_characters(command: Command, pair: list[str], tmp_path: Path) -> None:
+    text = 'id\ttext\n1\t"Stay here.\n2\tI shall be back."\n'
+    (tmp_path / "a.tsv").write_text(text)
+    loaded = command("ingest", "a.tsv", "-c", "c", "--quoting", "none", "--json", *pair)
+    assert (loaded.status, loaded.json["uploaded"]) == (0, 2)
+    merged = command("ingest", "a.tsv", "-c", "d", "--json", *pair)
+    assert merged.status in (1, 3)
+    assert "--quoting none" in merged.err
+    assert command("ingest", "a.tsv", "-c", "c", "--quoting", "some", *pair).status == 2
