@@ -5,6 +5,8 @@
 # All need only Python 3.11+ and make.
 PYTHON ?= python3
 BIN := .venv/bin
+# Processes for the tests; with a server in QDRANT_URL, 1 keeps their collections apart.
+TEST_PROCESSES ?= $(if $(QDRANT_URL),1,2)
 
 .PHONY: demo serve test lint types unit pictures clean
 
@@ -27,7 +29,7 @@ types: .venv/dev
 	$(BIN)/mypy
 
 unit: .venv/dev
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
 
 pictures: .venv/dev
 	$(BIN)/python docs/pictures/make_all.py

@@ -14,6 +14,7 @@ from rdr_qdrant.ingest.cancellation import Cancellation
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.document_cache import document_counts
 from rdr_qdrant.ingest.executor import Executor
+from rdr_qdrant.ingest.input_validation import ITERABLE, records_of_passages
 from rdr_qdrant.ingest.job import IngestJob
 from rdr_qdrant.ingest.partitions import (
     Partition,
@@ -27,7 +28,6 @@ from rdr_qdrant.ingest.prune import Pruning
 from rdr_qdrant.ingest.qdrant_sink import CollectionTarget, IndexingHandlers, QdrantSink
 from rdr_qdrant.ingest.report import LoadReport, ProgressHandler
 from rdr_qdrant.ingest.thread_executor import ThreadExecutor
-from rdr_qdrant.ingest.validation import ITERABLE, records_of_passages
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
 from rdr_qdrant.readers.jsonlines import STDIN

@@ -20,6 +20,9 @@ from rdr_qdrant.ingest.ray.control_actor import ControlClient
 from rdr_qdrant.ingest.ray.spool import read_spool
 from rdr_qdrant.ingest.records import RecordBatch
 
+READ_TASKS = 16
+"""Partitions that are read side by side."""
+
 
 def record_datasource(
     files: Sequence[FilePartition | None], folder: Path, batch_size: int, control: Any

@@ -22,15 +22,13 @@ from rdr_qdrant.ingest.batch_result import BatchResult
 from rdr_qdrant.ingest.executor import Execution
 from rdr_qdrant.ingest.ray.codec import decode_results
 from rdr_qdrant.ingest.ray.control_actor import ControlActor
-from rdr_qdrant.ingest.ray.datasource import record_datasource
+from rdr_qdrant.ingest.ray.datasource import READ_TASKS, record_datasource
 from rdr_qdrant.ingest.ray.deduplicator import Deduplicator
 from rdr_qdrant.ingest.ray.errors import WorkerError, to_rdr_error
 from rdr_qdrant.ingest.ray.spool import Spool
 from rdr_qdrant.ingest.ray.worker import Worker, WorkerOptions
 from rdr_qdrant.ingest.records import RecordBatch
 
-READ_TASKS = 16
-"""Read tasks side by side."""
 BATCHES_PER_WORKER = 3
 """Batches that a worker has at a time: one is embedded, others are diffed or written."""
 BATCHES_AHEAD = 8

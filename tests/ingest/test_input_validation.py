@@ -14,7 +14,7 @@ from qdrant_client import QdrantClient
 
 from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.errors import SourceError
-from rdr_qdrant.ingest.validation import to_storable_passage
+from rdr_qdrant.ingest.input_validation import to_storable_passage
 from rdr_qdrant.passages import id_from_content
 from rdr_qdrant.readers import Reject
 from rdr_qdrant.readers.row_parser import RowError
