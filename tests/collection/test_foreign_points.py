@@ -28,7 +28,7 @@ FOREIGN: list[tuple[int | str, Any]] = [
     (7, {"content_hash": HASH[:32], "metadata": {"id": "7", "source": "passages"}}),
     (8, {"content_hash": 1, "metadata": {"id": "8", "source": "passages"}}),
     (9, {"content_hash": HASH, "metadata": ["id", "9"]}),
-    (str(uuid.uuid4()), {"content_hash": HASH, "metadata": {"id": "a", "source": "passages"}}),
+    (str(uuid.UUID(int=9)), {"content_hash": HASH, "metadata": {"id": "a", "source": "passages"}}),
 ]
 
 
