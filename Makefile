@@ -1,5 +1,7 @@
-# make demo: see it work.  make serve: a page to ask.  make test: everything that must hold.
-# make pictures: those of the README again.
+# make demo      install, load 240 passages, ask three questions
+# make serve     a page that answers questions, at http://127.0.0.1:8000
+# make test      ruff, mypy and pytest; what CI runs
+# make pictures  draw the pictures of the README and docs/ (needs Chromium)
 # All need only Python 3.11+ and make.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +14,7 @@ demo: .venv/demo
 serve: .venv/backend
 	$(BIN)/rdr-qdrant ingest examples/data/passages.tsv -c rdr-demo --model demo
 	@echo
-	@echo "The page: http://127.0.0.1:$${RAG_PORT:-8000}   (Ctrl-C ends it)"
+	@echo "The page: http://127.0.0.1:$${RAG_PORT:-8000}   (Ctrl-C stops it)"
 	@$(BIN)/python -m examples.rag_backend
 
 test: lint types unit

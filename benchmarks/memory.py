@@ -56,6 +56,11 @@ class FreeQdrant:
         self.points = 0
         self._source = ""
 
+    @property
+    def http(self) -> Any:
+        """A client without a server has none; so the caller's own thread writes."""
+        raise NotImplementedError
+
     def collection_exists(self, name: str) -> bool:
         return self.created
 

@@ -38,7 +38,7 @@ from rdr_qdrant.collection.payload import to_payload
 from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.embedded.disk_space import folder_bytes
 from rdr_qdrant.passages import Passage
-from rdr_qdrant.planning import Needs, plan
+from rdr_qdrant.planning import PAYLOAD_BESIDE_TEXT, PlanInputs, plan
 from rdr_qdrant.readers import RejectLog, open_source
 
 WORDS, QUERIES, NAME = 100, 20, "plan"
@@ -223,13 +223,13 @@ def compare(measured: dict[str, Any]) -> str:
     lines = [f"{'':24}{'planned MB':>12}{'measured MB':>13}{'difference':>12}"]
     for layout in LAYOUTS:
         found = measured[layout]
-        needs = Needs(
+        inputs = PlanInputs(
             passages=measured["points"],
             dimension=DIM,
-            payload_bytes=round(found["payload JSON"]),
+            text_bytes=round(found["payload JSON"]) - PAYLOAD_BESIDE_TEXT,
             quantizations=(layout,),
         )
-        planned = plan(needs)
+        planned = plan(inputs)
         [whole] = planned.quantizations
         parts = {part.name: part.value for part in planned.parts}
         graph = 0 if layout == "none" else parts["graph"]

@@ -1,11 +1,12 @@
-"""What `--engine ray` can move beside encoding: from what rate on do encoders wait for it?
+"""The rates of the Ray executor's steps besides encoding: faster encoders would wait for them.
 
     python benchmarks/ray_steps.py [--passages 40000] [--source FILE.tsv] [--json]
 
-Passages a second of each step by itself, in one process: reading a `.tsv.gz` into blocks, the gate,
-unpacking in a worker. Reading grows with the files, unpacking with the workers; there is one gate.
+Passages per second of each step alone, in one process: reading a `.tsv.gz` into encoded batches,
+deduplicating, decoding in a worker. Reading scales with the files, decoding with the workers; there
+is one deduplicator.
 
-The passages are those of `--source` (a TSV with `id text title`), as often as it takes.
+The passages are those of `--source` (a TSV with `id text title`), repeated as often as needed.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from rdr_qdrant.ingest.partitions import Reading
-from rdr_qdrant.ingest.ray.codec import batch_of, block_of
-from rdr_qdrant.ingest.ray.datasource import read_batches
-from rdr_qdrant.ingest.ray.deduplicator import Gate
+from rdr_qdrant.ingest.partitions import FilePartition, ReadOptions
+from rdr_qdrant.ingest.ray.codec import decode_batch, encode_batch
+from rdr_qdrant.ingest.ray.datasource import read_file
+from rdr_qdrant.ingest.ray.deduplicator import Deduplicator
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "data" / "passages.tsv"
 BATCH_SIZE = 2048
@@ -40,16 +41,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        file = written(Path(folder) / "passages.tsv.gz", options.source, options.passages)
+        file = write_passages(Path(folder) / "passages.tsv.gz", options.source, options.passages)
         rates = steps(file, options.passages)
     if options.json:
         print(json.dumps(rates))
         return
-    for what, rate in rates.items():
-        print(f"{what:28} {rate:10,.0f} passages/s")
+    for step, rate in rates.items():
+        print(f"{step:28} {rate:10,.0f} passages/s")
 
 
-def written(file: Path, source: Path, count: int) -> Path:
+def write_passages(file: Path, source: Path, count: int) -> Path:
     with source.open(newline="", encoding="utf-8") as given:
         rows = list(csv.DictReader(given, delimiter="\t"))
     with gzip.open(file, "wt", newline="", encoding="utf-8") as taken:
@@ -61,17 +62,17 @@ def written(file: Path, source: Path, count: int) -> Path:
 
 
 def steps(file: Path, count: int) -> dict[str, float]:
-    reading = Reading(file, file.name, None, "")
-    blocks, read = timed(
-        lambda: [block_of(one) for one in read_batches(0, reading, BATCH_SIZE, lambda: False)]
+    partition = FilePartition(file, file.name, ReadOptions())
+    blocks, reading = timed(
+        lambda: [encode_batch(one) for one in read_file(0, partition, BATCH_SIZE, lambda: False)]
     )
-    gate = Gate(file.with_name("seen"), [file.name])
-    judged, gated = timed(lambda: [gate(block) for block in blocks])
-    _, unpacked = timed(lambda: [batch_of(block) for block in judged])
+    deduplicator = Deduplicator(file.with_name("ids"), [file.name])
+    deduplicated, deduplicating = timed(lambda: [deduplicator(block) for block in blocks])
+    _, decoding = timed(lambda: [decode_batch(block) for block in deduplicated])
     return {
-        "reading, a process": count / read,
-        "gate": count / gated,
-        "unpacking, a process": count / unpacked,
+        "reading, per process": count / reading,
+        "deduplicating": count / deduplicating,
+        "decoding, per process": count / decoding,
     }
 
 

@@ -1,10 +1,10 @@
-"""Requests to the back end's `/search`, many at a time: errors, and how long they took.
+"""Measures the back end's `/search` under concurrent requests: errors and latency.
 
     python benchmarks/serving.py [--requests 200] [--at-once 20] [--url URL] [--json]
 
-Without `--url` it starts a back end of its own over the demo collection, loaded into a temporary
-folder with the demo pair. Questions are those of the examples, each asked once as long as they
-last. The times are those of the client, from before a request is sent until its body is there.
+Without `--url` it starts a back end over the demo collection, loaded into a temporary folder. The
+questions are those of the examples, repeated if there are fewer than requests. Latency is measured
+at the client, from sending a request until its whole body has arrived.
 """
 
 from __future__ import annotations
@@ -36,45 +36,45 @@ ROOT = Path(__file__).parents[1]
 
 @contextmanager
 def back_end() -> Iterator[str]:
-    """The URL of one over the demo collection, ready."""
+    """Start a back end over the demo collection; yield its URL once it is ready."""
     with tempfile.TemporaryDirectory() as folder:
         client = connect(path=folder)
         QdrantLoader(
             embeddings=RDREmbeddings(model="demo"), client=client, collection_name=COLLECTION
         ).load_sources([open_source(example_data() / "passages.tsv")])
         client.close()
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAG_", "QDRANT_"))}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("RAG_", "QDRANT_"))}
         log = Path(folder) / "log"
         with log.open("w") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "examples.rag_backend"],
                 cwd=ROOT,
-                env=kept | {"RAG_PORT": "0", "RAG_QDRANT_PATH": folder},
+                env=environment | {"RAG_PORT": "0", "RAG_QDRANT_PATH": folder},
                 stderr=file,
             )
         try:
-            yield ready(log, process)
+            yield wait_until_ready(log, process)
         finally:
             process.terminate()
             process.wait(30)
 
 
-def ready(log: Path, process: subprocess.Popen[bytes]) -> str:
-    """The URL that a back end wrote into its log, once it can answer."""
+def wait_until_ready(log: Path, process: subprocess.Popen[bytes]) -> str:
+    """Return the URL from the back end's log once `/healthz` answers 200."""
     while process.poll() is None:
         found = re.search(r"running on (http://\S+)", log.read_text())
         if found and httpx.get(f"{found[1]}/healthz").status_code == 200:
             return found[1]
         time.sleep(0.2)
-    sys.exit(f"The back end ended:\n{log.read_text()}")
+    sys.exit(f"The back end exited:\n{log.read_text()}")
 
 
-async def ask(url: str, requests: int, at_once: int) -> tuple[list[float], Counter[str], float]:
-    """Seconds of each request, how they ended, and seconds of all together."""
+async def measure(url: str, requests: int, at_once: int) -> tuple[list[float], Counter[str], float]:
+    """Return the latencies in seconds, the counts by status, and the total duration."""
     questions = [q.text for q in read_questions(example_data() / "questions.tsv", RejectLog())]
-    waiting = iter(list(itertools.islice(itertools.cycle(questions), requests)))
-    took: list[float] = []
-    ended: Counter[str] = Counter()
+    queue = iter(list(itertools.islice(itertools.cycle(questions), requests)))
+    latencies: list[float] = []
+    outcomes: Counter[str] = Counter()
     key = os.environ.get("RAG_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     limits = httpx.Limits(max_connections=at_once)
@@ -84,38 +84,42 @@ async def ask(url: str, requests: int, at_once: int) -> tuple[list[float], Count
         await client.post("/search", json={"question": "warm?"})
 
         async def worker() -> None:
-            for question in waiting:
-                began = time.perf_counter()
+            for question in queue:
+                started = time.perf_counter()
                 try:
                     response = await client.post("/search", json={"question": question})
-                    ended[str(response.status_code)] += 1
+                    outcomes[str(response.status_code)] += 1
                 except httpx.HTTPError as error:
-                    ended[type(error).__name__] += 1
-                took.append(time.perf_counter() - began)
+                    outcomes[type(error).__name__] += 1
+                latencies.append(time.perf_counter() - started)
 
-        began = time.perf_counter()
+        started = time.perf_counter()
         await asyncio.gather(*(worker() for _ in range(at_once)))
-        return took, ended, time.perf_counter() - began
+        return latencies, outcomes, time.perf_counter() - started
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--at-once", type=int, default=20)
-    parser.add_argument("--url", help="a back end that runs; RAG_API_KEY is its key")
+    parser.add_argument("--url", help="a running back end; RAG_API_KEY is its key")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.url:
-        took, ended, seconds = asyncio.run(ask(options.url, options.requests, options.at_once))
+        latencies, outcomes, seconds = asyncio.run(
+            measure(options.url, options.requests, options.at_once)
+        )
     else:
         with back_end() as url:
-            took, ended, seconds = asyncio.run(ask(url, options.requests, options.at_once))
-    cuts = statistics.quantiles(took, n=100, method="inclusive")
+            latencies, outcomes, seconds = asyncio.run(
+                measure(url, options.requests, options.at_once)
+            )
+    cuts = statistics.quantiles(latencies, n=100, method="inclusive")
     result = {
         "requests": options.requests,
         "at_once": options.at_once,
-        "errors": options.requests - ended["200"],
-        "ended": dict(ended),
+        "errors": options.requests - outcomes["200"],
+        "ended": dict(outcomes),
         "p50_ms": round(cuts[49] * 1000, 1),
         "p95_ms": round(cuts[94] * 1000, 1),
         "requests_per_second": round(options.requests / seconds, 1),
@@ -124,7 +128,7 @@ def main() -> int:
     if options.json:
         print(json.dumps(result))
     else:
-        print(f"{options.requests} requests, {options.at_once} at a time, {result['cores']} cores")
+        print(f"{options.requests} requests, {options.at_once} concurrent, {result['cores']} cores")
         print(
             f"errors {result['errors']}   p50 {result['p50_ms']} ms   p95 {result['p95_ms']} ms   "
             f"{result['requests_per_second']} requests/s"

@@ -1,1 +1,1 @@
-"""Examples; `python -m examples.rag_backend` needs this folder to be a package."""
+"""Examples; a package so that `python -m examples.rag_backend` works."""

@@ -1,8 +1,8 @@
-"""Passages into a collection, and a question to them: the whole of the Python interface.
+"""Loads passages into a collection and searches them, with the whole Python interface.
 
     python examples/quickstart.py
 
-Uses the `demo` pair and the embedded engine, so that it runs anywhere; the comments tell the rest.
+Uses the `demo` pair and an embedded Qdrant, so it runs anywhere; comments show the alternatives.
 """
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, RDRRetriever, connect
@@ -20,7 +20,7 @@ def main() -> None:
 
     loader = QdrantLoader(embeddings=embeddings, client=client, collection_name="plays")
     report = loader.load(PLAYS)
-    print(f"{report.uploaded} passages loaded, {report.unchanged} were there")
+    print(f"{report.uploaded} passages loaded, {report.unchanged} unchanged")
 
     retriever = RDRRetriever(embeddings=embeddings, client=client, collection_name="plays", k=2)
     for document in retriever.invoke("Who wrote about Faust?"):

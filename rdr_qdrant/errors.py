@@ -30,7 +30,7 @@ class CollectionError(RDRQdrantError):
 
 
 def install_hint(extra: str) -> str:
-    """What to type for an extra that is not installed."""
+    """The commands that install an extra."""
     return (
         f"pip install 'rdr-qdrant[{extra}]', or in a clone: "
         f"pip install -c constraints.txt -e '.[{extra}]'"

@@ -1,4 +1,4 @@
-"""What a passage is, the point it becomes in Qdrant, and the hash that tells whether it changed."""
+"""Passages, their point ids in Qdrant, and the content hash by which a change is detected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 POINT_ID_NAMESPACE = uuid.UUID("8f0c5a52-4f0e-5d0a-9d5e-6f1f3c1e7a10")
-"""Namespace of the UUIDv5 point ids. It must never change: stored points are found by it."""
+"""Namespace of the UUIDv5 point ids. It must never change, or stored points are not found again."""
 
 MAX_POINT_NUMBER = 2**64 - 1
 _CANONICAL_DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
@@ -21,12 +21,12 @@ _CANONICAL_DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One retrievable piece of text.
+    """A retrievable piece of text.
 
     Attributes:
-        id: what its owner calls it; the same id is the same point, on every machine.
+        id: its owner's id; the same id is the same point, on every machine.
         text: the passage itself, not empty.
-        title: title of the document it comes from, or `""`.
+        title: title of the document that it comes from, or `""`.
         metadata: further columns, JSON values only.
     """
 
@@ -37,14 +37,15 @@ class Passage:
 
     @classmethod
     def from_document(cls, document: Document) -> Passage:
-        """A LangChain document as a passage: the title is `metadata["title"]`.
+        """Convert a LangChain document.
 
-        Its id is `document.id`, else `metadata["id"]`, else made from title and text.
+        The title is `metadata["title"]`; the id is `document.id`, else `metadata["id"]`, else a
+        digest of title and text.
         """
         metadata = dict(document.metadata)
         title = str(metadata.pop("title", None) or "")
-        named = metadata.pop("id", None)
-        identifier = document.id if document.id is not None else named
+        metadata_id = metadata.pop("id", None)
+        identifier = document.id if document.id is not None else metadata_id
         text = document.page_content
         return cls(
             id=id_from_content(title, text) if identifier in (None, "") else str(identifier),
@@ -55,15 +56,15 @@ class Passage:
 
 
 def id_from_content(title: str, text: str) -> str:
-    """The id of a passage that came without one: the same content has the same id."""
+    """Return an id for a passage without one: a digest, the same for the same content."""
     return _digest(title, text)[:32]
 
 
 def point_id(passage_id: str) -> int | str:
-    """The Qdrant point id of a passage id.
+    """Return the Qdrant point id of a passage id.
 
-    A canonical decimal (no sign, no leading zero, below 2**64) is itself as a number; any other
-    id is the UUIDv5 of its text.
+    A canonical decimal (no sign, no leading zero, below 2**64) becomes that number; any other id
+    becomes its UUIDv5.
     """
     if _CANONICAL_DECIMAL.fullmatch(passage_id) and int(passage_id) <= MAX_POINT_NUMBER:
         return int(passage_id)
@@ -71,7 +72,7 @@ def point_id(passage_id: str) -> int | str:
 
 
 def content_hash(passage: Passage, encoder_fingerprint: str) -> str:
-    """SHA-256 (hex) over title, text and the encoder: where equal, there is nothing to encode."""
+    """Return the SHA-256 (hex) of title, text and encoder: where equal, nothing is encoded."""
     return _digest(passage.title, passage.text, encoder_fingerprint)
 
 

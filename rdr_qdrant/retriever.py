@@ -1,4 +1,4 @@
-"""Questions to passages, and LangChain's retriever on top."""
+"""Searches a collection with a question encoder, and LangChain's retriever over it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from rdr_qdrant.collection import AsyncCollection, Collection, Hit, QueryOptions, to_hits
+from rdr_qdrant.collection import (
+    AsyncCollection,
+    Collection,
+    QueryOptions,
+    ScoredPassage,
+    to_scored_passages,
+)
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import FloatArray, Side
 from rdr_qdrant.errors import UsageError
@@ -36,24 +42,24 @@ SEARCHER_FIELDS = (
 
 
 class PassageSearcher:
-    """Searches one collection with one pair; that they belong together is checked once.
+    """Searches one collection with one encoder pair; checks once that they match.
 
-    The async methods ask the async client; without one they run in a thread beside the event
-    loop, as the encoder always does.
+    The async methods use the async client. Without one they run in a thread, as the encoder
+    always does.
 
     Args:
-        embeddings: the pair whose question encoder reads the questions.
-        client: from `connect`, or any `QdrantClient`; `None` where all is asynchronous.
-        collection_name: where to search.
-        async_client: from `connect_async`, or any `AsyncQdrantClient`, of the same place.
+        embeddings: the pair; its question encoder embeds the questions.
+        client: from `connect`, or any `QdrantClient`; `None` if only async methods are used.
+        collection_name: the collection to search.
+        async_client: from `connect_async`, or any `AsyncQdrantClient`, to the same Qdrant.
         vector_name: a named vector; `""` is the unnamed one.
-        allow_unverified: use a collection that does not say which encoders made it.
-        search_params: Qdrant's own `models.SearchParams`. Hits of a quantized collection are
-            rescored by the original vectors where they do not say otherwise.
+        allow_unverified: accept a collection whose metadata does not name its encoders.
+        search_params: Qdrant's `models.SearchParams`. Hits of a quantized collection are rescored
+            with the original vectors unless they say otherwise.
 
     Raises:
-        UsageError: there is no client at all, or (on use) no sync client for a sync method.
-        CollectionError: (on first use) the collection is missing or does not fit the pair.
+        UsageError: neither client is given, or (on use) a sync method needs the sync client.
+        CollectionError: (on first use) the collection is missing or was made with another pair.
     """
 
     def __init__(
@@ -67,16 +73,16 @@ class PassageSearcher:
         allow_unverified: bool = False,
         search_params: models.SearchParams | None = None,
     ) -> None:
-        place = (collection_name, vector_name)
+        names = (collection_name, vector_name)
         if client is None and async_client is None:
             raise UsageError(
-                f"There is no client to search {collection_name!r} with: give client=connect(...), "
+                f"No client to search {collection_name!r} with: pass client=connect(...), "
                 "async_client=await connect_async(...), or both."
             )
         self._search_params = search_params
         self._embeddings = embeddings
-        self._collection = None if client is None else Collection(client, *place)
-        self._async = None if async_client is None else AsyncCollection(async_client, *place)
+        self._collection = None if client is None else Collection(client, *names)
+        self._async = None if async_client is None else AsyncCollection(async_client, *names)
         self._allow_unverified = allow_unverified
         self._checked = False
         self._async_checked = False
@@ -87,32 +93,36 @@ class PassageSearcher:
 
     @property
     def collection(self) -> Collection:
-        """The collection by the sync client."""
+        """The collection, through the sync client."""
         if self._collection is None:
             raise UsageError(
-                "There is only an async client here: use the async methods (ainvoke, abatch, "
-                "astream), or give client=connect(...) too."
+                "There is only an async client: use the async methods (ainvoke, abatch, astream), "
+                "or pass client=connect(...) as well."
             )
         return self._collection
 
     @property
     def async_collection(self) -> AsyncCollection | None:
-        """The collection by the async client, where there is one."""
+        """The collection, through the async client, if there is one."""
         return self._async
 
     def check(self) -> None:
-        """Check that collection and pair belong together; once is enough for one connection."""
+        """Check once that the collection was made with this pair.
+
+        Raises:
+            CollectionError: the collection is missing or was made with another pair.
+        """
         with self._lock:
             if self._checked:
                 return
             if not self.collection.exists():
-                self.collection.describe()  # says what there is, before any encoder is loaded
+                self.collection.describe()  # raises with a full message; no encoder is loaded yet
             identity = self._embeddings.identity(Side.QUESTION)
             self.collection.check(identity, allow_unverified=self._allow_unverified)
             self._checked = True
 
     async def acheck(self) -> None:
-        """`check` of the async client's connection."""
+        """Async version of `check`."""
         if self._async is None:
             await asyncio.to_thread(self.check)
             return
@@ -120,83 +130,85 @@ class PassageSearcher:
         async with self._async_locks.setdefault(loop, asyncio.Lock()):
             if self._async_checked:
                 return
-            await self._async.info()  # says what there is, before any encoder is loaded
+            await self._async.info()  # raises if it is missing; no encoder is loaded yet
             identity = await asyncio.to_thread(self._embeddings.identity, Side.QUESTION)
             await self._async.check(identity, allow_unverified=self._allow_unverified)
             self._async_checked = True
 
-    def search(self, questions: Sequence[str], **options: Unpack[QueryOptions]) -> list[list[Hit]]:
-        """For each question its best `k` passages, best first; scores are raw inner products."""
-        return self.search_vectors(self.encode(questions), **options)
+    def search(
+        self, questions: Sequence[str], **options: Unpack[QueryOptions]
+    ) -> list[list[ScoredPassage]]:
+        """Return the top `k` passages of each question, best first, with raw inner products."""
+        return self.search_vectors(self.encode_questions(questions), **options)
 
     async def asearch(
         self, questions: Sequence[str], **options: Unpack[QueryOptions]
-    ) -> list[list[Hit]]:
-        """`search`, awaited."""
-        found = await self.afind(await self.aencode(questions), **options)
-        return [to_hits(points) for points in found]
+    ) -> list[list[ScoredPassage]]:
+        """Async version of `search`."""
+        found = await self.asearch_points(await self.aencode_questions(questions), **options)
+        return [to_scored_passages(points) for points in found]
 
-    def encode(self, questions: Sequence[str]) -> FloatArray:
-        """Vectors of questions, float32 [n, dim], for `search_vectors`."""
+    def encode_questions(self, questions: Sequence[str]) -> FloatArray:
+        """Embed questions with the question encoder; float32 [n, dim]."""
         self.check()
         return self._embeddings.encode_questions(questions)
 
-    async def aencode(self, questions: Sequence[str]) -> FloatArray:
-        """`encode`, awaited."""
+    async def aencode_questions(self, questions: Sequence[str]) -> FloatArray:
+        """Async version of `encode_questions`."""
         if self._async is None:
-            return await asyncio.to_thread(self.encode, questions)
+            return await asyncio.to_thread(self.encode_questions, questions)
         await self.acheck()
         return await asyncio.to_thread(self._embeddings.encode_questions, questions)
 
     def search_vectors(
         self, vectors: FloatArray, **options: Unpack[QueryOptions]
-    ) -> list[list[Hit]]:
-        """`search` for questions that are encoded already."""
-        return [to_hits(points) for points in self.find(vectors, **options)]
+    ) -> list[list[ScoredPassage]]:
+        """Return the top `k` passages of each question vector, float32 [n, dim]."""
+        return [to_scored_passages(points) for points in self.search_points(vectors, **options)]
 
-    def find(
+    def search_points(
         self, vectors: FloatArray, **options: Unpack[QueryOptions]
     ) -> list[list[models.ScoredPoint]]:
-        """`search_vectors` with Qdrant's own points as answers."""
+        """Return the top `k` Qdrant points of each question vector, float32 [n, dim]."""
         self.check()
-        return self.collection.query_points(vectors, **self._with_defaults(options))
+        return self.collection.query_points(vectors, **self._with_search_params(options))
 
-    async def afind(
+    async def asearch_points(
         self, vectors: FloatArray, **options: Unpack[QueryOptions]
     ) -> list[list[models.ScoredPoint]]:
-        """`find`, awaited."""
+        """Async version of `search_points`."""
         if self._async is None:
-            return await asyncio.to_thread(self.find, vectors, **options)
+            return await asyncio.to_thread(self.search_points, vectors, **options)
         await self.acheck()
-        return await self._async.query_points(vectors, **self._with_defaults(options))
+        return await self._async.query_points(vectors, **self._with_search_params(options))
 
-    def _with_defaults(self, options: QueryOptions) -> QueryOptions:
+    def _with_search_params(self, options: QueryOptions) -> QueryOptions:
         if options.get("search_params") is None and self._search_params is not None:
             return {**options, "search_params": self._search_params}
         return options
 
 
 class RDRRetriever(BaseRetriever):
-    """LangChain retriever over a collection that `QdrantLoader` or `rdr-qdrant ingest` made.
+    """LangChain retriever over a collection filled by `QdrantLoader` or `rdr-qdrant ingest`.
 
     Setup:
         `pip install rdr-qdrant`
 
     Key init args:
-        embeddings: an `RDREmbeddings` of the pair that made the collection.
+        embeddings: an `RDREmbeddings` of the pair the collection was made with.
         client: from `connect`, or any `QdrantClient`.
-        async_client: from `connect_async`, or any `AsyncQdrantClient`: then `ainvoke`, `abatch`
-            and `astream` await it. Without one they run in a thread; either client may be left out.
-        collection_name: where to search.
-        k: passages a question.
-        filter: a dict of metadata (`{"title": "Faust"}`; a list means any of them), or Qdrant's
-            own `models.Filter`.
-        score_threshold: only passages with at least this raw inner product.
-        exact: compare with every point instead of going through the index.
-        search_params: Qdrant's own `models.SearchParams`. Hits of a quantized collection are
-            rescored by the original vectors where they do not say otherwise.
+        async_client: from `connect_async`, or any `AsyncQdrantClient`, for `ainvoke`, `abatch`
+            and `astream`. Without one they run in a thread. Either client may be omitted.
+        collection_name: the collection to search.
+        k: number of passages to return.
+        filter: a dict of metadata (`{"title": "Faust"}`; a list matches any of its values), or
+            Qdrant's `models.Filter`.
+        score_threshold: minimum raw inner product.
+        exact: compare with every vector instead of using the index.
+        search_params: Qdrant's `models.SearchParams`. Hits of a quantized collection are rescored
+            with the original vectors unless they say otherwise.
         vector_name: a named vector; `""` is the unnamed one.
-        allow_unverified: use a collection that does not say which encoders made it.
+        allow_unverified: accept a collection whose metadata does not name its encoders.
 
     Instantiate:
         >>> from rdr_qdrant import RDREmbeddings, RDRRetriever, connect
@@ -207,10 +219,10 @@ class RDRRetriever(BaseRetriever):
     Use:
         >>> documents = retriever.invoke("Who wrote Faust?")
 
-    One call may be asked otherwise; so may a part of a chain, by `retriever.bind(k=20)`:
+    Override options for one call, or in a chain with `retriever.bind(k=20)`:
         >>> documents = retriever.invoke("Who wrote Faust?", k=20, filter={"title": "Faust"})
 
-    Async, nothing of it on the event loop:
+    Async, without blocking the event loop:
         >>> from rdr_qdrant import connect_async
         >>> async def ask(question):
         ...     retriever = RDRRetriever(
@@ -220,14 +232,14 @@ class RDRRetriever(BaseRetriever):
         ...     )
         ...     return await retriever.ainvoke(question)
 
-    A document's `id` is the passage's id; its metadata are those of the passage with `id`, `title`
-    and `score`, the raw inner product. That collection and pair belong together is checked once,
-    before the first question.
+    A document's `id` is the passage's id; its metadata are the passage's, plus `id`, `title` and
+    `score`, the raw inner product. The first call checks that the collection was made with this
+    pair.
 
     Raises:
-        UsageError: there is no client, or (on use) an option is unknown or `k` is below 1.
-        CollectionError: (on first use) the collection is missing or does not fit the pair.
-        StoreError: (on use) Qdrant does not answer or refuses.
+        UsageError: neither client is given, or (on use) an option is unknown or `k` is below 1.
+        CollectionError: (on first use) the collection is missing or was made with another pair.
+        StoreError: (on use) Qdrant does not answer or rejects the request.
     """
 
     embeddings: RDREmbeddings
@@ -245,50 +257,50 @@ class RDRRetriever(BaseRetriever):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     _searcher: PassageSearcher = PrivateAttr()
-    _searched: dict[str, Any] = PrivateAttr()
+    _searcher_fields: dict[str, Any] = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
         super().model_post_init(context)
-        self._renew()
+        self._rebuild_searcher()
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        [hits] = self._current().search([query], **self._options(options))
-        return [to_document(hit) for hit in hits]
+        [hits] = self._current_searcher().search([query], **self._query_options(options))
+        return [hit_to_document(hit) for hit in hits]
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        [hits] = await self._current().asearch([query], **self._options(options))
-        return [to_document(hit) for hit in hits]
+        [hits] = await self._current_searcher().asearch([query], **self._query_options(options))
+        return [hit_to_document(hit) for hit in hits]
 
-    def _options(self, given: Mapping[str, Any]) -> QueryOptions:
-        """The fields, and in their places what this call was given."""
+    def _query_options(self, given: Mapping[str, Any]) -> QueryOptions:
+        """Merge the options of one call over the retriever's fields."""
         unknown = given.keys() - set(CALL_OPTIONS)
         if unknown:
             raise UsageError(
-                f"RDRRetriever has no {', '.join(sorted(unknown))} for one call; "
-                f"there are {', '.join(CALL_OPTIONS)}."
+                f"RDRRetriever has no option {', '.join(sorted(unknown))} for a call. "
+                f"Options: {', '.join(CALL_OPTIONS)}."
             )
         options = {**{name: getattr(self, name) for name in CALL_OPTIONS}, **given}
         if not isinstance(options["k"], int) or options["k"] < 1:
-            raise UsageError(f"k is {options['k']!r}: it must be a number of passages, 1 or more.")
+            raise UsageError(f"k is {options['k']!r}: it must be an integer, 1 or more.")
         return cast(QueryOptions, options)
 
-    def _current(self) -> PassageSearcher:
-        """The searcher of these fields: a `model_copy` or an assignment may have changed them."""
-        if any(getattr(self, name) is not value for name, value in self._searched.items()):
-            self._renew()
+    def _current_searcher(self) -> PassageSearcher:
+        """Return the searcher, rebuilt if `model_copy` or an assignment changed its fields."""
+        if any(getattr(self, name) is not value for name, value in self._searcher_fields.items()):
+            self._rebuild_searcher()
         return self._searcher
 
-    def _renew(self) -> None:
-        searched = {name: getattr(self, name) for name in SEARCHER_FIELDS}
-        self._searcher, self._searched = PassageSearcher(**searched), searched
+    def _rebuild_searcher(self) -> None:
+        fields = {name: getattr(self, name) for name in SEARCHER_FIELDS}
+        self._searcher, self._searcher_fields = PassageSearcher(**fields), fields
 
 
-def to_document(hit: Hit) -> Document:
-    """A found passage as a LangChain document."""
+def hit_to_document(hit: ScoredPassage) -> Document:
+    """Convert a hit to a LangChain document."""
     passage = hit.passage
     own = {"id": passage.id, "title": passage.title, "score": hit.score}
     return Document(id=passage.id, page_content=passage.text, metadata={**passage.metadata, **own})

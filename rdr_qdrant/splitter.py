@@ -1,4 +1,4 @@
-"""Long text cut into passages of a number of words, as DPR cut Wikipedia into blocks of 100."""
+"""Split long text into passages of a number of words, as DPR split Wikipedia into blocks of 100."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ _WORD = re.compile(r"\S+")
 
 
 def split_passage(passage: Passage, words: int) -> Iterator[Passage]:
-    """Cut at every `words`-th whitespace-separated word, within this passage only.
+    """Split a passage after every `words` whitespace-separated words.
 
-    The parts are `ID#1`, `ID#2` ...; title and metadata are kept, and so is the white space inside
-    a part. Nothing but white space between parts is left out.
+    The parts get the ids `ID#1`, `ID#2` and so on, and keep title, metadata and the white space
+    within them. Only white space between parts is dropped.
+
+    Args:
+        passage: what to split.
+        words: most words in a part.
 
     Raises:
         ValueError: `words` is below 1.
     """
-    for number, (start, end) in enumerate(spans(passage.text, words), start=1):
+    for number, (start, end) in enumerate(word_spans(passage.text, words), start=1):
         yield replace(passage, id=f"{passage.id}#{number}", text=passage.text[start:end])
 
 
-def spans(text: str, words: int) -> Iterator[tuple[int, int]]:
-    """Where each part of so many words starts and ends.
+def word_spans(text: str, words: int) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each part of at most `words` words.
 
     Raises:
         ValueError: `words` is below 1.

@@ -1,4 +1,4 @@
-"""docs/recipes.md runs as it stands: its shell blocks and its Python, in one folder, in order."""
+"""Run docs/recipes.md as it stands: its shell and Python blocks, in one folder, in order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sections() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the recipes are run: with what they say is there."""
+    """A working folder with the checkpoints and the old collection that the recipes start from."""
     from langchain_core.documents import Document
     from langchain_core.embeddings import DeterministicFakeEmbedding
     from langchain_qdrant import QdrantVectorStore
@@ -49,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run_shell(code: str) -> None:
-    """Here-documents are written, our own commands run in this process, all others in a shell."""
+    """Write here-documents; run our own commands in this process and all others in a shell."""
     for name, content in HERE_DOCUMENT.findall(code):
         Path(name).write_text(content, encoding="utf-8")
     for line in HERE_DOCUMENT.sub("", code).splitlines():
@@ -77,7 +77,7 @@ def test_the_recipes(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert re.search(
         r"alias +news -> news-2 \(before: news-1, dropped\)", printed["Re-index without downtime"]
     )
-    assert "1 points" in printed["Moving from another collection"]
+    assert "1 points" in printed["Move from another collection"]
     assert printed["A backup, and a way between clusters"].count("3 points found, 3 of them") == 2
     assert re.search(r"removed +1 ", printed["A folder of documents"])
     assert "id more/1" in printed["Several files that number their rows alike"]

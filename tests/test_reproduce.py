@@ -1,4 +1,4 @@
-"""The script that makes the model card's table, on a small stand-in of the real files."""
+"""The script that reproduces the model card's table, run on small files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.evaluation.obvious import recall_of_run
+from tests.evaluation.reference import recall_of_run
 from tests.support.file_server import FileServer, serving
 
 ROOT = Path(__file__).parents[1]
@@ -30,14 +30,14 @@ def beginning(name: str, lines: int) -> bytes:
 def fetching(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(ROOT / "examples" / "reproduce")
     module = importlib.import_module("fetching")
-    monkeypatch.setattr(module, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(module, "INITIAL_BACKOFF_SECONDS", 0.0)
     monkeypatch.setattr(module, "CHUNK_BYTES", 4096)
     return module
 
 
 @pytest.fixture
 def script(fetching: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script, told how much the stand-in holds."""
+    """The script, with the row counts of the small files."""
     module = importlib.import_module("reproduce")
     questions = {"trivia-test": replace(module.QUESTIONS["trivia-test"], rows=100)}
     monkeypatch.setattr(module, "PASSAGES", replace(module.PASSAGES, rows=60))
@@ -65,14 +65,14 @@ def run(script: ModuleType, server: FileServer, tmp_path: Path, monkeypatch: pyt
     return run
 
 
-def test_the_whole_from_the_download_to_the_table(
+def test_from_download_to_table(
     run, server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.cut_after = [1000, 10**6, 5000, 1]
     assert run() == 0
     captured = capsys.readouterr()
     assert "60 points; 60 uploaded" in captured.err
-    assert "trying again" in captured.err
+    assert "retrying" in captured.err
     assert next(r for path, r in server.asked if path == PASSAGES) is None
     assert sum(r is not None for _, r in server.asked) == 3
     assert server.sent == sum(map(len, server.files.values()))
@@ -93,20 +93,18 @@ def test_the_whole_from_the_download_to_the_table(
 
     before = len(server.asked)
     assert run() == 0
-    assert "0 uploaded, 60 already there" in capsys.readouterr().err
+    assert "0 uploaded, 60 unchanged" in capsys.readouterr().err
     assert len(server.asked) == before
 
 
-def test_files_alone_can_be_fetched(
-    run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_download_only(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--download-only") == 0
-    assert "are there and checked" in capsys.readouterr().err
+    assert "are complete and verified" in capsys.readouterr().err
     assert not (tmp_path / "db").exists()
     assert (tmp_path / "reproduce_data" / "psgs_w100.tsv.gz").exists()
 
 
-def test_a_trial_takes_no_more_than_it_needs(
+def test_a_trial_downloads_little_more_than_it_needs(
     run,
     fetching: ModuleType,
     server: FileServer,
@@ -114,12 +112,12 @@ def test_a_trial_takes_no_more_than_it_needs(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(fetching, "PACKED_BYTES_A_ROW", 100)
+    monkeypatch.setattr(fetching, "GZIPPED_BYTES_PER_ROW", 100)
     assert run("--limit", "10") == 0
     captured = capsys.readouterr()
     assert "10 points" in captured.err
     assert "10 questions in" in captured.err
-    assert "these are over 10, so they say only that everything runs" in captured.err
+    assert "these are for 10 and only show that everything runs" in captured.err
     folder = tmp_path / "reproduce_data"
     part = folder / "psgs_w100.tsv.gz.part"
     assert 4000 < part.stat().st_size < len(server.files[PASSAGES])
@@ -127,17 +125,19 @@ def test_a_trial_takes_no_more_than_it_needs(
     assert (DATA / "passages.tsv").read_bytes().startswith(first)
     assert len(first.splitlines()) == 11
 
-    fetching.fetch(server.url, fetching.Remote(PASSAGES, 60, header=True), folder)
+    fetching.fetch(server.url, fetching.RemoteTable(PASSAGES, 60, header=True), folder)
     assert (folder / "psgs_w100.tsv.gz").read_bytes() == server.files[PASSAGES]
     assert server.asked[-1][1] is not None
 
 
 def fetched(fetching: ModuleType, server: FileServer, folder: Path, rows: int = 60) -> Path:
-    path: Path = fetching.fetch(server.url, fetching.Remote(PASSAGES, rows, header=True), folder)
+    path: Path = fetching.fetch(
+        server.url, fetching.RemoteTable(PASSAGES, rows, header=True), folder
+    )
     return path
 
 
-def test_a_file_that_changed_is_begun_anew(
+def test_a_changed_file_is_downloaded_again(
     fetching: ModuleType, server: FileServer, tmp_path: Path
 ) -> None:
     part = tmp_path / "psgs_w100.tsv.gz.part"
@@ -147,7 +147,7 @@ def test_a_file_that_changed_is_begun_anew(
     assert fetched(fetching, server, tmp_path).read_bytes() == server.files[PASSAGES]
 
 
-def test_a_server_without_ranges_is_asked_for_the_whole(
+def test_a_server_without_ranges_restarts_the_download(
     fetching: ModuleType, server: FileServer, tmp_path: Path
 ) -> None:
     server.ranges = False
@@ -155,24 +155,22 @@ def test_a_server_without_ranges_is_asked_for_the_whole(
     assert fetched(fetching, server, tmp_path).read_bytes() == server.files[PASSAGES]
 
 
-def test_a_part_that_is_whole_already_is_taken(
-    fetching: ModuleType, server: FileServer, tmp_path: Path
-) -> None:
+def test_a_complete_part_is_used(fetching: ModuleType, server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "psgs_w100.tsv.gz.part").write_bytes(server.files[PASSAGES])
     assert fetched(fetching, server, tmp_path).read_bytes() == server.files[PASSAGES]
     assert server.sent == 0
 
 
-def test_a_server_that_never_sends_all_is_given_up(
+def test_attempts_without_progress_are_limited(
     fetching: ModuleType, server: FileServer, tmp_path: Path
 ) -> None:
     server.cut_after = [0] * 100
-    with pytest.raises(fetching.ReproductionError, match="Run this again; it goes on from there"):
+    with pytest.raises(fetching.ReproductionError, match="Run this again to resume"):
         fetched(fetching, server, tmp_path)
-    assert len(server.asked) == fetching.TRIES
+    assert len(server.asked) == fetching.MAX_ATTEMPTS
 
 
-def test_a_missing_file_is_not_asked_for_again(
+def test_a_missing_file_is_not_retried(
     fetching: ModuleType, server: FileServer, tmp_path: Path
 ) -> None:
     with pytest.raises(fetching.ReproductionError, match="404"):
@@ -183,22 +181,22 @@ def test_a_missing_file_is_not_asked_for_again(
 def test_a_wrong_number_of_rows_is_refused(
     fetching: ModuleType, server: FileServer, tmp_path: Path
 ) -> None:
-    with pytest.raises(fetching.ReproductionError, match="holds 60 rows, but must hold 61"):
+    with pytest.raises(fetching.ReproductionError, match="has 60 rows, but must have 61"):
         fetched(fetching, server, tmp_path, rows=61)
 
 
-def test_damage_is_found_at_first_and_later(
+def test_damage_is_detected_at_once_and_later(
     fetching: ModuleType, server: FileServer, tmp_path: Path
 ) -> None:
     good = server.files[PASSAGES]
     damaged = bytearray(good)
     damaged[len(good) // 2] ^= 1
     server.files = {PASSAGES: bytes(damaged)}
-    with pytest.raises(fetching.ReproductionError, match="damaged or ends too early"):
+    with pytest.raises(fetching.ReproductionError, match="damaged or truncated"):
         fetched(fetching, server, tmp_path)
     (tmp_path / "psgs_w100.tsv.gz").unlink()
     server.files = {PASSAGES: good}
     path = fetched(fetching, server, tmp_path)
     path.write_bytes(gzip.compress(gzip.decompress(good), mtime=7))
-    with pytest.raises(fetching.ReproductionError, match="is not the file it was"):
+    with pytest.raises(fetching.ReproductionError, match="has changed"):
         fetched(fetching, server, tmp_path)

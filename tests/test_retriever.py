@@ -21,7 +21,7 @@ def retriever(client: QdrantClient, tiny: RDREmbeddings, passages: list[Passage]
     return RDRRetriever(embeddings=tiny, client=client, collection_name=COLLECTION, k=3)
 
 
-def test_the_best_passages_come_with_their_raw_inner_products(
+def test_top_passages_have_their_raw_inner_products(
     retriever: RDRRetriever, tiny: RDREmbeddings, passages: list[Passage]
 ) -> None:
     scores = tiny.encode_passages(passages) @ tiny.encode_questions([QUESTION])[0]
@@ -78,7 +78,9 @@ def test_a_collection_of_another_pair_is_refused(
         wrong.invoke(QUESTION)
 
 
-def test_a_missing_collection_is_told_before_any_encoder_is_loaded(client: QdrantClient) -> None:
+def test_a_missing_collection_is_reported_before_any_encoder_is_loaded(
+    client: QdrantClient,
+) -> None:
     embeddings = RDREmbeddings(context_encoder="./no", question_encoder="./no")
     with pytest.raises(CollectionError, match=f"No collection '{COLLECTION}'"):
         RDRRetriever(embeddings=embeddings, client=client, collection_name=COLLECTION).invoke("x")
@@ -94,7 +96,7 @@ def test_searching_does_not_need_the_context_encoder(
     assert only.invoke(QUESTION) == retriever.invoke(QUESTION)
 
 
-def test_scores_of_a_quantized_collection_are_raw_inner_products_unless_told_otherwise(
+def test_scores_of_a_quantized_collection_are_raw_inner_products_by_default(
     client: QdrantClient, tiny: RDREmbeddings, passages: list[Passage]
 ) -> None:
     QdrantLoader(

@@ -1,4 +1,4 @@
-"""Long text cut into parts of a number of words."""
+"""Long text split into parts of a number of words."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""All pictures of the README again: the terminal, the recall plot, the page.
+"""Draw the pictures of the README and docs/: the terminal, the recall plot, the page.
 
     make pictures
 
-Needs the extras of `dev`, and for the page Chromium and its driver. benchmarks/encoding.py --draw
-makes encoding.svg, for that is a measurement.
+Needs the extras of `dev`, and for the page Chromium and its driver. encoding.svg is a measurement:
+benchmarks/encoding.py --draw makes it.
 """
 
 from __future__ import annotations

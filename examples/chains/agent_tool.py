@@ -1,16 +1,16 @@
-"""The collection as a tool that an agent calls when it needs to know something.
+"""Gives an agent the collection as a search tool.
 
     python examples/chains/agent_tool.py
 
-The tool's answer has the passages as text for the model, and as documents for your code.
+The tool returns the passages as text for the model and as documents for your code.
 """
 
-from corpus import COLLECTION, ready
+from corpus import COLLECTION, load_corpus
+from fake_chat_model import FakeChatModel
 from langchain.agents import create_agent
 from langchain_core.messages import ToolMessage
 from langchain_core.prompts import PromptTemplate
 from langchain_core.tools import BaseTool, create_retriever_tool
-from stand_in import StandIn
 
 from rdr_qdrant import RDRRetriever
 
@@ -18,8 +18,8 @@ QUESTION = "From which Ethiopian lake does the Blue Nile issue?"
 
 
 def passages_tool() -> BaseTool:
-    """The retriever as a tool; its description tells the model when to call it."""
-    embeddings, client = ready()
+    """Build a tool from the retriever; its description tells the model when to call it."""
+    embeddings, client = load_corpus()
     retriever = RDRRetriever(embeddings=embeddings, client=client, collection_name=COLLECTION, k=3)
     return create_retriever_tool(
         retriever,
@@ -32,7 +32,7 @@ def passages_tool() -> BaseTool:
 
 
 def main() -> None:
-    agent = create_agent(StandIn(), [passages_tool()])  # any chat model that calls tools
+    agent = create_agent(FakeChatModel(), [passages_tool()])  # any chat model that calls tools
     messages = agent.invoke({"messages": [("human", QUESTION)]})["messages"]
     print(f"? {QUESTION}")
     for message in messages:

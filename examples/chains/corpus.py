@@ -1,4 +1,4 @@
-"""The 240 example passages in a Qdrant in memory, for the examples beside this file."""
+"""Loads the 240 example passages into an in-memory Qdrant for the examples in this folder."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 @cache
-def ready() -> tuple[RDREmbeddings, QdrantClient]:
-    """The demo pair, and a client of a Qdrant that holds the passages as `COLLECTION`."""
+def load_corpus() -> tuple[RDREmbeddings, QdrantClient]:
+    """Return the demo pair, and a client of a Qdrant with the passages in `COLLECTION`."""
     embeddings = RDREmbeddings(model="demo")  # or RDREmbeddings(), the RDR pair from the hub
     client = connect(path=":memory:")  # or path="./qdrant_data", or url="http://localhost:6333"
     loader = QdrantLoader(embeddings=embeddings, client=client, collection_name=COLLECTION)

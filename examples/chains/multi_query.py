@@ -1,12 +1,12 @@
-"""One question asked in several ways, and what they find re-ranked.
+"""Asks a question in several ways and re-ranks the combined results.
 
     python examples/chains/multi_query.py
 
-A chat model writes the variants. Here a stand-in has them ready, for this one question: the
-passage says "mercury", and the question says "quicksilver".
+A chat model writes the variants; here a fake one returns them for one question. The passage says
+"mercury", the question says "quicksilver".
 """
 
-from corpus import COLLECTION, ready
+from corpus import COLLECTION, load_corpus
 from langchain_classic.retrievers import MultiQueryRetriever
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from rerank import reranked
@@ -24,12 +24,12 @@ def variant_writer() -> BaseChatModel:
 
 
 def main() -> None:
-    embeddings, client = ready()
+    embeddings, client = load_corpus()
     retriever = RDRRetriever(embeddings=embeddings, client=client, collection_name=COLLECTION, k=10)
     several = MultiQueryRetriever.from_llm(retriever, variant_writer(), include_original=True)
     print(f"? {QUESTION}")
-    for name, tried in (("one question", retriever), ("several, re-ranked", reranked(several))):
-        titles = [document.metadata["title"] for document in tried.invoke(QUESTION)[:3]]
+    for name, variant in (("one question", retriever), ("several, re-ranked", reranked(several))):
+        titles = [document.metadata["title"] for document in variant.invoke(QUESTION)[:3]]
         print(f"{name}: {', '.join(titles)}")
 
 

@@ -1,17 +1,17 @@
-"""Re-ranking: the retriever finds twenty passages, words they share with the question sort them.
+"""Re-ranks the retriever's top twenty passages with BM25.
 
     python examples/chains/rerank.py
 
-A dense retriever knows what a question means, BM25 knows its rare words: names, numbers, terms.
-Both rankings are fused (reciprocal rank fusion, Cormack et al. 2009), and the gain is measured in
-answer recall over every fourth of the example questions. A cross-encoder goes into the same place.
+A dense retriever matches the meaning of a question, BM25 its rare words: names, numbers, terms.
+Both rankings are fused (reciprocal rank fusion, Cormack et al. 2009), and the gain is measured as
+answer recall on every fourth example question. A cross-encoder would go in the same place.
 """
 
 import re
 from collections.abc import Sequence
 
 import numpy as np
-from corpus import COLLECTION, DATA, ready
+from corpus import COLLECTION, DATA, load_corpus
 from langchain_classic.retrievers import ContextualCompressionRetriever
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
@@ -22,13 +22,13 @@ from rdr_qdrant import RDRRetriever, answer_recall
 from rdr_qdrant.readers import read_questions
 
 FUSION_CONSTANT = 60
-"""How little the first ranks differ from each other; the value of Cormack et al."""
+"""A larger value weighs the first ranks more evenly; this is the value of Cormack et al."""
 
 
 class LexicalReranker(BaseDocumentCompressor):
-    """Fuses the retriever's ranking with BM25's of the same passages, and keeps the `top_n` best.
+    """Fuses the retriever's ranking with BM25's and returns the `top_n` passages.
 
-    A passage that several questions found counts once, with its best score.
+    A passage found by several questions counts once, with its best score.
     """
 
     top_n: int = 3
@@ -52,7 +52,7 @@ def words(text: str) -> list[str]:
 
 
 def ranks(scores: Sequence[float]) -> np.ndarray:
-    """1 for the highest score, 2 for the next, ..."""
+    """Return the rank of each score: 1 for the highest, 2 for the next, ..."""
     return np.argsort(np.argsort(-np.asarray(scores), kind="stable")) + 1
 
 
@@ -63,13 +63,13 @@ def reranked(retriever: BaseRetriever, top_n: int = 3) -> ContextualCompressionR
 
 
 def main() -> None:
-    embeddings, client = ready()
+    embeddings, client = load_corpus()
     retriever = RDRRetriever(embeddings=embeddings, client=client, collection_name=COLLECTION, k=20)
     questions = list(read_questions(DATA / "questions.tsv", reject=print))[::4]
     print(f"{len(questions)} questions")
     print("answer recall, %       @1     @3     @5")
-    for name, tried in (("RDRRetriever", retriever), ("re-ranked", reranked(retriever, 5))):
-        found = tried.batch([question.text for question in questions])
+    for name, variant in (("RDRRetriever", retriever), ("re-ranked", reranked(retriever, 5))):
+        found = variant.batch([question.text for question in questions])
         texts = [[document.page_content for document in documents] for documents in found]
         recall = answer_recall(texts, [q.answers for q in questions], k=(1, 3, 5))
         print(f"{name:<16}", *(f"{value:6.2f}" for value in recall.values()))

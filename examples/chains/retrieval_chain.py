@@ -1,16 +1,16 @@
-"""A question, an answer, and the passages it comes from: a retrieval chain in LCEL.
+"""Answers questions from passages with a retrieval chain in LCEL.
 
     python examples/chains/retrieval_chain.py
 
-The chain's result holds the documents beside the answer, so that a reader can check it.
+The result holds the documents besides the answer, so that a reader can check it.
 """
 
-from corpus import COLLECTION, ready
+from corpus import COLLECTION, load_corpus
+from fake_chat_model import FakeChatModel
 from langchain_core.documents import Document
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableParallel, RunnablePassthrough
-from stand_in import StandIn
 
 from rdr_qdrant import RDRRetriever
 
@@ -27,10 +27,10 @@ QUESTIONS = [
 
 
 def retrieval_chain() -> Runnable:
-    """From a question to `question`, `documents` and `answer`."""
-    embeddings, client = ready()
+    """Build a chain from a question to `question`, `documents` and `answer`."""
+    embeddings, client = load_corpus()
     retriever = RDRRetriever(embeddings=embeddings, client=client, collection_name=COLLECTION, k=3)
-    model = StandIn()  # or any chat model: init_chat_model("...")
+    model = FakeChatModel()  # or any chat model: init_chat_model("...")
     answer = (
         RunnablePassthrough.assign(passages=lambda found: as_text(found["documents"]))
         | PROMPT
@@ -42,7 +42,7 @@ def retrieval_chain() -> Runnable:
 
 
 def as_text(documents: list[Document]) -> str:
-    """One line for each passage, with the id that the answer names."""
+    """Format one line per passage, with the id that the answer cites."""
     return "\n".join(f"[{d.id}] {d.metadata['title']}: {d.page_content}" for d in documents)
 
 

@@ -1,1 +1,1 @@
-"""A RAG back end over one collection: search, answers as they are made, and a page."""
+"""A RAG back end over one collection: search, streamed answers and a web page."""

@@ -1,4 +1,4 @@
-"""python -m examples.rag_backend; settings come from the environment, see settings.py."""
+"""Run the back end with `python -m examples.rag_backend`; settings.py lists its settings."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from rdr_qdrant import RDRQdrantError
 
 
 def main() -> int:
-    """Serve until told to end; 2 where the settings cannot be used."""
+    """Serve until a signal arrives; return 2 if the settings are invalid."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs
     try:
         settings = Settings()
         app = create_app(settings)
     except ValidationError as error:
-        for found in error.errors():
-            where = "".join(f"RAG_{str(part).upper()}: " for part in found["loc"][:1])
-            print(f"Error: {where}{found['msg']}", file=sys.stderr)
+        for problem in error.errors():
+            setting = "".join(f"RAG_{str(part).upper()}: " for part in problem["loc"][:1])
+            print(f"Error: {setting}{problem['msg']}", file=sys.stderr)
         return 2
     except RDRQdrantError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The application: its parts put together."""
+"""Assembles the FastAPI application."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 import rdr_qdrant
-from examples.rag_backend.answering import open_chat_model
-from examples.rag_backend.guards import BodyLimit
-from examples.rag_backend.monitoring import Metrics, Monitoring, SecurityHeaders
-from examples.rag_backend.operations import operations
-from examples.rag_backend.pages import add_pages
-from examples.rag_backend.problems import tell_problems
-from examples.rag_backend.questions import questions
+from examples.rag_backend.generated_answer import open_chat_model
+from examples.rag_backend.health_routes import health_routes
+from examples.rag_backend.monitoring import Metrics, RequestMonitoring
+from examples.rag_backend.page_routes import add_page_routes
+from examples.rag_backend.problem_details import add_problem_handlers
+from examples.rag_backend.question_routes import question_routes
 from examples.rag_backend.retrieval import Retrieval
+from examples.rag_backend.security import BodyLimit, SecurityHeaders
 from examples.rag_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 def create_app(
     settings: Settings | None = None, *, chat_model: BaseChatModel | None = None
 ) -> FastAPI:
-    """A back end that starts whether or not Qdrant is there, and answers once it is.
+    """Create the application. It starts without Qdrant and answers once Qdrant is available.
 
     Args:
-        settings: by default those of the environment.
-        chat_model: instead of the one that the settings name.
+        settings: by default read from the environment.
+        chat_model: used instead of the one the settings name.
 
     Raises:
         UsageError: the chat model of the settings cannot be opened.
@@ -57,12 +57,12 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    tell_problems(app)
-    app.include_router(questions(settings, retrieval, metrics, chat_model))
-    app.include_router(operations(settings, retrieval, metrics))
-    add_pages(app, settings, with_model=chat_model is not None)
-    app.add_middleware(BodyLimit, most=settings.body_bytes)
+    add_problem_handlers(app)
+    app.include_router(question_routes(settings, retrieval, metrics, chat_model))
+    app.include_router(health_routes(settings, retrieval, metrics))
+    add_page_routes(app, settings, with_chat_model=chat_model is not None)
+    app.add_middleware(BodyLimit, max_bytes=settings.body_bytes)
     app.add_middleware(SecurityHeaders)
-    most_seconds = settings.search_seconds + 2 * settings.answer_seconds
-    app.add_middleware(Monitoring, metrics=metrics, most_seconds=most_seconds)
+    max_seconds = settings.search_seconds + 2 * settings.answer_seconds
+    app.add_middleware(RequestMonitoring, metrics=metrics, max_seconds=max_seconds)
     return app

@@ -1,4 +1,4 @@
-"""The way to the collection: opened when Qdrant is there, checked again whenever it was away."""
+"""Searches the collection; opens it once Qdrant is available, and again after every outage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from examples.rag_backend.batching import BatchedEmbeddings
+from examples.rag_backend.dynamic_batching import BatchedEmbeddings
 from examples.rag_backend.settings import Settings
 from rdr_qdrant import RDREmbeddings, RDRQdrantError, RDRRetriever, connect
 from rdr_qdrant.collection import Collection
@@ -23,25 +23,25 @@ logger = logging.getLogger(__name__)
 
 
 @functools.cache
-def _embeddings(
+def _shared_embeddings(
     model: str | None, context_encoder: str | None, question_encoder: str | None
 ) -> BatchedEmbeddings:
-    """One of each pair in this process, however many back ends."""
+    """Load each pair once per process, also for several applications."""
     return BatchedEmbeddings(
         model=model, context_encoder=context_encoder, question_encoder=question_encoder
     )
 
 
 class Retrieval:
-    """Searches the collection of the settings, for as long as the back end runs.
+    """Searches the collection of the settings.
 
     Attributes:
-        reason: why it cannot be searched just now; `None` where it can.
+        reason: why the collection cannot be searched at present, or `None` if it can.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.reason: str | None = f"The collection {settings.collection!r} is being opened."
+        self.reason: str | None = f"Opening the collection {settings.collection!r}."
         self._client: Any = None
         self._embeddings: RDREmbeddings | None = None
         self._identity: PairIdentity | None = None
@@ -50,7 +50,7 @@ class Retrieval:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Look after the collection inside; afterwards the client is closed, its folder free."""
+        """Monitor the collection inside the block; close the client afterwards."""
         watch = asyncio.create_task(self._watch())
         try:
             yield
@@ -71,79 +71,80 @@ class Retrieval:
         filter: Mapping[str, Any] | None = None,
         score_threshold: float | None = None,
     ) -> list[Document]:
-        """The best passages, best first.
+        """Return the top passages, best first.
 
         Raises:
-            RDRQdrantError: Qdrant is away, or the collection is missing or of another pair.
+            RDRQdrantError: Qdrant is unavailable, or the collection is missing or was made with
+                another pair.
             TimeoutError: it took longer than `search_seconds`.
         """
-        asked = {"k": k, "filter": filter, "score_threshold": score_threshold}
+        options = {"k": k, "filter": filter, "score_threshold": score_threshold}
         async with asyncio.timeout(self._settings.search_seconds):
-            retriever = await self._opened()
-            with self._noting():
-                return await retriever.model_copy(update=asked).ainvoke(question)
+            retriever = await self._open_once()
+            with self._recording_failures():
+                return await retriever.model_copy(update=options).ainvoke(question)
 
     @property
     def embeddings(self) -> RDREmbeddings:
-        """The pair in use, once something was found with it."""
+        """The encoder pair; available after the first search."""
         assert self._embeddings is not None
         return self._embeddings
 
     async def _watch(self) -> None:
-        """Open as soon as that can be, and see by itself that the collection is what it was."""
+        """Open the collection as soon as possible, then check it at intervals."""
         while True:
             try:
                 async with asyncio.timeout(self._settings.search_seconds):
                     if self._retriever is None:
-                        await self._opened()
+                        await self._open_once()
                     else:
-                        with self._noting():
+                        with self._recording_failures():
                             await asyncio.to_thread(self._check)
             except RDRQdrantError:
-                pass  # noted; the next look may find it well
+                pass  # recorded; the next check may succeed
             except TimeoutError:
-                self._note(
-                    f"The collection {self._settings.collection!r} is still being opened: Qdrant "
-                    "or the encoders take their time."
+                self._record_failure(
+                    f"Still opening the collection {self._settings.collection!r}: waiting for "
+                    "Qdrant or the encoders."
                     if self._opening is not None and not self._opening.done()
                     else "Qdrant does not answer in time."
                 )
             except Exception:
-                logger.exception("Looking after the collection failed.")
+                logger.exception("The health check of the collection failed.")
             await asyncio.sleep(self._settings.watch_seconds)
 
-    async def _opened(self) -> RDRRetriever:
-        """The retriever, opened by one task for all that wait for it."""
+    async def _open_once(self) -> RDRRetriever:
+        """Return the retriever; one task opens it for all waiting requests."""
         if self._retriever is not None:
             return self._retriever
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(asyncio.to_thread(self._open))
-        with self._noting():
+        with self._recording_failures():
             self._retriever = await asyncio.shield(self._opening)
         if self.reason is not None:
-            logger.info("The collection %r can be searched.", self._settings.collection)
+            logger.info("The collection %r is ready.", self._settings.collection)
             self.reason = None
         return self._retriever
 
     def _open(self) -> RDRRetriever:
-        """Connect, load the encoders, check that they made the collection, search once."""
+        """Connect, load the encoders, check them against the collection, and search once."""
         if self._client is None:
             self._client = self._connect()
         try:
             retriever = self._make_retriever()
             self._check()
         except CollectionError:
-            if self._settings.qdrant_url is None:  # let go of the folder: somebody may load it
+            if self._settings.qdrant_url is None:  # unlock the folder: another process may load it
                 self._client.close()
                 self._client = None
             raise
-        retriever.invoke("Is anybody there?")
+        retriever.invoke("A first question, to warm up.")
         return retriever
 
     def _make_retriever(self) -> RDRRetriever:
         collection = Collection(self._client, self._settings.collection)
         if not collection.exists():
-            collection.describe()  # says what there is, before any encoder is loaded
+            collection.describe()  # raises with a full message; no encoder is loaded yet
         if self._embeddings is None:
             self._embeddings = self._load_encoders(collection.recorded_model())
         return RDRRetriever(
@@ -154,7 +155,7 @@ class Retrieval:
         )
 
     def _connect(self) -> Any:
-        """The one place where a client is made."""
+        """Create the client."""
         settings = self._settings
         if settings.qdrant_url is None:
             return connect(path=settings.qdrant_path)
@@ -165,13 +166,13 @@ class Retrieval:
         )
 
     def _load_encoders(self, recorded: str | None) -> RDREmbeddings:
-        """The pair of the settings, else the one that the collection names."""
+        """Load the pair of the settings, by default the one that the collection names."""
         settings = self._settings
         if settings.context_encoder or settings.question_encoder:
             model = settings.model
         else:
             model = settings.model or (recorded if recorded in PAIRS else DEFAULT_MODEL)
-        embeddings = _embeddings(model, settings.context_encoder, settings.question_encoder)
+        embeddings = _shared_embeddings(model, settings.context_encoder, settings.question_encoder)
         self._identity = embeddings.identity(Side.QUESTION)
         embeddings.warm_up(Side.CONTEXT)
         return embeddings
@@ -181,15 +182,15 @@ class Retrieval:
         Collection(self._client, self._settings.collection).check(self._identity)
 
     @contextlib.contextmanager
-    def _noting(self) -> Iterator[None]:
+    def _recording_failures(self) -> Iterator[None]:
         try:
             yield
         except RDRQdrantError as error:
-            self._note(str(error))
+            self._record_failure(str(error))
             raise
 
-    def _note(self, reason: str) -> None:
-        """Remember why it cannot be searched; what is found next is checked anew."""
+    def _record_failure(self, reason: str) -> None:
+        """Store why the collection cannot be searched; the next search opens it again."""
         if reason != self.reason:
             logger.warning("%s", reason)
         self.reason = reason

@@ -1,4 +1,4 @@
-"""What is asked and answered, as JSON."""
+"""Request and response bodies."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _Integer = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
 _Value = StrictBool | _Integer | _Text
 
 
-class Asked(BaseModel):
-    """A question, and which passages may answer it."""
+class SearchRequest(BaseModel):
+    """A question, and which passages to search."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -27,18 +27,20 @@ class Asked(BaseModel):
     )
 
     question: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-    k: int | None = Field(default=None, ge=1, description="Passages; the back end's own if left.")
+    k: int | None = Field(
+        default=None, ge=1, description="Number of passages; by default the back end's RAG_K."
+    )
     filter: dict[_Key, _Value | Annotated[list[_Value], Field(max_length=100)]] = Field(
         default_factory=dict,
         max_length=10,
-        description="Only passages whose metadata have these values; a list means any of them.",
+        description="Only passages with these metadata values; a list matches any of its values.",
     )
     score_threshold: float | None = Field(
-        default=None, allow_inf_nan=False, description="Only passages of at least this score."
+        default=None, allow_inf_nan=False, description="Minimum score."
     )
 
 
-class FoundPassage(BaseModel):
+class ScoredPassage(BaseModel):
     """A passage; `rank` counts from 1, `score` is the raw inner product with the question."""
 
     rank: int
@@ -49,8 +51,8 @@ class FoundPassage(BaseModel):
     metadata: dict[str, Any]
 
     @classmethod
-    def of(cls, rank: int, document: Document) -> Self:
-        """A document that `RDRRetriever` found."""
+    def from_document(cls, rank: int, document: Document) -> Self:
+        """Convert a document returned by `RDRRetriever`."""
         own = {"id", "title", "score"}
         return cls(
             rank=rank,
@@ -62,15 +64,15 @@ class FoundPassage(BaseModel):
         )
 
 
-class Found(BaseModel):
-    """What a search found, best first, and its seconds."""
+class SearchResponse(BaseModel):
+    """The passages, best first, and the duration of the search in seconds."""
 
-    passages: list[FoundPassage]
+    passages: list[ScoredPassage]
     seconds: float
 
 
 class Mark(BaseModel):
-    """The sentence of passage `rank` that answers best: characters `start` to `end` of its text."""
+    """The best sentence of passage `rank`: characters `start` to `end` of its text."""
 
     rank: int
     start: int
@@ -78,7 +80,7 @@ class Mark(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the collection can be searched, and if not, why."""
+    """Readiness of the collection, and the reason if it is not ready."""
 
     status: Literal["ready", "not ready"]
     collection: str
@@ -86,7 +88,7 @@ class Health(BaseModel):
 
 
 class About(BaseModel):
-    """What the page needs to know before anyone asks."""
+    """Settings that the page needs before the first question."""
 
     collection: str
     answers: Literal["quote", "model"]

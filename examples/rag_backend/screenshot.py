@@ -1,8 +1,8 @@
-"""Pictures of the page as Chromium shows it, one of each way to look at it.
+"""Takes screenshots of the page with Chromium: light, dark, phone-sized and empty.
 
     python -m examples.rag_backend.screenshot [--url http://127.0.0.1:8000] [--folder docs/pictures]
 
-Needs a back end that runs over the demo collection (`make serve`), Chromium and its driver.
+Needs a running back end over the demo collection (`make serve`), Chromium and its driver.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 QUESTION = "Which river passes through ten countries on its way to the Black Sea?"
-PICTURES = {
+SCREENSHOTS = {
     "page": (1280, 900, "light", "question"),
     "page-dark": (1280, 900, "dark", "question"),
     "page-phone": (390, 844, "light", "question"),
-    "page-empty": (1280, 900, "light", "nothing"),
+    "page-empty": (1280, 900, "light", "start"),
 }
 
 
 @contextmanager
 def chromium(width: int = 1280, height: int = 900) -> Iterator[Any]:
-    """A Chromium without a window, driven by selenium.
+    """Run a headless Chromium, driven by selenium.
 
     Raises:
         FileNotFoundError: Chromium or its driver is not installed.
@@ -36,14 +36,16 @@ def chromium(width: int = 1280, height: int = 900) -> Iterator[Any]:
 
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not browser or not driver:
-        raise FileNotFoundError("Chromium and its driver: apt-get install chromium chromium-driver")
+        raise FileNotFoundError(
+            "Chromium or its driver is missing: apt-get install chromium chromium-driver"
+        )
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     options.add_argument("--headless=new")
     options.add_argument("--disable-dev-shm-usage")
     options.add_argument("--hide-scrollbars")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    if os.getuid() == 0:  # root in a container: Chromium's sandbox does not run there
+    if os.getuid() == 0:  # Chromium's sandbox does not run as root
         options.add_argument("--no-sandbox")
     window = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     try:
@@ -54,42 +56,42 @@ def chromium(width: int = 1280, height: int = 900) -> Iterator[Any]:
 
 
 def use_window(window: Any, width: int, height: int) -> None:
-    """Let the page be that large, in CSS pixels; a narrow one is a phone's."""
+    """Set the size of the page in CSS pixels; a narrow page is a phone's."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 def use_scheme(window: Any, scheme: str) -> None:
-    """Let the page look `light` or `dark`."""
+    """Set the colour scheme, `light` or `dark`."""
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     window.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 def take(url: str, folder: Path, name: str) -> Path:
-    """One picture, when the answer is there."""
+    """Save one screenshot once the page is complete."""
     from urllib.parse import urlencode
 
     from selenium.webdriver.support.ui import WebDriverWait
 
-    width, height, scheme, what = PICTURES[name]
+    width, height, scheme, content = SCREENSHOTS[name]
     with chromium(width, height) as window:
         use_scheme(window, scheme)
-        window.get(f"{url}/?{urlencode({'q': QUESTION})}" if what == "question" else url)
-        ready = "mark.best" if what == "question" else "#examples li"
+        window.get(f"{url}/?{urlencode({'q': QUESTION})}" if content == "question" else url)
+        ready = "mark.best" if content == "question" else "#examples li"
         WebDriverWait(window, 60).until(lambda w: w.find_elements("css selector", ready))
-        picture = folder / f"{name}.png"
-        window.save_screenshot(str(picture))
-    return picture
+        screenshot = folder / f"{name}.png"
+        window.save_screenshot(str(screenshot))
+    return screenshot
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--folder", type=Path, default=Path("docs/pictures"))
-    parser.add_argument("--only", choices=PICTURES, action="append")
+    parser.add_argument("--only", choices=SCREENSHOTS, action="append")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    for name in options.only or PICTURES:
+    for name in options.only or SCREENSHOTS:
         print(take(options.url, options.folder, name), file=sys.stdout)
 
 

@@ -1,4 +1,4 @@
-"""What is set from outside: environment variables `RAG_...`, and Qdrant's own two."""
+"""Settings, read from the environment: `RAG_...`, and Qdrant's own two variables."""
 
 from __future__ import annotations
 
@@ -13,43 +13,46 @@ from rdr_qdrant.cli.demo_command import COLLECTION as DEMO_COLLECTION
 from rdr_qdrant.cli.demo_command import QUESTIONS as DEMO_QUESTIONS
 
 
-def _rate(text: str) -> str:
+def _check_rate(text: str) -> str:
     from limits import parse
 
     parse(text)
     return text
 
 
-Rate = Annotated[str, AfterValidator(_rate)]
-"""As the package `limits` writes it: `60/minute`, `5/second`."""
+Rate = Annotated[str, AfterValidator(_check_rate)]
+"""A rate in the notation of the package `limits`: `60/minute`, `5/second`."""
 
 
 class Settings(BaseSettings):
-    """Settings of one back end; each field is the environment variable `RAG_<FIELD>`.
+    """Settings of the back end; each field is the environment variable `RAG_<FIELD>`.
 
     Attributes:
-        collection: the collection that is searched.
-        qdrant_url: a server, also `QDRANT_URL`; without it the folder `qdrant_path`.
+        collection: the collection to search.
+        qdrant_url: URL of a Qdrant server, also `QDRANT_URL`; by default `qdrant_path` is used.
         qdrant_path: folder of an embedded Qdrant.
-        qdrant_api_key: the server's key, also `QDRANT_API_KEY`.
-        allow_key_over_http: the one other host that may be sent that key unencrypted.
-        model: the named pair of encoders; by default the one that the collection names.
-        context_encoder, question_encoder: instead of a name, two hub ids or folders.
-        chat_model: a model of langchain's `init_chat_model`, such as `openai:gpt-5-mini`; its
-            provider's own variables hold the key. Without one the best sentence is quoted.
-        api_key: what callers must present; without one anyone who reaches the port may ask.
-        without_key: listen beyond this machine without a key (behind a proxy that asks for one).
-        host, port: where to listen.
-        k, most_k: passages a question, by default and at most.
-        question_characters: most characters of a question.
-        body_bytes: most bytes of a request's body.
-        search_rate, ask_rate: requests of one address.
-        requests_at_once: requests that are worked on; one more gets 503.
-        search_seconds, answer_seconds: time to find passages, and to answer from them.
-        shutdown_seconds: time for requests under way when the back end is told to end.
-        watch_seconds: pause between two looks at Qdrant.
-        quoted_passages: the best passages, whose sentences are compared with the question.
-        examples: questions that the page offers; those of the demo where that is the collection.
+        qdrant_api_key: API key of the server, also `QDRANT_API_KEY`.
+        allow_key_over_http: a host, besides this machine, to which that key may be sent
+            unencrypted.
+        model: name of the encoder pair; by default the one that the collection names.
+        context_encoder, question_encoder: two hub ids or folders instead of a named pair.
+        chat_model: a model for langchain's `init_chat_model`, such as `openai:gpt-5-mini`; its
+            provider's own variables hold the key. By default the best sentence is quoted.
+        api_key: key that clients must send; without it, anyone who reaches the port may ask.
+        without_key: allow `host` beyond this machine without a key (behind an authenticating
+            proxy).
+        host, port: address to listen on.
+        k, most_k: number of passages per question, default and maximum.
+        question_characters: maximum length of a question.
+        body_bytes: maximum size of a request body.
+        search_rate, ask_rate: maximum rate of requests per client address.
+        requests_at_once: maximum number of concurrent requests; further ones get 503.
+        search_seconds, answer_seconds: time limits of a search and of an answer.
+        shutdown_seconds: time that requests in progress get to finish after a signal.
+        watch_seconds: interval of the health checks of Qdrant.
+        quoted_passages: number of top passages from which sentences are quoted.
+        examples: questions offered on the page, a JSON list; by default those of the demo if its
+            collection is searched.
     """
 
     model_config = SettingsConfigDict(
@@ -92,25 +95,25 @@ class Settings(BaseSettings):
     examples: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
-    def _key_beyond_this_machine(self) -> Self:
-        if not (self.api_key or self.without_key or _is_this_machine(self.host)):
+    def _check_combinations(self) -> Self:
+        if not (self.api_key or self.without_key or _is_loopback(self.host)):
             raise ValueError(
-                f"on {self.host} anyone in the network could ask: set RAG_API_KEY to a secret of "
-                "your own, or RAG_WITHOUT_KEY=true where something before it asks for one"
+                f"RAG_HOST={self.host} is open to the network: set RAG_API_KEY to a secret, or "
+                "RAG_WITHOUT_KEY=true if a proxy in front authenticates clients"
             )
         if self.k > self.most_k:
-            raise ValueError(f"RAG_K is {self.k}, more than RAG_MOST_K, {self.most_k}")
+            raise ValueError(f"RAG_K={self.k} is more than RAG_MOST_K={self.most_k}")
         return self
 
     @property
     def example_questions(self) -> tuple[str, ...]:
-        """Questions that the page offers."""
+        """Questions offered on the page."""
         if self.examples is not None:
             return self.examples
         return DEMO_QUESTIONS if self.collection == DEMO_COLLECTION else ()
 
 
-def _is_this_machine(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Large files over HTTP: resumed where they were interrupted, checked when they are there."""
+"""Downloads large files over HTTP: resumes interrupted downloads and verifies complete ones."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from rdr_qdrant import RDRQdrantError
-from rdr_qdrant.cli.stderr import say
+from rdr_qdrant.atomic_io import open_atomically
+from rdr_qdrant.cli.stderr import print_message
 
-TRIES = 8
-FIRST_WAIT_SECONDS = 1.0
+MAX_ATTEMPTS = 8
+INITIAL_BACKOFF_SECONDS = 1.0
 CHUNK_BYTES = 2**20
-PACKED_BYTES_A_ROW = 300  # a guess; where it is too low, more is fetched
+GZIPPED_BYTES_PER_ROW = 300  # an estimate; if it is too low, more is downloaded
 CHECKSUMS = "checksums.json"
 PART = ".part"
 
 
 @dataclass(frozen=True)
-class Remote:
-    """A table to be fetched.
+class RemoteTable:
+    """A table to download.
 
     Attributes:
-        path: below the base URL.
-        rows: how many it must hold, without its header.
-        header: whether it has one.
+        path: path below the base URL.
+        rows: expected number of rows, without the header.
+        header: whether it has a header.
     """
 
     path: str
@@ -51,14 +52,17 @@ class Remote:
 
 
 class ReproductionError(RDRQdrantError):
-    """A file that cannot be had, or is not what it must be."""
+    """A file cannot be downloaded, or its content is wrong."""
 
 
-def fetch(base_url: str, remote: Remote, folder: Path) -> Path:
-    """The file, whole: fetched where it is not there, checked in any case.
+def fetch(base_url: str, remote: RemoteTable, folder: Path) -> Path:
+    """Download the file if it is missing, verify it, and return its path.
 
-    The first time its size, SHA-256 and number of rows are noted in `checksums.json`, after gzip's
-    own check and a count of the rows; from then on it must agree with that note.
+    The first time, gzip's checksum and the number of rows are verified, and size, SHA-256 and rows
+    are recorded in `checksums.json`. Later runs compare the file with that record.
+
+    Raises:
+        ReproductionError: the file cannot be downloaded or verified.
     """
     path = folder / remote.name
     known = _checksums(folder)
@@ -66,32 +70,33 @@ def fetch(base_url: str, remote: Remote, folder: Path) -> Path:
         part = path.with_name(path.name + PART)
         download(f"{base_url}/{remote.path}", part)
         part.replace(path)
-    say(f"Checking {path} ({path.stat().st_size:,} bytes).")
+    print_message(f"Verifying {path} ({path.stat().st_size:,} bytes).")
     digest = sha256(path)
     found = {"bytes": path.stat().st_size, "sha256": digest}
-    if note := known.get(remote.name):
-        if {key: note[key] for key in found} != found:
+    if recorded := known.get(remote.name):
+        if {key: recorded[key] for key in found} != found:
             raise ReproductionError(
-                f"{path} is not the file it was: {found['bytes']:,} bytes with SHA-256 {digest}, "
-                f"but {note['bytes']:,} bytes with {note['sha256']} are noted in "
-                f"{folder / CHECKSUMS}. Remove it to fetch it again."
+                f"{path} has changed: {found['bytes']:,} bytes with SHA-256 {digest}, but "
+                f"{folder / CHECKSUMS} records {recorded['bytes']:,} bytes with "
+                f"{recorded['sha256']}. Delete {path} to download it again."
             )
         return path
     rows = count_rows(path) - remote.header
     if rows != remote.rows:
         raise ReproductionError(
-            f"{path} holds {rows:,} rows, but must hold {remote.rows:,}. Remove it to fetch it "
+            f"{path} has {rows:,} rows, but must have {remote.rows:,}. Delete it to download it "
             "again."
         )
     known[remote.name] = {**found, "rows": rows}
-    _write_whole(folder / CHECKSUMS, (json.dumps(known, indent=2) + "\n").encode())
+    with open_atomically(folder / CHECKSUMS) as file:
+        file.write(json.dumps(known, indent=2) + "\n")
     return path
 
 
-def fetch_beginning(base_url: str, remote: Remote, folder: Path, rows: int) -> Path:
-    """The first rows of a `.tsv.gz`, and not much more of it than they need.
+def fetch_first_rows(base_url: str, remote: RemoteTable, folder: Path, rows: int) -> Path:
+    """Download the first rows of a `.tsv.gz` and write them to a `.tsv`; return its path.
 
-    What is fetched is kept as `.part`, and fetching the whole file goes on from there.
+    The partial download is kept as `.part`; a later download of the whole file resumes from it.
     """
     path = folder / f"first-{rows}-{remote.name.removesuffix('.gz')}"
     if path.exists():
@@ -99,7 +104,7 @@ def fetch_beginning(base_url: str, remote: Remote, folder: Path, rows: int) -> P
     whole = folder / remote.name
     part = whole.with_name(whole.name + PART)
     wanted = rows + remote.header
-    size = PACKED_BYTES_A_ROW * rows + CHUNK_BYTES
+    size = GZIPPED_BYTES_PER_ROW * rows + CHUNK_BYTES
     complete = whole.exists()
     while True:
         if not complete:
@@ -109,19 +114,26 @@ def fetch_beginning(base_url: str, remote: Remote, folder: Path, rows: int) -> P
             break
         size *= 2
     if len(lines) < wanted:
-        say(f"{remote.name} holds only {len(lines) - remote.header:,} rows.")
-    _write_whole(path, b"".join(lines))
+        print_message(f"{remote.name} has only {len(lines) - remote.header:,} rows.")
+    with open_atomically(path, "wb") as file:
+        file.write(b"".join(lines))
     return path
 
 
 def download(url: str, part: Path, *, at_least: int | None = None) -> bool:
-    """Fetch into `part`, from where it ends, again after each failure; whether it is whole.
+    """Download into `part`, resuming where it ends and retrying after failures.
 
     Args:
-        url: what.
-        part: where to. It is begun anew where the server does not resume, or has another file by
-            now (its ETag or its date is kept beside `part`).
-        at_least: stop when so many bytes are there.
+        url: the URL.
+        part: the partial file. The download restarts if the server does not support ranges or the
+            file changed (its ETag or date is kept beside `part`).
+        at_least: stop once `part` has this many bytes.
+
+    Returns:
+        Whether the file is complete.
+
+    Raises:
+        ReproductionError: the server refuses, or `MAX_ATTEMPTS` in a row made no progress.
     """
     failures = 0
     while True:
@@ -129,32 +141,32 @@ def download(url: str, part: Path, *, at_least: int | None = None) -> bool:
         if at_least is not None and before >= at_least:
             return False
         try:
-            if _fetch_some(url, part, at_least):
+            if _request_once(url, part, at_least):
                 _validator(part).unlink(missing_ok=True)
                 return True
             continue
         except urllib.error.HTTPError as error:
-            if error.code == 416:  # nothing is left, or it is another file by now
+            if error.code == 416:  # already complete, or the file changed
                 if error.headers.get("Content-Range") == f"bytes */{before}":
                     return True
                 part.unlink()
                 continue
             if error.code < 500:
-                raise ReproductionError(f"{url} cannot be fetched: {error}.") from None
+                raise ReproductionError(f"{url} cannot be downloaded: {error}.") from None
             failure: Exception = error
         except (OSError, http.client.HTTPException) as error:
             failure = error
         failures = 1 if _size(part) > before else failures + 1
-        if failures >= TRIES:
+        if failures >= MAX_ATTEMPTS:
             raise ReproductionError(
-                f"{url} cannot be fetched: {failure}. Run this again; it goes on from there."
+                f"{url} cannot be downloaded: {failure}. Run this again to resume."
             )
-        say(f"{failure}; trying again.")
-        time.sleep(min(60.0, FIRST_WAIT_SECONDS * 2**failures))
+        print_message(f"{failure}; retrying.")
+        time.sleep(min(60.0, INITIAL_BACKOFF_SECONDS * 2**failures))
 
 
-def _fetch_some(url: str, part: Path, at_least: int | None) -> bool:
-    """One request; whether `part` is whole after it."""
+def _request_once(url: str, part: Path, at_least: int | None) -> bool:
+    """Make one request; return whether `part` is complete afterwards."""
     have = _size(part)
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
     if have:
@@ -169,11 +181,14 @@ def _fetch_some(url: str, part: Path, at_least: int | None) -> bool:
         free = shutil.disk_usage(part.parent).free
         if at_least is None and total is not None and total - have > free:
             raise ReproductionError(
-                f"{url} needs {total - have:,} more bytes, but {part.parent} has {free:,}."
+                f"{url} needs {total - have:,} more bytes, but {part.parent} has {free:,} free. "
+                "Free some space."
             )
         if mark := response.headers["ETag"] or response.headers["Last-Modified"]:
             _validator(part).write_text(mark)
-        say(f"Fetching {url}" + (f": {have:,} of {total:,} bytes are there." if total else "."))
+        print_message(
+            f"Downloading {url}" + (f", from byte {have:,} of {total:,}." if total else ".")
+        )
         with part.open("ab" if have else "wb") as file:
             while chunk := response.read(CHUNK_BYTES):
                 file.write(chunk)
@@ -193,35 +208,35 @@ def sha256(path: Path) -> str:
 
 
 def count_rows(path: Path) -> int:
-    """Rows of a tab-separated file, read to its end as DPR reads it."""
+    """Count the rows of a tab-separated file, parsed as DPR parses it."""
     csv.field_size_limit(2**24)
-    with _unpacked(path) as file:
+    with _open_decompressed(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
         return sum(1 for _ in csv.reader(text, delimiter="\t"))
 
 
 def first_lines(path: Path, count: int) -> list[bytes]:
-    """The first lines of a file, as far as they are whole and there."""
+    """Return up to `count` complete lines from the start of a file."""
     lines: list[bytes] = []
     try:
-        with _unpacked(path) as file:
+        with _open_decompressed(path) as file:
             for line in islice(file, count):
                 lines.append(line)
     except ReproductionError:
-        if path.suffix != PART:  # of a part only the beginning is there
+        if path.suffix != PART:  # a partial file ends early
             raise
     return [line for line in lines if line.endswith(b"\n")]
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked where it is gzip, whose own check is made at its end."""
+def _open_decompressed(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file, decompressing `.gz`; gzip's checksum is verified at the end."""
     try:
         with gzip.open(path) if ".gz" in path.suffixes else path.open("rb") as file:
             yield cast("IO[bytes]", file)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ReproductionError(
-            f"{path} is damaged or ends too early ({error}). Remove it to fetch it again."
+            f"{path} is damaged or truncated ({error}). Delete it to download it again."
         ) from None
 
 
@@ -237,9 +252,3 @@ def _validator(part: Path) -> Path:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_bytes(content)
-    temporary.replace(path)

@@ -1,4 +1,4 @@
-"""The commands put together, and every way a command can end."""
+"""The application: all commands, and every way in which a command can end."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from rdr_qdrant import __version__
 from rdr_qdrant.cli import bench_command as bench
 from rdr_qdrant.cli import copy_command as copy
+from rdr_qdrant.cli import delete_command as delete
 from rdr_qdrant.cli import demo_command as demo
 from rdr_qdrant.cli import encode_command as encode
 from rdr_qdrant.cli import eval_command as evaluate
@@ -20,18 +21,17 @@ from rdr_qdrant.cli import ingest_command as ingest
 from rdr_qdrant.cli import models_command as models
 from rdr_qdrant.cli import plan_command as plan
 from rdr_qdrant.cli import search_command as search
-from rdr_qdrant.cli.graceful_shutdown import EXIT_INTERRUPTED, treat_termination_as_interrupt
-from rdr_qdrant.cli.options import close_clients, wants_traceback
-from rdr_qdrant.cli.starting import collect_less
-from rdr_qdrant.cli.stderr import say, unwrapped
+from rdr_qdrant.cli.exit_status import ExitStatus
+from rdr_qdrant.cli.graceful_shutdown import raise_keyboard_interrupt_on_sigterm
+from rdr_qdrant.cli.option_groups import DEBUG_OPTION, as_typer_command
+from rdr_qdrant.cli.stderr import print_message, unwrap_paragraphs
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
+RESUMABLE = ("ingest", "encode", "copy")
 
 app = typer.Typer(
     name="rdr-qdrant",
-    help="Passages into a Qdrant collection searchable with the Reader-Distilled Retriever.",
+    help="Load passages into a Qdrant collection searchable with the Reader-Distilled Retriever.",
     epilog="Start here: rdr-qdrant demo",
     no_args_is_help=True,
     add_completion=False,
@@ -45,13 +45,14 @@ for _name, _command, _example in (
     ("eval", evaluate.evaluate_command, evaluate.EXAMPLE),
     ("info", info.info, info.EXAMPLE),
     ("copy", copy.copy, copy.EXAMPLE),
+    ("delete", delete.delete, delete.EXAMPLE),
     ("bench", bench.bench, bench.EXAMPLE),
     ("plan", plan.plan_command, plan.EXAMPLE),
     ("models", models.list_models, models.EXAMPLE),
     ("demo", demo.demo, demo.EXAMPLE),
 ):
-    _help = unwrapped(_command.__doc__ or "")
-    app.command(name=_name, help=_help, epilog=f"Example: {_example}")(_command)
+    _help = unwrap_paragraphs(_command.__doc__ or "")
+    app.command(name=_name, help=_help, epilog=f"Example: {_example}")(as_typer_command(_command))
 
 
 def _print_version(wanted: bool) -> None:
@@ -74,42 +75,44 @@ def _options(
 
 def main() -> None:
     """Run the command of this process and exit with its status."""
-    collect_less()
-    treat_termination_as_interrupt()
+    raise_keyboard_interrupt_on_sigterm()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command; returns its exit status: 0, 1, 2, 3 or 130."""
+    """Run a command; returns its exit status, see `ExitStatus`."""
     arguments = list(arguments)
+    debug = DEBUG_OPTION in arguments
     try:
         status = app(arguments, standalone_mode=False)
     except typer.TyperException as error:
         show = getattr(error, "show", None)
-        show() if show else say(f"Error: {error.format_message()}")
+        show() if show else print_message(f"Error: {error.format_message()}")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        status = EXIT_INTERRUPTED
+        status = ExitStatus.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
+        return ExitStatus.FAILED
     except RDRQdrantError as error:
-        if wants_traceback():
+        if debug:
             raise
-        say(f"Error: {error}")
-        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+        print_message(f"Error: {error}")
+        return ExitStatus.USAGE if isinstance(error, UsageError) else ExitStatus.FAILED
     except Exception as error:
-        if wants_traceback():
+        if debug:
             raise
         text = " ".join(str(error).split())
-        say(f"Error: unexpected {type(error).__name__}: {text}. --debug shows where it happened.")
-        return EXIT_FAILED
-    finally:
-        close_clients()
-    if status == EXIT_INTERRUPTED:  # typer turns an interrupt into this status, without a word
-        if arguments[:1] in (["ingest"], ["encode"], ["copy"]):
+        print_message(
+            f"Error: unexpected {type(error).__name__}: {text}. --debug shows where it happened."
+        )
+        return ExitStatus.FAILED
+    if status == ExitStatus.INTERRUPTED:  # typer turns an interrupt into this status, silently
+        if arguments[:1] and arguments[0] in RESUMABLE:
             without = " without --recreate" if "--recreate" in arguments else ""
-            say(f"Interrupted. What was done is kept; the same command{without} goes on.")
+            print_message(
+                f"Interrupted. Everything done is kept; run the same command{without} to resume."
+            )
         else:
-            say("Interrupted.")
-    return status if isinstance(status, int) else 0
+            print_message("Interrupted.")
+    return status if isinstance(status, int) else ExitStatus.DONE

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from rdr_qdrant.cli import options
-from rdr_qdrant.cli.progress import duration, showing_progress
-from rdr_qdrant.cli.stderr import counted, say
-from rdr_qdrant.cli.stdout import print_facts, print_json
+from rdr_qdrant.cli import option_groups as options
+from rdr_qdrant.cli.progress import duration, progress_shown
+from rdr_qdrant.cli.stderr import pluralize, print_message
+from rdr_qdrant.cli.stdout import print_fields, print_json
 
 EXAMPLE = "rdr-qdrant copy --from ./qdrant_data --to http://localhost:6333 -c wiki"
 
@@ -18,42 +19,43 @@ EXAMPLE = "rdr-qdrant copy --from ./qdrant_data --to http://localhost:6333 -c wi
 def copy(
     collection: options.CollectionOption,
     source: Annotated[
-        str, typer.Option("--from", metavar="PATH-or-URL", help="Where it is.", show_default=False)
+        str, typer.Option("--from", metavar="PATH-or-URL", help="Source.", show_default=False)
     ],
     target: Annotated[
-        str, typer.Option("--to", metavar="PATH-or-URL", help="Where it goes.", show_default=False)
+        str, typer.Option("--to", metavar="PATH-or-URL", help="Target.", show_default=False)
     ],
-    index: Annotated[
-        bool,
-        typer.Option("--index/--no-index", help="Build an embedded target's index afterwards."),
-    ] = True,
+    index: options.IndexOption = True,
     as_json: options.JSONOption = False,
     api_key_file: options.APIKeyFileOption = None,
     allow_key_over_http: options.AllowKeyOverHTTPOption = None,
-    debug: options.DebugOption = False,
 ) -> None:
     """Copy a collection between folders and servers, in either direction.
 
-    Vectors, payload, metadata and settings, as they are: nothing is encoded again. Run again it
-    goes on where it was interrupted. A folder of the Qdrant client's local mode can be the source.
+    Copies vectors, payload, metadata and settings as they are: nothing is encoded again. The same
+    command resumes an interrupted copy. The source may be a folder of the Qdrant client's local
+    mode.
     """
-    from rdr_qdrant.client import connect_two, read_key_file
+    from rdr_qdrant.client import connect_source_and_target
     from rdr_qdrant.collection import copy_collection
 
-    reader, writer = connect_two(
+    reader, writer = connect_source_and_target(
         source,
         target,
-        api_key=read_key_file(api_key_file) if api_key_file else None,
+        api_key=options.read_api_key(api_key_file),
         allow_key_over_http=allow_key_over_http,
     )
-    say(f"Copying {collection!r} from {source} to {target}.")
+    print_message(f"Copying {collection!r} from {source} to {target}.")
     done = total = 0
-    with showing_progress("points", lambda: done / total if total else None) as update:
+    with (
+        closing(reader),
+        closing(writer),
+        progress_shown("points", lambda: done / total if total else None) as progress,
+    ):
 
         def on_progress(copied: int, of: int) -> None:
             nonlocal done, total
             done, total = copied, of
-            update(copied)
+            progress(copied)
 
         report = copy_collection(
             reader,
@@ -61,16 +63,17 @@ def copy(
             collection,
             progress=on_progress,
             index=index,
-            on_indexing=lambda seconds: update.doing(f"building the index, {duration(seconds)}"),
+            on_retry=lambda why, seconds: progress.show(
+                f"{done:,} points; Qdrant: {why}, retrying in {seconds:.1f} s"
+            ),
+            on_indexing=lambda seconds: progress.show(f"building the index, {duration(seconds)}"),
         )
-    reader.close()
-    writer.close()
     if as_json:
         print_json(asdict(report) | {"seconds": round(report.seconds, 3)})
         return
-    print_facts(
+    print_fields(
         {
-            "collection": f"{collection} ({counted(report.points, 'points')})",
+            "collection": f"{collection} ({pluralize(report.points, 'points')})",
             "copied": f"{report.copied:,} in {duration(report.seconds)}",
             "unchanged": f"{report.unchanged:,}",
             "verified": f"{report.verified:,} read back from both sides and equal",

@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from rdr_qdrant.cli import options
 from rdr_qdrant.cli.eval_command import print_recall
-from rdr_qdrant.cli.progress import duration, showing_progress
-from rdr_qdrant.cli.stderr import say
+from rdr_qdrant.cli.progress import duration, progress_shown
+from rdr_qdrant.cli.stderr import print_message
 from rdr_qdrant.cli.stdout import print_hits
 from rdr_qdrant.client.connect import DEFAULT_PATH
 from rdr_qdrant.registry import DEMO_MODEL
@@ -19,7 +18,7 @@ from rdr_qdrant.registry import DEMO_MODEL
 EXAMPLE = "rdr-qdrant demo"
 COLLECTION = "rdr-demo"
 EXAMPLE_SOURCE = "examples/data/passages.tsv"
-"""What the passages' `source` says, as where that file is ingested in a clone."""
+"""Source recorded in the passages' metadata: the file's path in a clone."""
 QUESTIONS = (
     "Which river passes through ten countries on its way to the Black Sea?",
     "What did Henry V's archers win in 1415?",
@@ -30,9 +29,8 @@ QUESTIONS = (
 def demo(
     path: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep it in this folder. Default: ./qdrant_data."),
+        typer.Option(metavar="DIR", help="Folder to store it in. Default: ./qdrant_data."),
     ] = None,
-    debug: options.DebugOption = False,
 ) -> None:
     """Load 240 passages, ask three questions, and measure answer recall.
 
@@ -51,21 +49,23 @@ def demo(
     source = open_source(data / "passages.tsv", EXAMPLE_SOURCE)
     embeddings = RDREmbeddings(model=DEMO_MODEL)
     client = connect(path=folder)
-    say(f"Loading 240 passages into {COLLECTION!r} in {folder}, with the pair {DEMO_MODEL!r}.")
-    with showing_progress("passages", lambda: fraction_read([source])) as update:
+    print_message(
+        f"Loading 240 passages into {COLLECTION!r} in {folder}, with the pair {DEMO_MODEL!r}."
+    )
+    with progress_shown("passages", lambda: fraction_read([source])) as progress:
         report = QdrantLoader(
             embeddings=embeddings,
             client=client,
             collection_name=COLLECTION,
             batch_size=32,
             on_reject=log,
-            on_progress=lambda report: update(
+            on_progress=lambda report: progress(
                 report.read, waiting=report.in_hand, skipped=report.unchanged
             ),
         ).load_sources([source])
-    there = report.unchanged + report.updated
-    say(
-        f"{report.uploaded:,} encoded and uploaded, {there:,} already there, "
+    present = report.unchanged + report.updated
+    print_message(
+        f"{report.uploaded:,} encoded and uploaded, {present:,} already present, "
         f"in {duration(report.seconds)}.\n"
     )
     searcher = PassageSearcher(embeddings, client, COLLECTION)
@@ -78,12 +78,16 @@ def demo(
     client.close()
     where = f" --path {path}" if path else ""
     command = sys.argv[0] if sys.argv[0].endswith("rdr-qdrant") else "rdr-qdrant"
-    say(f'\nNow ask it yourself: {command} search "your question" -c {COLLECTION}{where}')
-    say(f"Then your own passages: {command} ingest FILE -c mine --model {DEMO_MODEL}{where}")
+    print_message(
+        f'\nAsk your own question: {command} search "your question" -c {COLLECTION}{where}'
+    )
+    print_message(
+        f"Load your own passages: {command} ingest FILE -c mine --model {DEMO_MODEL}{where}"
+    )
 
 
 def example_data() -> Path:
-    """The folder with the example passages: inside an installed wheel, or in the repository."""
+    """The folder of the example passages, in an installed wheel or in the repository."""
     package = Path(__file__).parents[1]
-    inside = package / "example_data"
-    return inside if inside.is_dir() else package.parent / "examples" / "data"
+    installed = package / "example_data"
+    return installed if installed.is_dir() else package.parent / "examples" / "data"

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rdr_qdrant.cli import options
-from rdr_qdrant.cli.ingest_command import EXIT_REJECTS
-from rdr_qdrant.cli.progress import duration, showing_progress
-from rdr_qdrant.cli.stderr import counted, say, saying_rejects
+from rdr_qdrant.cli import option_groups as options
+from rdr_qdrant.cli.exit_status import ExitStatus
+from rdr_qdrant.cli.progress import duration, progress_shown
+from rdr_qdrant.cli.stderr import pluralize, print_message, rejects_reported
 from rdr_qdrant.cli.stdout import print_json, print_table
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.registry import PUBLISHED_QUESTIONS, RECALL_AT
 
 if TYPE_CHECKING:
-    from rdr_qdrant.evaluation import EvaluationReport, ExactComparison, Published
+    from rdr_qdrant.evaluation import EvaluationReport, ExactComparison, PublishedFigures
 
 EXAMPLE = "rdr-qdrant eval questions.jsonl -c wiki -k 1,5,20,100 --published trivia-test"
 
@@ -26,7 +26,7 @@ _FILES = "Files"
 
 
 class Match(StrEnum):
-    """What `--match` takes."""
+    """Values of `--match`."""
 
     string = "string"
     regex = "regex"
@@ -42,32 +42,31 @@ def evaluate_command(
         ),
     ],
     collection: options.CollectionOption,
+    *,
     k: Annotated[
-        str, typer.Option("-k", metavar="N,N,...", help="At which depths to measure.")
+        str, typer.Option("-k", metavar="N,N,...", help="Depths to measure at.")
     ] = ",".join(map(str, RECALL_AT)),
     match: Annotated[
         Match,
-        typer.Option(help="Answers are texts, or patterns as those of CuratedTREC."),
+        typer.Option(help="Answers are texts, or regular expressions as in CuratedTREC."),
     ] = Match.string,
     published: Annotated[
         str | None,
         typer.Option(
             metavar="DATA",
-            help=f"Set the model card's row and its baseline beside it: "
+            help="Show the published recall of the pair and its baseline beside it, for one of: "
             f"{', '.join(PUBLISHED_QUESTIONS)}.",
         ),
     ] = None,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Compare with every point, not through the index.")
-    ] = False,
     compare_exact: Annotated[
-        bool, typer.Option("--compare-exact", help="Search both ways; show what the index loses.")
+        bool,
+        typer.Option("--compare-exact", help="Search both ways and show what the index loses."),
     ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.json",
-            help="Write what was found, in DPR's retrieval format.",
+            help="Write the hits in DPR's retrieval format.",
             rich_help_panel=_FILES,
         ),
     ] = None,
@@ -75,7 +74,7 @@ def evaluate_command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write what was found as a TREC run; white space in ids as %20.",
+            help="Write the hits as a TREC run; white space in ids becomes %20.",
             rich_help_panel=_FILES,
         ),
     ] = None,
@@ -83,38 +82,23 @@ def evaluate_command(
         Path | None,
         typer.Option(
             metavar="FILE.png|.svg",
-            help="Draw recall over k; needs the extra plot.",
+            help="Plot recall over k; needs the extra plot.",
             rich_help_panel=_FILES,
         ),
     ] = None,
-    rescore: options.RescoreOption = True,
-    oversampling: options.OversamplingOption = None,
-    hnsw_ef: options.HnswEfOption = None,
-    vector_name: options.VectorNameOption = "",
     as_json: options.JSONOption = False,
-    url: options.URLOption = None,
-    path: options.PathOption = None,
-    api_key_file: options.APIKeyFileOption = None,
-    allow_key_over_http: options.AllowKeyOverHTTPOption = None,
-    grpc_port: options.GRPCPortOption = None,
-    model: options.ModelOption = None,
-    context_encoder: options.ContextEncoderOption = None,
-    question_encoder: options.QuestionEncoderOption = None,
-    revision: options.RevisionOption = None,
-    max_length: options.MaxLengthOption = options.DEFAULT_TOKENS,
-    device: options.DeviceOption = "auto",
-    precision: options.PrecisionOption = "auto",
-    allow_unverified: options.UnverifiedOption = False,
-    debug: options.DebugOption = False,
+    searching: options.SearchOptions,
+    qdrant: options.QdrantOptions,
+    encoders: options.EncoderOptions,
 ) -> int:
-    """Measure answer recall: how often one of the best k passages contains an answer.
+    """Measure answer recall@k: how often one of the best k passages contains an answer.
 
-    As DPR computes it, and as the model cards give it.
+    Computed as in DPR and on the model cards.
     """
     depths = parse_depths(k)
-    if exact and compare_exact:
-        raise UsageError("--exact and --compare-exact: leave one out, there is nothing to compare.")
-    params = options.search_params(rescore, oversampling, hnsw_ef)
+    if searching.exact and compare_exact:
+        raise UsageError("--exact and --compare-exact contradict each other: leave one out.")
+    params = searching.search_params()
     from rdr_qdrant.evaluation import (
         check_outputs,
         check_plot,
@@ -134,56 +118,46 @@ def evaluate_command(
     if plot:
         check_plot(plot)
     log = RejectLog()
-    with saying_rejects(log):
+    done = 0
+
+    def fraction() -> float:
+        return done / len(asked)
+
+    with rejects_reported(log), ExitStack() as stack:
         asked = list(read_questions(questions, log))
-        client = options.open_client(url, path, api_key_file, allow_key_over_http, grpc_port)
-        embeddings = options.open_embeddings(
-            client,
-            collection,
-            model=model,
-            context_encoder=context_encoder,
-            question_encoder=question_encoder,
-            revision=revision,
-            max_length=max_length,
-            device=device,
-            precision=precision,
-        )
+        client = stack.enter_context(closing(qdrant.connect()))
+        embeddings = encoders.embeddings_for(client, collection)
         beside = published_figures(embeddings.pair, published) if published else None
         searcher = PassageSearcher(
             embeddings,
             client,
             collection,
-            vector_name=vector_name,
-            allow_unverified=allow_unverified,
+            vector_name=searching.vector_name,
+            allow_unverified=searching.allow_unverified,
             search_params=params,
         )
-        done = 0
+        show_progress = stack.enter_context(progress_shown("questions", fraction))
 
-        def fraction() -> float:
-            return done / len(asked)
+        def on_progress(number: int) -> None:
+            nonlocal done
+            done = number
+            show_progress(number)
 
-        with ExitStack() as files, showing_progress("questions", fraction) as update:
-
-            def progress(number: int) -> None:
-                nonlocal done
-                done = number
-                update(number)
-
-            writers = [files.enter_context(dpr_run(output))] if output else []
-            if trec:
-                tag = embeddings.pair.name or "rdr-qdrant"
-                writers.append(files.enter_context(trec_run(trec, tag)))
-            report = evaluate(
-                searcher,
-                asked,
-                k=depths,
-                exact=exact,
-                compare_exact=compare_exact,
-                match=match.value,
-                writers=writers,
-                on_reject=log,
-                on_progress=progress,
-            )
+        writers = [stack.enter_context(dpr_run(output))] if output else []
+        if trec:
+            tag = embeddings.pair.name or "rdr-qdrant"
+            writers.append(stack.enter_context(trec_run(trec, tag)))
+        report = evaluate(
+            searcher,
+            asked,
+            k=depths,
+            exact=searching.exact,
+            compare_exact=compare_exact,
+            match=match.value,
+            writers=writers,
+            on_reject=log,
+            on_progress=on_progress,
+        )
     _print_report(report, beside, as_json=as_json)
     if plot:
         draw_recall(
@@ -192,14 +166,16 @@ def evaluate_command(
             beside.rows if beside else (),
             title=f"Answer recall on {published}" if published else "Answer recall",
             subtitle=f"{embeddings.pair.label}, collection {collection}, "
-            f"{counted(report.questions, 'questions')}",
+            f"{pluralize(report.questions, 'questions')}",
         )
-    return EXIT_REJECTS if log.total else 0
+    return ExitStatus.REJECTED if log.total else ExitStatus.DONE
 
 
-def _print_report(report: EvaluationReport, beside: Published | None, *, as_json: bool) -> None:
+def _print_report(
+    report: EvaluationReport, beside: PublishedFigures | None, *, as_json: bool
+) -> None:
     for remark in beside.remarks(report.questions) if beside else ():
-        say(f"Note: {remark}")
+        print_message(f"Note: {remark}")
     if as_json:
         print_json(report.to_json() | ({"published": beside.to_json()} if beside else {}))
         return
@@ -208,11 +184,11 @@ def _print_report(report: EvaluationReport, beside: Published | None, *, as_json
     print_table(*recall_table(report.recall, beside.rows if beside else ()))
     if report.exact:
         print_comparison(report.exact)
-    say(f"{counted(report.questions, 'questions')} in {duration(report.seconds)}.")
+    print_message(f"{pluralize(report.questions, 'questions')} in {duration(report.seconds)}.")
 
 
 def print_comparison(exact: ExactComparison) -> None:
-    """What the index loses, as a table."""
+    """Print the recall that the index loses, as a table."""
     header = ["beside exact search", *(f"@{depth}" for depth in exact.recall)]
     rows = [
         ("answer recall, exact search, %", *(f"{v:.2f}" for v in exact.recall.values())),
@@ -224,14 +200,14 @@ def print_comparison(exact: ExactComparison) -> None:
 
 
 def print_recall(recall: dict[int, float]) -> None:
-    """Depths and percentages as a table."""
+    """Print recall by depth as a table."""
     from rdr_qdrant.evaluation import recall_table
 
     print_table(*recall_table(recall))
 
 
 def parse_depths(text: str) -> list[int]:
-    """`"20,1,5"` as `[1, 5, 20]`."""
+    """Parse `"20,1,5"` as `[1, 5, 20]`."""
     try:
         depths = sorted({int(part) for part in text.split(",")})
     except ValueError:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: first finish what is in flight, the second time leave at once."""
+"""Signals: the first Ctrl-C or SIGTERM finishes what is in flight, the second exits at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
-EXIT_INTERRUPTED = 130
+from rdr_qdrant.cli.exit_status import ExitStatus
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHOW_CURSOR = "\x1b[?25h"
 
@@ -20,11 +21,11 @@ class Stoppable(Protocol):
     """Work that can be asked to stop."""
 
     def stop(self) -> bool:
-        """Ask it to; whether it is only waiting, so that an exception may break it off."""
+        """Ask it to stop; true if it is only waiting, so that an exception may interrupt it."""
 
 
-def treat_termination_as_interrupt() -> None:
-    """SIGTERM ends this process as Ctrl-C does: with one line and status 130."""
+def raise_keyboard_interrupt_on_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does: with one line and status 130."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -33,34 +34,34 @@ def treat_termination_as_interrupt() -> None:
 
 
 @contextmanager
-def finishing_first(work: Stoppable) -> Iterator[None]:
-    """Inside, the first Ctrl-C or SIGTERM asks the work to stop; the second leaves at once."""
+def stop_on_signal(work: Stoppable) -> Iterator[None]:
+    """Inside, the first SIGINT or SIGTERM asks the work to stop; the second exits at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    asked = False
+    stopping = False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            _write("Left at once. What was confirmed is kept.")
-            os._exit(EXIT_INTERRUPTED)
-        asked = True
+        nonlocal stopping
+        if stopping:
+            _write_unbuffered("Stopped at once. Everything confirmed so far is kept.")
+            os._exit(ExitStatus.INTERRUPTED)
+        stopping = True
         if work.stop():
             raise KeyboardInterrupt
-        _write("Finishing what is in flight; once more to leave at once.")
+        _write_unbuffered("Finishing what is in flight. Press Ctrl-C again to stop at once.")
 
-    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    previous = {number: signal.signal(number, on_signal) for number in _SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
-def _write(message: str) -> None:
-    """Past Python's buffers: the signal may have come in the midst of a `print`."""
+def _write_unbuffered(message: str) -> None:
+    """Bypass Python's buffers: the signal may have interrupted a `print`."""
     try:
         if sys.stderr.isatty():
             message = f"{_SHOW_CURSOR}\n{message}"

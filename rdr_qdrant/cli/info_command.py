@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rdr_qdrant.cli import options
-from rdr_qdrant.cli.stderr import say
-from rdr_qdrant.cli.stdout import print_facts, print_json, print_table
+from rdr_qdrant.cli import option_groups as options
+from rdr_qdrant.cli.stderr import print_message
+from rdr_qdrant.cli.stdout import print_fields, print_json, print_table
 
 if TYPE_CHECKING:
     from rdr_qdrant.collection import CollectionDescription, ListedCollection
@@ -21,40 +22,39 @@ _SEGMENTS = ("default_segment_number", "max_segment_size", "indexing_threshold")
 
 
 def info(
+    *,
     collection: Annotated[
         str | None,
         typer.Option(
             "--collection",
             "-c",
             metavar="NAME",
-            help="Name of the collection. Without it, all collections are listed.",
+            help="Name of the collection. Default: list all collections.",
         ),
     ] = None,
     vector_name: options.VectorNameOption = "",
     as_json: options.JSONOption = False,
-    url: options.URLOption = None,
-    path: options.PathOption = None,
-    api_key_file: options.APIKeyFileOption = None,
-    allow_key_over_http: options.AllowKeyOverHTTPOption = None,
-    debug: options.DebugOption = False,
+    qdrant: options.QdrantOptions,
 ) -> None:
-    """Say what a collection holds and which encoders made it, or list the collections."""
+    """Describe a collection and the encoders that made it, or list the collections."""
     from rdr_qdrant.collection import Collection, list_collections
 
-    client = options.open_client(url, path, api_key_file, allow_key_over_http)
-    if collection is None:
-        listed = list_collections(client)
-        client.close()
-        _print_list(listed, as_json=as_json)
-        return
-    found = Collection(client, collection, vector_name).describe()
+    with closing(qdrant.connect()) as client:
+        if collection is None:
+            _print_list(list_collections(client), as_json=as_json)
+            return
+        found = Collection(client, collection, vector_name).describe()
     if as_json:
         print_json(found.to_json())
-        return
+    else:
+        print_fields(_description_fields(found))
+
+
+def _description_fields(found: CollectionDescription) -> dict[str, str]:
     identity = found.identity or {}
-    unknown = "not said (other software made it, or a Qdrant before 1.16)"
+    unknown = "not recorded (made by other software, or by a Qdrant before 1.16)"
     norms = found.norms or {}
-    facts = {
+    values = {
         "collection": found.name + (f" (alias of {found.alias_of})" if found.alias_of else ""),
         "points": f"{found.points:,}",
         "vectors": f"{found.dimension} numbers ({found.settings['datatype']}), compared by "
@@ -63,15 +63,15 @@ def info(
         + " (of a random sample)"
         if norms
         else "no vectors",
-        "index": _index(found),
-        **_layout(found.settings),
+        "index": _index_state(found),
+        **_setting_fields(found.settings),
         "disk": f"{found.disk_bytes / 1e6:,.1f} MB"
         if found.disk_bytes is not None
-        else "a server does not tell",
+        else "unknown (a server does not report it)",
         "model": str(identity.get("model", unknown)),
     }
     if identity:
-        facts |= {
+        values |= {
             "context encoder": str(identity.get("context_encoder")),
             "question encoder": str(identity.get("question_encoder")),
             "revision": str(identity.get("revision") or "-"),
@@ -79,7 +79,7 @@ def info(
             "most tokens": str(identity.get("max_length")),
             "passage format": str(identity.get("passage_format")),
         }
-    print_facts(facts)
+    return values
 
 
 def _print_list(listed: list[ListedCollection], *, as_json: bool) -> None:
@@ -87,26 +87,26 @@ def _print_list(listed: list[ListedCollection], *, as_json: bool) -> None:
         print_json([asdict(one) for one in listed])
     elif listed:
         rows = [
-            (one.name, _points(one), ", ".join(one.aliases) or "-", one.model or "not said")
+            (one.name, _points(one), ", ".join(one.aliases) or "-", one.model or "not recorded")
             for one in listed
         ]
         print_table(("collection", "points", "aliases", "model"), rows)
     else:
-        say("There is no collection yet. Make one with: rdr-qdrant ingest FILE -c NAME")
+        print_message("There is no collection yet. Create one with: rdr-qdrant ingest FILE -c NAME")
 
 
 def _points(one: ListedCollection) -> str:
-    return f"{one.points:,}" + (" (index put off)" if one.index_put_off else "")
+    return f"{one.points:,}" + (" (indexing deferred)" if one.index_put_off else "")
 
 
-def _index(found: CollectionDescription) -> str:
+def _index_state(found: CollectionDescription) -> str:
     state = f"{found.indexed_vectors:,} vectors indexed, status {found.status}"
     if found.index_put_off:
-        state += "; put off by a bulk load that has not ended (any ingest switches it on)"
+        state += "; deferred by a bulk load that has not finished (any ingest enables it)"
     return state
 
 
-def _layout(settings: Mapping[str, Any]) -> dict[str, str]:
+def _setting_fields(settings: Mapping[str, Any]) -> dict[str, str]:
     def named(*names: str) -> str:
         return ", ".join(f"{name} {settings[name]}" for name in names if name in settings)
 

@@ -1,4 +1,4 @@
-"""What `ingest` says of a load when it is over."""
+"""The summary of a load: its counts on stdout, remarks on stderr."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rdr_qdrant.cli.progress import duration
-from rdr_qdrant.cli.stderr import counted, say
+from rdr_qdrant.cli.stderr import pluralize, print_message
 
 if TYPE_CHECKING:
     from rdr_qdrant.collection import Collection, CollectionSettings
@@ -14,105 +14,115 @@ if TYPE_CHECKING:
     from rdr_qdrant.readers import DocumentCounts
 
 
-def say_remarks(
+def print_remarks(
     report: LoadReport,
+    *,
     max_length: int,
     split: int | None,
-    *,
-    encoded_before: bool,
+    prune: bool,
+    encoded: bool,
     half_floats: Sequence[str],
 ) -> None:
-    """What people may not have meant, on stderr.
+    """Print, on stderr, effects of the load that may not have been intended.
 
     Args:
         report: of the load.
-        max_length: most tokens of a passage.
-        split: words after which texts were cut, or `None`.
-        encoded_before: the vectors came from `rdr-qdrant encode`.
-        half_floats: the folders among those whose vectors are float16.
+        max_length: maximum tokens of a passage.
+        split: words per passage that texts were split into, or `None`.
+        prune: `--prune` was given.
+        encoded: the vectors came from `rdr-qdrant encode`.
+        half_floats: encoded folders whose vectors are float16.
     """
+    if prune and report.removed is None and not report.interrupted:
+        print_message(
+            "Nothing was pruned: some rows were rejected, and their points might be removed with "
+            "the others."
+        )
+    if report.removed is not None and report.documents and report.documents.rejected:
+        print_message("Points of rejected documents are kept as they were.")
     if half_floats and report.uploaded:
-        say(
+        print_message(
             f"Rounded: the vectors of {', '.join(half_floats)} are half floats (11 bits). A later "
-            "load of the same passages, in float32 too, finds these points unchanged and leaves "
-            "them so; --recreate replaces them."
+            "load of the same passages finds these points unchanged and keeps them, even if its "
+            "vectors are float32; --recreate replaces them."
         )
     if report.taken_over:
-        say(
-            f"Taken over: {counted(report.taken_over, 'points')} of these ids came from another "
-            "source. Where two files number their rows alike, --id-prefix keeps the passages of "
-            "both."
+        print_message(
+            f"Taken over: {pluralize(report.taken_over, 'points')} with the same ids came from "
+            "another source. If two files number their rows alike, --id-prefix keeps the passages "
+            "of both."
         )
     if report.truncated:
         whole = split is None and not report.documents
         smaller = "--split 100" if whole else "A smaller --split"
-        say(
-            f"Cut: {counted(report.truncated, 'passages')} longer than {max_length} tokens; only "
-            f"the beginning is searchable. {smaller} {'at encode ' if encoded_before else ''}keeps "
-            "all of it."
+        print_message(
+            f"Truncated: {pluralize(report.truncated, 'passages')} longer than {max_length} "
+            f"tokens; only the beginning is searchable. {smaller} "
+            f"{'at encode ' if encoded else ''}keeps all of it."
         )
 
 
-def say_idle_indexes(collection: Collection, asked: CollectionSettings) -> None:
-    """On stderr: payload indexes asked for that no passage has anything for."""
+def print_idle_indexes(collection: Collection, requested: CollectionSettings) -> None:
+    """Print, on stderr, the requested payload indexes that hold no value."""
     if not collection.exists():  # a dry run
         return
-    for key, kind in collection.idle_payload_indexes(asked).items():
-        say(
+    for key, kind in collection.payload_indexes.find_empty(requested).items():
+        known = ", ".join(collection.points.sample_metadata_keys())
+        print_message(
             f"The payload index {key}:{kind} is empty: no passage has the metadata {key!r}, or its "
-            f"values are of another type. There are: {', '.join(collection.metadata_keys())}."
+            f"values are of another type. There are: {known}."
         )
 
 
-def _remarked(number: int, remark: str) -> str:
-    return f"{number:,} ({remark})" if number else "0"
-
-
-def facts_of(report: LoadReport) -> dict[str, str]:
-    """The report as names and values, for people."""
+def summary_fields(report: LoadReport) -> dict[str, str]:
+    """The report as names and values."""
     rate = report.read / report.seconds if report.seconds else 0.0
-    points = "? points" if report.points is None else counted(report.points, "points")
-    facts = {
+    points = "? points" if report.points is None else pluralize(report.points, "points")
+    values = {
         "collection": f"{report.collection_name} ({points})",
         "read": f"{report.read:,} in {duration(report.seconds)} ({rate:,.1f}/s)",
         ("to encode" if report.dry_run else "uploaded"): f"{report.uploaded:,}",
-        ("to update" if report.dry_run else "updated"): _remarked(report.updated, "metadata only"),
+        ("to update" if report.dry_run else "updated"): _count(report.updated, "metadata only"),
         "unchanged": f"{report.unchanged:,}",
         "rejected": f"{report.rejected:,}",
         "truncated": f"{report.truncated:,}",
     }
     if report.documents:
-        facts |= _document_facts(report.documents)
+        values |= _document_fields(report.documents)
     if report.index_seconds is not None:
-        facts["index"] = f"complete after {duration(report.index_seconds)}"
+        values["index"] = f"complete after {duration(report.index_seconds)}"
     if report.alias:
-        was = report.replaced or "nothing"
+        old = report.replaced or "nothing"
         kept = "" if not report.replaced else ", dropped" if report.dropped else ", kept"
-        facts["alias"] = f"{report.alias} -> {report.collection_name} (before: {was}{kept})"
+        values["alias"] = f"{report.alias} -> {report.collection_name} (before: {old}{kept})"
     if report.removed is not None:
         name = "to remove" if report.dry_run else "removed"
-        facts[name] = _remarked(report.removed, "their sources no longer have them")
+        values[name] = _count(report.removed, "no longer in their sources")
     if report.retries:
-        facts["retries"] = f"{report.retries:,}"
+        values["retries"] = f"{report.retries:,}"
     if report.dry_run:
-        facts["verified"] = "nothing: a dry run, nothing was written"
+        values["verified"] = "nothing: a dry run writes nothing"
     elif report.interrupted and not report.verified:
-        facts["verified"] = "nothing: interrupted before the end"
+        values["verified"] = "nothing: interrupted before the end"
     else:
-        facts["verified"] = (
-            f"{counted(report.verified, 'points')} found, {report.compared:,} of them read back "
+        values["verified"] = (
+            f"{pluralize(report.verified, 'points')} found, {report.compared:,} of them read back "
             "and equal"
         )
-    return facts
+    return values
 
 
-def _document_facts(counts: DocumentCounts) -> dict[str, str]:
-    from rdr_qdrant.readers import shown_others
+def _count(number: int, remark: str) -> str:
+    return f"{number:,} ({remark})" if number else "0"
 
-    facts = {
+
+def _document_fields(counts: DocumentCounts) -> dict[str, str]:
+    from rdr_qdrant.readers import format_extension_counts
+
+    values = {
         "documents": f"{counts.files:,}: {counts.converted:,} converted, {counts.unchanged:,} "
-        f"unchanged, {counts.rejected:,} set aside"
+        f"unchanged, {counts.rejected:,} rejected"
     }
     if counts.others:
-        facts["not read"] = f"{shown_others(counts.others)} (no documents)"
-    return facts
+        values["not read"] = f"{format_extension_counts(counts.others)} (not documents)"
+    return values

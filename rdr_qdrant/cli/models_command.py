@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from rdr_qdrant.cli import options
+from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.stdout import print_json, print_table
 from rdr_qdrant.registry import PAIRS, RECALL_AT
 
 EXAMPLE = "rdr-qdrant models"
 
 
-def list_models(as_json: options.JSONOption = False, debug: options.DebugOption = False) -> None:
+def list_models(as_json: options.JSONOption = False) -> None:
     """List the named pairs of encoders with their published answer recall.
 
-    Any other pair: --context-encoder and --question-encoder, two hub ids or folders.
+    For another pair give --context-encoder and --question-encoder: two hub ids or folders.
     """
     if as_json:
         print_json(

@@ -2,215 +2,176 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Annotated
 
 import typer
 
-from rdr_qdrant.cli import options
-from rdr_qdrant.cli.bench_command import SECONDS, WIKIPEDIA, measured
-from rdr_qdrant.cli.plan_output import print_plan
-from rdr_qdrant.cli.stdout import print_json
-from rdr_qdrant.errors import UsageError
-from rdr_qdrant.planning import GPUS, QUANTIZATIONS, Needs, Rate, plan
-from rdr_qdrant.planning import inputs as needs
+from rdr_qdrant import planning
+from rdr_qdrant.cli import option_groups as options
+from rdr_qdrant.cli.progress import duration
+from rdr_qdrant.cli.stdout import print_fields, print_json, print_table
+from rdr_qdrant.planning import Plan, PlanInputs, Quantity, format_bytes, plan
 
-if TYPE_CHECKING:
-    from rdr_qdrant.encoding.benchmark import EncodingSpeed
-
-EXAMPLE = "rdr-qdrant plan --passages 1000000 --gpu l4"
-_ENCODING = "Encoding"
-_LOADING = "Loading"
+EXAMPLE = "rdr-qdrant plan --passages 21M --preset large --gpu h100"
 
 
 def plan_command(
-    passages: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = WIKIPEDIA,
-    dimension: Annotated[
-        int | None,
+    passages: Annotated[
+        int,
         typer.Option(
-            min=1,
-            metavar="N",
-            help="Numbers of a vector.",
-            show_default=f"{needs.DIMENSION}, or with --measure those of the encoder",
+            parser=options.parse_count, metavar="N", help="Number of passages: 300k, 21M, ..."
         ),
-    ] = None,
-    text_bytes: Annotated[
-        int, typer.Option(min=0, metavar="BYTES", help="Of a passage's text, on the mean.")
-    ] = needs.TEXT_BYTES,
-    payload_bytes: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="BYTES",
-            help=f"Of its whole payload as JSON. Default: those of the text and "
-            f"{needs.PAYLOAD_BESIDE_TEXT}.",
-            show_default=False,
-        ),
-    ] = None,
-    m: Annotated[int, typer.Option(min=1, metavar="M", help="Edges of a node of the graph.")] = 16,
-    quantization: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"Only this one: {', '.join(QUANTIZATIONS)}; may be given several times.",
-            show_default=False,
-        ),
-    ] = None,
+    ] = planning.WIKIPEDIA_PASSAGES,
     preset: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Only this preset of ingest: small, large, disk; may be given several times.",
-            show_default=False,
+            help="Plan this preset of ingest: small, large or disk. May be repeated; the first is "
+            "summarized. Default: all presets and quantizations.",
         ),
     ] = None,
-    replicas: Annotated[int, typer.Option(min=1, metavar="R", help="Copies of every point.")] = 1,
+    quantization: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Plan this quantization: {', '.join(planning.QUANTIZATIONS)}. May be repeated.",
+        ),
+    ] = None,
+    dimension: Annotated[
+        int, typer.Option(metavar="N", help="Numbers of a vector.")
+    ] = planning.DIMENSION,
+    text_bytes: Annotated[
+        int, typer.Option(metavar="BYTES", help="Mean size of a passage's text.")
+    ] = planning.TEXT_BYTES,
+    replicas: Annotated[int, typer.Option(metavar="R", help="Copies of every point.")] = 1,
     servers: Annotated[
-        int, typer.Option(min=1, metavar="S", help="Machines that share the collection.")
+        int, typer.Option(metavar="S", help="Qdrant servers that share the collection.")
     ] = 1,
+    cores: Annotated[
+        int, typer.Option(metavar="N", help="Cores of each server that build the index.")
+    ] = 8,
     gpu: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help=f"Estimate encoding on this one: {', '.join(GPUS)}. Default: on each of them.",
-            show_default=False,
-            rich_help_panel=_ENCODING,
+            help=f"Estimate encoding on this GPU: {', '.join(planning.GPUS)}. May be repeated; the "
+            "first is summarized. Default: all.",
         ),
     ] = None,
-    measure: Annotated[
-        bool,
-        typer.Option(
-            "--measure",
-            help=f"Measure encoding here, for {SECONDS:.0f} seconds, as bench does.",
-            rich_help_panel=_ENCODING,
-        ),
-    ] = False,
+    devices: Annotated[
+        int, typer.Option(metavar="N", help="Number of GPUs that encode at once.")
+    ] = 1,
     encode_rate: Annotated[
         float | None,
         typer.Option(
             metavar="RATE",
-            help="Passages a second of one device, where they are known: by bench, there.",
-            show_default=False,
-            rich_help_panel=_ENCODING,
+            help="Measured passages a second of one device (see rdr-qdrant bench), instead of an "
+            "estimate by GPU.",
         ),
     ] = None,
-    devices: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", help="GPUs that encode at once.", rich_help_panel=_ENCODING
-        ),
-    ] = 1,
-    utilization: Annotated[
-        float,
-        typer.Option(
-            metavar="PART",
-            help="The part of a GPU's published peak that is assumed.",
-            rich_help_panel=_ENCODING,
-        ),
-    ] = needs.UTILIZATION,
-    tokens: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            max=512,
-            metavar="N",
-            help="Of a passage with its title, on the mean.",
-            rich_help_panel=_ENCODING,
-        ),
-    ] = needs.TOKENS,
     upload_rate: Annotated[
         float | None,
         typer.Option(
             metavar="RATE",
-            help="Points a second that reach the collection.",
-            show_default=f"{needs.UPLOAD_RATE:,.0f}",
-            rich_help_panel=_LOADING,
+            help="Measured points a second of the upload.",
+            show_default=f"{planning.UPLOAD_RATE:,.0f}",
         ),
     ] = None,
     index_rate: Annotated[
         float | None,
         typer.Option(
             metavar="RATE",
-            help="Points a second that one core indexes.",
-            show_default=f"{needs.INDEX_RATE:,.0f}",
-            rich_help_panel=_LOADING,
+            help="Measured points a second that one core indexes.",
+            show_default=f"{planning.INDEX_RATE:,.0f}",
         ),
     ] = None,
-    cores: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", help="Of one server, that index.", rich_help_panel=_LOADING
-        ),
-    ] = 8,
     as_json: options.JSONOption = False,
-    model: options.ModelOption = None,
-    context_encoder: options.ContextEncoderOption = None,
-    question_encoder: options.QuestionEncoderOption = None,
-    revision: options.RevisionOption = None,
-    device: options.DeviceOption = "auto",
-    precision: options.PrecisionOption = "auto",
-    debug: options.DebugOption = False,
 ) -> None:
-    """Say what memory, disk and time a corpus will take, with the arithmetic and its sources.
+    """Estimate RAM, disk and time for a corpus, before you rent hardware.
 
-    Nothing is loaded or stored. What rests on an assumption is called an estimate; --measure,
-    --encode-rate, --upload-rate and --index-rate put what was measured in its place.
+    Sizes come from Qdrant's file formats, times from published or measured speeds. Figures that
+    rest on an assumption are marked as estimates; the rates you measured replace them.
     """
-    if measure and encode_rate is not None:
-        raise UsageError("--measure measures the rate that --encode-rate names: leave one out.")
-    from rdr_qdrant.collection.settings import PRESETS
+    from rdr_qdrant.collection import PRESETS
 
-    encoding = None if encode_rate is None else Rate(encode_rate, "--encode-rate")
-    if measure:
-        embeddings = options.make_embeddings(
-            model=model,
-            context_encoder=context_encoder,
-            question_encoder=question_encoder,
-            revision=revision,
-            max_length=options.DEFAULT_TOKENS,
-            device=device,
-            precision=precision,
-        )
-        encoding = _rate(measured(embeddings, seconds=SECONDS))
-        dimension = dimension or embeddings.dimension
-    elif model or context_encoder or question_encoder or revision:
-        raise UsageError(
-            "The encoders are run by --measure alone; without it the plan is for BERT-base, as "
-            "RDR's and DPR's are. Give --measure as well, or leave them out."
-        )
-    given: dict[str, Rate] = {}
-    if upload_rate is not None:
-        given["upload"] = Rate(upload_rate, "--upload-rate")
-    if index_rate is not None:
-        given["index"] = Rate(index_rate, "--index-rate")
+    everything = not (preset or quantization)
     found = plan(
-        Needs(
+        PlanInputs(
             passages=passages,
-            dimension=dimension or needs.DIMENSION,
-            payload_bytes=payload_bytes or text_bytes + needs.PAYLOAD_BESIDE_TEXT,
-            m=m,
-            quantizations=tuple(quantization or (() if preset else QUANTIZATIONS)),
-            presets=tuple(preset or (() if quantization else PRESETS)),
+            dimension=dimension,
+            text_bytes=text_bytes,
+            presets=tuple(PRESETS if everything else preset or ()),
+            quantizations=tuple(planning.QUANTIZATIONS if everything else quantization or ()),
             replicas=replicas,
             servers=servers,
-            gpus=tuple(gpu or (() if encoding else GPUS)),
-            devices=devices,
-            utilization=utilization,
-            tokens=tokens,
-            encoding=encoding,
             cores=cores,
-            **given,
+            gpus=tuple(gpu or planning.GPUS),
+            devices=devices,
+            encode_rate=encode_rate,
+            upload_rate=upload_rate,
+            index_rate=index_rate,
         )
     )
     if as_json:
-        print_json(asdict(found))
+        figures = asdict(found)
+        print_json({"needs": figures.pop("inputs"), **figures})
     else:
         print_plan(found)
 
 
-def _rate(found: EncodingSpeed) -> Rate:
-    tokens = found.tokens / found.passages
-    where = (
-        f"measured here on {found.device} in {found.precision}, at {tokens:.0f} tokens a passage"
+def print_plan(found: Plan) -> None:
+    """Print a summary line, the layouts, the parts of one copy, and the times."""
+    inputs, layouts = found.inputs, (*found.presets, *found.quantizations)
+    first, encoder = layouts[0], found.encoding[0].name.removeprefix("encoding, ")
+    speed = f"at {inputs.encode_rate:,.1f} passages/s" if inputs.encode_rate else f"on {encoder}"
+    print(
+        f"{inputs.passages:,} passages ({'preset' if found.presets else 'quantization'} "
+        f"{first.name}): {format_bytes(first.ram.value)} RAM, {format_bytes(first.disk.value)} "
+        f"disk, {format_bytes(first.disk_peak.value)} at the peak, "
+        f"about {duration(found.ingest.value)} {speed}.\n"
     )
-    return Rate(found.passages_per_second, where)
+    header = ("layout", "RAM", "RAM, vectors on disk", "disk", "peak", "index")
+    rows = [
+        (
+            f"preset {layout.name}" if layout in found.presets else layout.name,
+            format_bytes(layout.ram.value),
+            format_bytes(layout.ram_without_vectors.value) if layout.ram_without_vectors else "-",
+            format_bytes(layout.disk.value),
+            format_bytes(layout.disk_peak.value),
+            duration(layout.index.value),
+        )
+        for layout in layouts
+    ]
+    print_table(header, rows, numbers=header[1:])
+    quantized = [
+        replace(layout.quantized, name=f"quantized, {layout.name}")
+        for layout in found.quantizations or found.presets
+        if layout.quantized
+    ]
+    _print_quantities("one copy", "size", (*found.parts, *quantized), format_bytes)
+    times = (*found.encoding, found.tokenizing, found.upload, found.index, found.ingest)
+    _print_quantities("step", "time", times, duration)
+    thumb = f"{found.rule_of_thumb.arithmetic} = {format_bytes(found.rule_of_thumb.value)}"
+    together = f"; {inputs.servers} servers together" if inputs.servers > 1 else ""
+    print()
+    print_fields(
+        {
+            "RAM": f"{first.ram.arithmetic}{together}. By Qdrant's rule of thumb: {thumb}",
+            "disk": f"{first.disk.arithmetic}{together}",
+            "peak": "while the index is built: old and new segments",
+            "~": "estimate; docs/wikipedia.md says how far to trust it",
+        }
+    )
+
+
+def _print_quantities(
+    title: str, header: str, rows: Sequence[Quantity], format_value: Callable[[float], str]
+) -> None:
+    print()
+    cells = [
+        (row.name, f"{'~' if row.estimate else ''}{format_value(row.value)}", row.arithmetic)
+        for row in rows
+    ]
+    print_table((title, header, "arithmetic"), cells, numbers=[header])

@@ -1,124 +1,103 @@
-"""How far a long job is, on stderr: a bar on a terminal, else a plain line now and then."""
+"""Progress of a long job, on stderr: a bar on a terminal, otherwise a line every ten seconds."""
 
 from __future__ import annotations
 
 import sys
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rdr_qdrant.cli.stderr import counted, printable, say
+from rdr_qdrant.cli.stderr import pluralize, print_message, replace_control_characters
 
 if TYPE_CHECKING:
-    import rich.progress
+    from rich.progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 
-Fraction = Callable[[], float | None]
 
+class ProgressReporter:
+    """Receives counts, and shows them.
 
-class Progress(ABC):
-    """Told how many things are done, or what else is going on."""
+    Args:
+        noun: the things that are counted, in the plural.
+        fraction: the part of the whole job that is done, 0 to 1, or `None` if unknown.
+        bar: rich's display on a terminal; without it lines are printed.
+    """
 
-    def __init__(self, noun: str, fraction: Fraction) -> None:
+    def __init__(
+        self, noun: str, fraction: Callable[[], float | None], bar: Progress | None = None
+    ) -> None:
         self._noun = noun
         self._fraction = fraction
-        self._started = self._idle_until = time.monotonic()
-        self._part: float | None = None
+        self._bar = bar
+        self._task = bar.add_task("starting", total=None) if bar else None
+        self._started = self._last_line = self._skipping_until = time.monotonic()
         self._waiting_since: float | None = None
 
     def __call__(self, done: int, *, waiting: int = 0, skipped: int = 0) -> None:
-        """So many are done by now.
+        """Show how many are done.
 
         Args:
             done: all that are done.
-            waiting: those that were read and are not done yet.
-            skipped: those among the done that were there already: the rate, and the time that is
-                left, are of the others.
+            waiting: read, but not done yet.
+            skipped: among those done, found up to date; they do not count into the rate.
         """
         now = time.monotonic()
-        part = self._fraction()
-        self._part = part * done / (done + waiting) if part and done else part
+        fraction = self._fraction()
+        if fraction and done:
+            fraction *= done / (done + waiting)
         if done == skipped:
-            self._idle_until = now
+            self._skipping_until = now
             rate = done / max(now - self._started, 1e-6)
         else:
-            rate = (done - skipped) / max(now - self._idle_until, 1e-6)
-        self.show(_status(self._noun, done, self._part, rate))
+            rate = (done - skipped) / max(now - self._skipping_until, 1e-6)
+        status = f"{pluralize(done, self._noun)}, {rate:,.1f} {self._noun}/s"
+        if fraction and rate:
+            status += f", {duration(done / fraction * (1 - fraction) / rate)} left"
+        if self._bar and self._task is not None and fraction is not None:
+            self._bar.update(self._task, total=1.0, completed=fraction)
+        self.show(status)
 
-    def doing(self, what: str) -> None:
-        """Something that is not counted is going on."""
-        self.show(what)
+    def show(self, status: str) -> None:
+        """Show a status that is not a count."""
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, description=replace_control_characters(status))
+            return
+        now = time.monotonic()
+        if now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            print_message(status)
 
-    def waiting(self, what: str) -> None:
-        """Something else does what remains: shown with the time since the first call."""
+    def show_waiting(self, status: str) -> None:
+        """Show what the job waits for, with the time since the first call."""
         now = time.monotonic()
         self._waiting_since = now if self._waiting_since is None else self._waiting_since
-        self.doing(f"{what}, {duration(now - self._waiting_since)}")
-
-    @abstractmethod
-    def show(self, status: str) -> None:
-        """Let people see it."""
-
-
-class _Lines(Progress):
-    def __init__(self, noun: str, fraction: Fraction) -> None:
-        super().__init__(noun, fraction)
-        self._last = self._started
-
-    def show(self, status: str) -> None:
-        now = time.monotonic()
-        if now - self._last >= SECONDS_BETWEEN_LINES:
-            self._last = now
-            say(status)
-
-
-class _Bar(Progress):
-    def __init__(self, noun: str, fraction: Fraction, bar: rich.progress.Progress) -> None:
-        super().__init__(noun, fraction)
-        self._bar = bar
-        self._task = bar.add_task("starting", total=None)
-
-    def show(self, status: str) -> None:
-        self._bar.update(
-            self._task,
-            description=printable(status),
-            total=None if self._part is None else 1.0,
-            completed=self._part or 0.0,
-        )
+        self.show(f"{status}, {duration(now - self._waiting_since)}")
 
 
 @contextmanager
-def showing_progress(noun: str, fraction: Fraction) -> Iterator[Progress]:
-    """Show how far a job is for as long as it takes.
-
-    Args:
-        noun: what is counted, in the plural.
-        fraction: how much of all is done, 0 to 1, or `None` where nobody knows.
-    """
+def progress_shown(noun: str, fraction: Callable[[], float | None]) -> Iterator[ProgressReporter]:
+    """Show progress while the body runs; see `ProgressReporter`."""
     if not sys.stderr.isatty():
-        yield _Lines(noun, fraction)
+        yield ProgressReporter(noun, fraction)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn
-    from rich.progress import Progress as RichProgress
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
-    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}", markup=False))
-    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield _Bar(noun, fraction, bar)
-
-
-def _status(noun: str, done: int, part: float | None, rate: float) -> str:
-    words = [counted(done, noun), f"{rate:,.1f} {noun}/s"]
-    if part and rate:
-        words.append(f"{duration(done / part * (1 - part) / rate)} left")
-    return ", ".join(words)
+    with Progress(
+        SpinnerColumn(),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        yield ProgressReporter(noun, fraction, bar)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds in readable units: `45 s`, `1 min 50 s`, `2 h 37 min`, `3.1 days`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

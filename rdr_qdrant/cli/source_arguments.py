@@ -1,62 +1,73 @@
-"""What `ingest` reads: sources to encode, or folders that were encoded before."""
+"""The sources of `ingest`: passages to encode, or folders that `encode` wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
-    from rdr_qdrant.export import StoredVectors
+    from rdr_qdrant.export import PrecomputedVectors
     from rdr_qdrant.readers import PassageSource
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """Sources that were opened.
+class OpenedSources:
+    """Sources ready to be read.
 
     Attributes:
-        sources: what to read.
-        vectors: what their passages bring with them, or `None` where they are to be encoded.
-        half_floats: the folders whose vectors are float16.
+        sources: the sources.
+        vectors: the vectors that `encode` wrote, or `None` if passages are to be encoded.
+        half_floats: the encoded folders whose vectors are float16.
     """
 
     sources: Sequence[PassageSource]
-    vectors: StoredVectors | None = None
+    vectors: PrecomputedVectors | None = None
     half_floats: Sequence[str] = ()
 
 
-def open_sources(names: Sequence[str], not_for_shards: Mapping[str, Any]) -> Opened:
-    """Files, folders and streams, or folders that `encode` wrote, but not both at once.
+def open_sources(names: Sequence[str], encoding_options: Sequence[str]) -> OpenedSources:
+    """Open files, folders and streams, or folders that `encode` wrote, but not both at once.
 
     Args:
-        names: as they were given.
-        not_for_shards: options that say how to encode, by name; those that were given are true.
+        names: as given on the command line.
+        encoding_options: options given that have no effect on passages encoded already.
 
     Raises:
-        UsageError: both kinds at once, or an option that what is encoded already has no use for.
-        SourceError: see `open_source` and `ShardFolder`.
+        UsageError: both kinds at once, or encoded folders with such an option.
+        SourceError: a source cannot be opened.
     """
     from rdr_qdrant.export import ShardFolder, is_shard_folder, vectors_of
     from rdr_qdrant.readers import open_source
 
     encoded = [name for name in names if is_shard_folder(name)]
     if not encoded:
-        return Opened([open_source(name) for name in names])
+        return OpenedSources([open_source(name) for name in names])
     if others := [name for name in names if name not in encoded]:
         raise UsageError(
             f"{encoded[0]} is encoded already, {others[0]} is not: load them by two commands."
         )
-    if given := [option for option, value in not_for_shards.items() if value]:
+    if encoding_options:
         raise UsageError(
             f"{encoded[0]} is encoded already, by the pair that its manifest names: leave out "
-            f"{', '.join(given)}."
+            f"{', '.join(encoding_options)}."
         )
     folders = [ShardFolder(name) for name in encoded]
-    return Opened(
-        [source for one in folders for source in one.sources()],
+    return OpenedSources(
+        [source for folder in folders for source in folder.sources()],
         vectors_of(folders),
         [str(one.path) for one in folders if one.manifest.options.vectors == "float16"],
     )
+
+
+def check_rejects_file(rejects: Path | None, sources: Sequence[PassageSource]) -> None:
+    """Refuse to write rejected rows over a source.
+
+    Raises:
+        UsageError: the file is one of the sources.
+    """
+    if rejects and any(source.includes_file(rejects) for source in sources):
+        raise UsageError(f"--rejects {rejects} is a source: it would be overwritten. Name another.")

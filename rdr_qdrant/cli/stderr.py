@@ -1,4 +1,4 @@
-"""What goes to people, on stderr; stdout is for results."""
+"""Messages for people, on stderr; stdout is for results."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def say(message: str) -> None:
-    """One message on stderr."""
-    print(printable(message), file=sys.stderr, flush=True)
+def print_message(message: str) -> None:
+    """Print a message to stderr, without terminal control characters."""
+    print(replace_control_characters(message), file=sys.stderr, flush=True)
 
 
 @contextmanager
-def saying_rejects(log: RejectLog) -> Iterator[None]:
-    """However the reading ends, tell which rows were set aside."""
+def rejects_reported(log: RejectLog) -> Iterator[None]:
+    """On leaving, for whatever reason, print which rows were rejected."""
     try:
         yield
     finally:
         for line in log.summary():
-            say(f"Set aside: {line}")
+            print_message(f"Rejected: {line}")
 
 
-def printable(text: str) -> str:
-    """Text without characters that command a terminal (escapes, overrides of direction)."""
+def replace_control_characters(text: str) -> str:
+    """Replace characters that control a terminal (escapes, direction overrides) by U+FFFD."""
     return _CONTROL.sub("\ufffd", text)
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, given in the plural: `1 passage`, `2,000 passages`."""
+def pluralize(number: int, noun: str) -> str:
+    """A number and its noun, which is given in the plural: `1 passage`, `2,000 passages`."""
     return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}"
 
 
-def unwrapped(text: str) -> str:
-    """Paragraphs on one line each, for whoever wraps them to the terminal."""
+def unwrap_paragraphs(text: str) -> str:
+    """Put each paragraph on one line, for code that wraps it to the terminal's width."""
     paragraphs = inspect.cleandoc(text).split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

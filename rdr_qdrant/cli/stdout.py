@@ -1,4 +1,4 @@
-"""Results on stdout: made for reading on a terminal, plain where the output goes elsewhere."""
+"""Results on stdout: formatted for a terminal, plain where the output goes elsewhere."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.cli.stderr import printable
+from rdr_qdrant.cli.stderr import replace_control_characters
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from rdr_qdrant.collection import Hit
+    from rdr_qdrant.collection import ScoredPassage
 
 MAX_WIDTH = 100
-_SMALL_WORDS = frozenset(
+_STOP_WORDS = frozenset(
     "a an and are as at be by did do does for from had has have he her his how in into is it its "
     "of on one or she that the their they this to was were what when where which who whom whose "
     "why will with".split()
@@ -24,12 +24,12 @@ _SMALL_WORDS = frozenset(
 
 
 def print_json(value: Any) -> None:
-    """One JSON value."""
+    """Print one JSON value."""
     print(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
-def print_hits(hits: Sequence[Hit], question: str) -> None:
-    """Rank, score, title, and the passage with the question's words marked."""
+def print_hits(hits: Sequence[ScoredPassage], question: str) -> None:
+    """Print rank, score, title, and the passage with the question's words highlighted."""
     from rich.text import Text
 
     console = _console()
@@ -37,36 +37,38 @@ def print_hits(hits: Sequence[Hit], question: str) -> None:
         console.print("No passage was found.")
     for rank, hit in enumerate(hits, start=1):
         passage = hit.passage
+        title = replace_control_characters(passage.title) or "(no title)"
+        source = replace_control_characters(str(passage.metadata.get("source", "")))
+        origin = f"id {replace_control_characters(passage.id)}" + (f", {source}" if source else "")
         heading = Text(f"{rank:>2}  ")
         heading.append(f"{hit.score:.4f}", style="cyan")
-        heading.append(f"  {printable(passage.title) or '(no title)'}", style="bold")
+        heading.append(f"  {title}", style="bold")
         console.print(heading)
-        _print_indented(console, _marked(printable(passage.text), question))
-        source = printable(str(passage.metadata.get("source", "")))
-        origin = f"id {printable(passage.id)}" + (f", {source}" if source else "")
+        _print_indented(console, _highlight(replace_control_characters(passage.text), question))
         _print_indented(console, Text(origin, style="dim"))
         console.print()
 
 
-def print_facts(facts: Mapping[str, str]) -> None:
-    """Names and values in two columns."""
+def print_fields(values: Mapping[str, str]) -> None:
+    """Print names and values in two columns."""
     from rich.text import Text
 
     console = _console()
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        console.print(Text(f"{name:<{width}}  ", style="dim") + Text(printable(value)))
+    width = max(map(len, values))
+    for name, value in values.items():
+        label = Text(f"{name:<{width}}  ", style="dim")
+        console.print(label + Text(replace_control_characters(value)))
 
 
 def print_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()
 ) -> None:
-    """A table; columns of numbers are aligned to the right.
+    """Print a table.
 
     Args:
         header: names of the columns.
         rows: their cells.
-        numbers: columns of numbers, beside those whose name begins with `@`.
+        numbers: columns to align right, beside those whose name begins with `@`.
     """
     from rich.table import Table
     from rich.text import Text
@@ -77,7 +79,7 @@ def print_table(
             Text(name), justify="right" if name.startswith("@") or name in numbers else "left"
         )
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text(replace_control_characters(cell)) for cell in row))
     _console().print(table)
 
 
@@ -97,12 +99,12 @@ def _print_indented(console: Console, text: Text) -> None:
         console.print(Text("    ") + line)
 
 
-def _marked(text: str, question: str) -> Text:
+def _highlight(text: str, question: str) -> Text:
     from rich.text import Text
 
-    words = {w for w in re.findall(r"\w+", question.lower()) if w not in _SMALL_WORDS}
-    marked = Text(text)
+    words = {w for w in re.findall(r"\w+", question.lower()) if w not in _STOP_WORDS}
+    highlighted = Text(text)
     for match in re.finditer(r"\w+", text):
         if match.group().lower() in words:
-            marked.stylize("bold yellow", match.start(), match.end())
-    return marked
+            highlighted.stylize("bold yellow", match.start(), match.end())
+    return highlighted

@@ -1,48 +1,54 @@
-"""How to reach a Qdrant, a server or a folder; nothing above this room knows which."""
+"""Connections to Qdrant: a server or an embedded folder.
 
-from rdr_qdrant.client.api_key import key_for, read_key_file
+connect          connect, connect_async: from a URL or a path to a client
+capabilities     Capabilities: how a client is used, whatever it is a client of
+error_mapping    the errors of all clients as StoreError
+retry            RetryPolicy: repeats calls that failed for now
+api_key          the API key, and the hosts it may be sent to
+"""
+
+from rdr_qdrant.client.api_key import read_key_file, resolve_api_key
 from rdr_qdrant.client.capabilities import (
+    Capabilities,
     build_index,
-    builds_index_itself,
+    capabilities,
     disk_bytes,
+    location_of,
     server_version,
 )
 from rdr_qdrant.client.connect import (
     DEFAULT_PATH,
     connect,
     connect_async,
-    connect_two,
+    connect_source_and_target,
     is_url,
     server_url,
 )
 from rdr_qdrant.client.error_mapping import (
     RequestTooLargeError,
     UnindexedFilterError,
-    location_of,
     translate_client_errors,
 )
 from rdr_qdrant.client.retry import RETRY_FOR_SECONDS, RetryPolicy
-from rdr_qdrant.client.streams import takes_arrays, write_streams
 
 __all__ = [
     "DEFAULT_PATH",
     "RETRY_FOR_SECONDS",
+    "Capabilities",
     "RequestTooLargeError",
     "RetryPolicy",
     "UnindexedFilterError",
     "build_index",
-    "builds_index_itself",
+    "capabilities",
     "connect",
     "connect_async",
-    "connect_two",
+    "connect_source_and_target",
     "disk_bytes",
     "is_url",
-    "key_for",
     "location_of",
     "read_key_file",
+    "resolve_api_key",
     "server_url",
     "server_version",
-    "takes_arrays",
     "translate_client_errors",
-    "write_streams",
 ]

@@ -1,4 +1,4 @@
-"""The API key: where it comes from, and where it may go."""
+"""The API key: its sources, and the hosts that it may be sent to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CREDENTIALS = re.compile(r"(\w+://)?[^/?#]*@")
 
 
 def read_key_file(path: str | os.PathLike[str]) -> SecretStr:
-    """The key in a file, white space around it left out.
+    """Read the key from a file; surrounding white space is dropped.
 
     Raises:
         UsageError: the file cannot be read or is empty.
@@ -32,14 +32,14 @@ def read_key_file(path: str | os.PathLike[str]) -> SecretStr:
     return SecretStr(key)
 
 
-def key_for(
+def resolve_api_key(
     url: str, given: SecretStr | str | None, allow_key_over_http: str | None
 ) -> SecretStr | None:
-    """The key to send to this server: the given one, else the environment's, else none.
+    """Return the key for this server: the given one, else the environment's, else none.
 
     Raises:
-        UsageError: it holds what no header can, or it would travel in the clear to another host
-            than this one, and that host is not `allow_key_over_http`.
+        UsageError: it has characters that no HTTP header can carry, or it would be sent
+            unencrypted to a host that is neither this machine nor `allow_key_over_http`.
     """
     secret = given if isinstance(given, SecretStr) else SecretStr(given or "")
     key = (secret.get_secret_value() or os.environ.get(KEY_VARIABLE) or "").strip()
@@ -51,7 +51,7 @@ def key_for(
             f"header can carry. Check {KEY_VARIABLE} or the key's file."
         )
     host = urlsplit(url).hostname or ""
-    allowed = _is_this_machine(host) or host == (allow_key_over_http or "").lower()
+    allowed = is_loopback(host) or host == (allow_key_over_http or "").lower()
     if url.startswith("http://") and not allowed:
         raise UsageError(
             f"The API key would travel unencrypted to {host}, for anyone on the way to read. "
@@ -61,12 +61,8 @@ def key_for(
     return SecretStr(key)
 
 
-def check_no_credentials(url: str) -> None:
-    """Refuse a URL that carries a user name or password: it is shown in messages.
-
-    Raises:
-        UsageError: it does.
-    """
+def refuse_credentials_in(url: str) -> None:
+    """Raise UsageError for a URL with a user name or password: URLs are shown in messages."""
     if _CREDENTIALS.match(url):
         raise UsageError(
             "The URL carries a user name or a password, which would show in messages and process "
@@ -74,7 +70,8 @@ def check_no_credentials(url: str) -> None:
         )
 
 
-def _is_this_machine(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """True if `host` names this machine: localhost or a loopback address."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

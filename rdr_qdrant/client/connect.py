@@ -1,4 +1,4 @@
-"""From `url` or `path` to a client."""
+"""Clients of a server or of an embedded folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from rdr_qdrant.client.api_key import check_no_credentials, key_for
+from rdr_qdrant.client.api_key import refuse_credentials_in, resolve_api_key
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,36 +22,36 @@ DEFAULT_PATH = "./qdrant_data"
 IN_MEMORY = ":memory:"
 TIMEOUT_SECONDS = 60
 
-Place = str | os.PathLike[str]
+FolderPath = str | os.PathLike[str]
 
 
 def connect(
     url: str | None = None,
-    path: Place | None = None,
+    path: FolderPath | None = None,
     *,
     api_key: SecretStr | str | None = None,
     allow_key_over_http: str | None = None,
     grpc_port: int | None = None,
 ) -> QdrantClient:
-    """A client of a server (`url`) or of an embedded Qdrant in a folder (`path`).
+    """Connect to a server (`url`) or open an embedded Qdrant in a folder (`path`).
 
     With neither, the server in the environment variable `QDRANT_URL`, else the folder
-    `./qdrant_data`. A folder is an `EmbeddedQdrant`: a `QdrantClient` over Qdrant's own engine in
-    this process; one process at a time may have it open, and it is made with its first
-    collection. `path=":memory:"` is the client's own local mode, for tests.
+    `./qdrant_data`. For a folder the client is an `EmbeddedQdrant`: a `QdrantClient` over Qdrant's
+    own engine in this process. One process at a time may have the folder open; it is created with
+    its first collection. `path=":memory:"` is qdrant-client's own local mode, for tests.
 
     Args:
         url: `http://` or `https://`, with the port where it is not 6333.
         path: a folder.
         api_key: a server's key; by default the environment variable `QDRANT_API_KEY`.
-        allow_key_over_http: the one other host that may be sent the key unencrypted; without it
-            a key goes over https, or to this machine.
-        grpc_port: a server's port for gRPC (6334 where nothing else was set): then points travel
-            over it, in fewer bytes than JSON takes.
+        allow_key_over_http: the one other host that the key may be sent to unencrypted; by
+            default it is sent over https or to this machine only.
+        grpc_port: a server's gRPC port (by default a server uses 6334): points are then sent over
+            gRPC, in fewer bytes than as JSON.
 
     Raises:
-        UsageError: both `url` and `path`, a `url` that is none or carries a password, or a key
-            that would travel unencrypted.
+        UsageError: both `url` and `path`, a `url` that is invalid or has a password, or a key
+            that would be sent unencrypted.
         StoreError: the server does not answer, or the folder cannot be used.
     """
     from qdrant_client import QdrantClient
@@ -60,12 +60,12 @@ def connect(
 
     url = server_url(url, path)
     if url is None:
-        return _embedded(path or DEFAULT_PATH)
+        return _open_folder(path or DEFAULT_PATH)
     try:
         with _without_key_warning():
             client = QdrantClient(**_server_options(url, api_key, allow_key_over_http, grpc_port))
     except ValueError as error:
-        raise _no_url(url, error) from None
+        raise _invalid_url(url, error) from None
     with translate_client_errors(client):
         client.get_collections()
     return client
@@ -73,7 +73,7 @@ def connect(
 
 async def connect_async(
     url: str | None = None,
-    path: Place | None = None,
+    path: FolderPath | None = None,
     *,
     api_key: SecretStr | str | None = None,
     allow_key_over_http: str | None = None,
@@ -81,81 +81,82 @@ async def connect_async(
 ) -> AsyncQdrantClient:
     """`connect` for `async` code: an `AsyncQdrantClient`, of a server or embedded.
 
-    Nothing it does runs on the event loop: a server is asked asynchronously, the embedded engine
-    in a thread.
+    Nothing blocks the event loop: the embedded engine runs in a thread.
 
     Raises:
         UsageError, StoreError: as `connect`.
     """
     from qdrant_client import AsyncQdrantClient
 
-    from rdr_qdrant.client.error_mapping import translate_client_errors
+    from rdr_qdrant.client.error_mapping import translate_client_errors, translate_embedded_errors
     from rdr_qdrant.embedded import AsyncEmbeddedQdrant
 
     url = server_url(url, path)
     if url is None:
-        place = path or DEFAULT_PATH
-        if str(place) == IN_MEMORY:
+        folder = path or DEFAULT_PATH
+        if str(folder) == IN_MEMORY:
             return AsyncQdrantClient(location=IN_MEMORY)
-        return await asyncio.to_thread(AsyncEmbeddedQdrant, place)
+        with translate_embedded_errors():
+            return await asyncio.to_thread(AsyncEmbeddedQdrant, folder)
     try:
         with _without_key_warning():
             client = AsyncQdrantClient(
                 **_server_options(url, api_key, allow_key_over_http, grpc_port)
             )
     except ValueError as error:
-        raise _no_url(url, error) from None
+        raise _invalid_url(url, error) from None
     with translate_client_errors(client):
         await client.get_collections()
     return client
 
 
-def connect_two(
+def connect_source_and_target(
     source: str,
     target: str,
     *,
     api_key: SecretStr | str | None = None,
     allow_key_over_http: str | None = None,
 ) -> tuple[QdrantClient, QdrantClient]:
-    """Clients of two different places, each the URL of a server or the path of a folder.
+    """Connect to two different locations, each the URL of a server or the path of a folder.
 
-    The source may be a folder that the client's own local mode wrote. The key goes to both.
+    The source may be a folder written by qdrant-client's own local mode. The key is sent to both.
 
     Raises:
-        UsageError: both are the same place, or the key may not go there.
+        UsageError: both are the same location, or the key may not be sent there.
         StoreError: see `connect`.
     """
-    from rdr_qdrant.embedded import is_local_mode
-    from rdr_qdrant.embedded.legacy_local import open_local_mode
+    from rdr_qdrant.client.error_mapping import translate_embedded_errors
+    from rdr_qdrant.embedded import is_local_mode, open_local_mode
 
-    if _place(source) == _place(target):
-        raise UsageError(f"{source} and {target} are the same place: name two.")
+    if _normalized(source) == _normalized(target):
+        raise UsageError(f"{source} and {target} are the same location: name two.")
     key: dict[str, Any] = {"api_key": api_key, "allow_key_over_http": allow_key_over_http}
     writer = connect(url=target, **key) if is_url(target) else connect(path=target)
     if is_url(source):
         return connect(url=source, **key), writer
     if is_local_mode(source):
-        return open_local_mode(source), writer
+        with translate_embedded_errors():
+            return open_local_mode(source), writer
     return connect(path=source), writer
 
 
-def _place(place: str) -> str:
-    return place.rstrip("/") if is_url(place) else str(Path(place).resolve())
+def _normalized(location: str) -> str:
+    return location.rstrip("/") if is_url(location) else str(Path(location).resolve())
 
 
-def is_url(place: str) -> bool:
-    """Whether this is the address of a server rather than a folder."""
-    return place.startswith(("http://", "https://")) and place not in ("http://", "https://")
+def is_url(location: str) -> bool:
+    """True for the URL of a server, False for a folder."""
+    return location.startswith(("http://", "https://")) and location not in ("http://", "https://")
 
 
-def server_url(url: str | None, path: Place | None) -> str | None:
-    """The server that is meant by what `connect` is given, or `None` for a folder.
+def server_url(url: str | None, path: FolderPath | None) -> str | None:
+    """Return the URL of the server that `connect` would use, or `None` for a folder.
 
     Raises:
         UsageError: see `connect`.
     """
     if url:
-        check_no_credentials(url)
+        refuse_credentials_in(url)
     if url and path:
         raise UsageError(
             f"Both a server ({url}) and a folder ({path}) were given: name one of them."
@@ -164,9 +165,9 @@ def server_url(url: str | None, path: Place | None) -> str | None:
         return None
     url = url or os.environ.get("QDRANT_URL") or None
     if url:
-        check_no_credentials(url)
+        refuse_credentials_in(url)
         if not is_url(url):
-            raise UsageError(f"{url!r} is no URL of a server. Write it like http://localhost:6333.")
+            raise UsageError(f"{url!r} is no URL of a server. Write it as http://localhost:6333.")
     return url
 
 
@@ -177,9 +178,9 @@ def _server_options(
     grpc_port: int | None,
 ) -> dict[str, Any]:
     try:
-        key = key_for(url, api_key, allow_key_over_http)
+        key = resolve_api_key(url, api_key, allow_key_over_http)
     except ValueError as error:
-        raise _no_url(url, error) from None
+        raise _invalid_url(url, error) from None
     return {
         "url": url,
         "api_key": key.get_secret_value() if key else None,
@@ -191,21 +192,23 @@ def _server_options(
 
 @contextmanager
 def _without_key_warning() -> Iterator[None]:
-    """The client warns of any key over http; ours go unencrypted only where that was allowed."""
+    """Drop the client's warning of a key over http, which `resolve_api_key` has allowed."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
         yield
 
 
-def _no_url(url: str, error: ValueError) -> UsageError:
+def _invalid_url(url: str, error: ValueError) -> UsageError:
     return UsageError(f"{url!r} is no URL of a server ({error}).")
 
 
-def _embedded(path: Place) -> QdrantClient:
+def _open_folder(path: FolderPath) -> QdrantClient:
     if str(path) == IN_MEMORY:
         from qdrant_client import QdrantClient
 
         return QdrantClient(IN_MEMORY)
+    from rdr_qdrant.client.error_mapping import translate_embedded_errors
     from rdr_qdrant.embedded import EmbeddedQdrant
 
-    return EmbeddedQdrant(path)
+    with translate_embedded_errors():
+        return EmbeddedQdrant(path)

@@ -1,4 +1,4 @@
-"""The client's many exceptions told as one: what Qdrant said, and what to do."""
+"""The exceptions of qdrant-client, gRPC and the embedded engine as `StoreError`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rdr_qdrant.client.capabilities import location_of
 from rdr_qdrant.errors import StoreError
 
 if TYPE_CHECKING:
@@ -16,11 +17,28 @@ if TYPE_CHECKING:
 
 
 class RequestTooLargeError(StoreError):
-    """A request of more bytes than the server takes; fewer points at once may pass."""
+    """A request larger than the server accepts; fewer points at once may pass."""
 
 
 class UnindexedFilterError(StoreError):
-    """A server in strict mode refuses to filter by a field that has no index of a fitting type."""
+    """A server in strict mode refuses to filter by a field without an index of a fitting type."""
+
+
+@contextmanager
+def translate_embedded_errors() -> Iterator[None]:
+    """Open or use an embedded Qdrant. Raises StoreError for its errors, in their words."""
+    from rdr_qdrant.embedded import EmbeddedQdrantError, LegacyFolderError
+
+    try:
+        yield
+    except LegacyFolderError as error:
+        raise StoreError(
+            f"The folder {error.folder} was written by the Qdrant client's local mode. Move it "
+            f"over with: rdr-qdrant copy --from {error.folder} --to NEW_FOLDER -c NAME, or name "
+            "another folder. Nothing was changed."
+        ) from error
+    except EmbeddedQdrantError as error:
+        raise StoreError(str(error)) from error
 
 
 @contextmanager
@@ -28,8 +46,8 @@ def translate_client_errors(client: QdrantClient | AsyncQdrantClient) -> Iterato
     """Run calls to Qdrant.
 
     Raises:
-        RequestTooLargeError: it takes no request of that size.
-        UnindexedFilterError: strict mode lets nobody filter so.
+        RequestTooLargeError: the server accepts no request of that size.
+        UnindexedFilterError: strict mode refuses the filter.
         StoreError: it did not answer, refused the key, or refused the request.
     """
     from grpc import RpcError
@@ -37,29 +55,29 @@ def translate_client_errors(client: QdrantClient | AsyncQdrantClient) -> Iterato
     from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
     try:
-        yield
+        with translate_embedded_errors():
+            yield
     except ResponseHandlingException as error:
         raise StoreError(
             f"Qdrant at {location_of(client)} does not answer ({error.source}). "
             "Is it running, and is the address right? (docker compose up -d starts one.)"
         ) from error
     except UnexpectedResponse as error:
-        refusal = _refusal(client, error)
-        _raise_if_unindexed(client, refusal, error)
+        message = _refusal_message(client, error)
+        _raise_if_unindexed(client, message, error)
         kind = RequestTooLargeError if _is_too_large(error) else StoreError
-        raise kind(refusal) from error
-    except QdrantException as error:  # a 429 that names the time after which to try again
+        raise kind(message) from error
+    except QdrantException as error:  # a 429 with a Retry-After
         raise StoreError(
             f"Qdrant at {location_of(client)} takes no more requests for now (429): {error}"
         ) from error
-    except ValueError as error:  # what an embedded Qdrant refuses
+    except ValueError as error:  # a request that an embedded Qdrant rejects
         raise StoreError(f"Qdrant refused the request: {error}") from error
     except RpcError as error:
-        _raise_if_unindexed(client, _details(error), error)
-        kind = RequestTooLargeError if "larger than max" in _details(error) else StoreError
-        raise kind(
-            f"Qdrant at {location_of(client)} failed over gRPC: {_details(error)}"
-        ) from error
+        details = _grpc_details(error)
+        _raise_if_unindexed(client, details, error)
+        kind = RequestTooLargeError if "larger than max" in details else StoreError
+        raise kind(f"Qdrant at {location_of(client)} failed over gRPC: {details}") from error
 
 
 def _is_too_large(error: UnexpectedResponse) -> bool:
@@ -69,7 +87,7 @@ def _is_too_large(error: UnexpectedResponse) -> bool:
     )
 
 
-def _refusal(client: QdrantClient | AsyncQdrantClient, error: UnexpectedResponse) -> str:
+def _refusal_message(client: QdrantClient | AsyncQdrantClient, error: UnexpectedResponse) -> str:
     if error.status_code in (401, 403):
         return (
             f"Qdrant at {location_of(client)} refused the API key ({error.status_code}). "
@@ -83,16 +101,16 @@ def _refusal(client: QdrantClient | AsyncQdrantClient, error: UnexpectedResponse
 
 
 _UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?([^"]+)"')
-"""Strict mode's words; `metadata` is where ours lie in the payload."""
+"""The message of strict mode; our fields are below `metadata` in the payload."""
 
 
 def _raise_if_unindexed(
-    client: QdrantClient | AsyncQdrantClient, refusal: str, error: Exception
+    client: QdrantClient | AsyncQdrantClient, message: str, error: Exception
 ) -> None:
-    found = _UNINDEXED.search(refusal)
+    found = _UNINDEXED.search(message)
     if found:
         raise UnindexedFilterError(
-            f"Qdrant at {location_of(client)} filters by indexed fields alone (strict mode), and "
+            f"Qdrant at {location_of(client)} filters by indexed fields only (strict mode), and "
             f"{found[1]!r} has no index that serves this filter. Any ingest into the collection "
             f"adds one with --payload-index {found[1]}:TYPE (payload_indexes of "
             "collection_settings): keyword for text, integer, float, bool, datetime or uuid, as "
@@ -100,14 +118,6 @@ def _raise_if_unindexed(
         ) from error
 
 
-def _details(error: Any) -> str:
+def _grpc_details(error: Any) -> str:
     details = getattr(error, "details", None)
     return " ".join(str((details() if callable(details) else None) or error).split())
-
-
-def location_of(client: QdrantClient | AsyncQdrantClient) -> str:
-    """Where it is, for people: the address of a server, or the folder."""
-    folder = getattr(client, "path", None)
-    if folder is not None:
-        return f"the folder {folder}" + ("" if folder.exists() else " (which is not there)")
-    return str(getattr(getattr(client, "_client", None), "rest_uri", "") or "this Qdrant")

@@ -1,4 +1,4 @@
-"""Calls to Qdrant that are made again while what stopped them may pass."""
+"""Retries of calls to Qdrant that failed for a passing reason."""
 
 from __future__ import annotations
 
@@ -19,24 +19,27 @@ T = TypeVar("T")
 
 RETRY_FOR_SECONDS = 600.0
 FIRST_WAIT_SECONDS = 0.1
-"""The first wait is random, up to this; each further one up to twice the one before."""
+"""Upper bound of the first random wait; doubled for each further one."""
 LONGEST_WAIT_SECONDS = 30.0
 
 
 class RetryPolicy:
-    """Makes calls, and makes them again where the connection or the server failed for now.
+    """Runs calls to Qdrant and retries them after transient failures.
 
-    Again: refused, reset and broken connections, time-outs, 408, 429 and 5xx (gRPC: unavailable,
-    deadline exceeded, resource exhausted). At once an error: every other 4xx, a certificate that
-    is not trusted. Waits grow exponentially with full jitter; a Retry-After is honoured.
+    Retried: refused, reset and broken connections, time-outs, 408, 429 and 5xx (gRPC: unavailable,
+    deadline exceeded, resource exhausted). Not retried: every other 4xx, an untrusted certificate.
+    Waits grow exponentially with full jitter; a Retry-After header is honoured.
 
-    Every call of ours is idempotent, so that one whose answer was lost may simply be made again.
-    Threads may share one.
+    Every call of this package is idempotent, so that one whose answer was lost may be repeated.
+    Threads may share a policy.
 
     Args:
-        retry_for: seconds from a call's start after which it is not made again; 0: never again.
-        on_retry: called before each wait with what happened and the seconds to wait.
-        stop: once set, nothing waits and nothing is made again.
+        retry_for: seconds from a call's start after which it is not retried; 0: never retried.
+        on_retry: called before each wait with the reason and the seconds to wait.
+        stop: once set, waits end and nothing is retried.
+
+    Attributes:
+        retries: the number of retries so far.
     """
 
     def __init__(
@@ -52,34 +55,34 @@ class RetryPolicy:
         self._stop = stop or threading.Event()
 
     def __call__(self, client: QdrantClient, call: Callable[[], T]) -> T:
-        """What the call returns.
+        """Run `call` and return its result.
 
         Raises:
-            StoreError: it failed for good, or for longer than `retry_for`.
+            StoreError: it failed permanently, or for longer than `retry_for`.
         """
         import tenacity
 
-        again = tenacity.Retrying(
+        retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(is_transient),
-            wait=_Wait(),
+            wait=_BackoffOrRetryAfter(),
             stop=tenacity.stop_before_delay(self._retry_for)
             | tenacity.stop_when_event_set(self._stop),
             sleep=tenacity.sleep_using_event(self._stop),
-            before_sleep=self._tell,
+            before_sleep=self._count_and_report,
             reraise=True,
         )
         with translate_client_errors(client):
-            return again(call)
+            return retrying(call)
 
-    def _tell(self, state: RetryCallState) -> None:
+    def _count_and_report(self, state: RetryCallState) -> None:
         with self._lock:
             self.retries += 1
         if self._on_retry and state.outcome and state.next_action:
-            self._on_retry(_in_short(state.outcome.exception()), state.next_action.sleep)
+            self._on_retry(_reason(state.outcome.exception()), state.next_action.sleep)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed a little later."""
+    """True if the same call may succeed a little later."""
     import grpc
     import httpx
     from qdrant_client.common.client_exceptions import QdrantException
@@ -87,17 +90,17 @@ def is_transient(error: BaseException) -> bool:
 
     if isinstance(error, ResponseHandlingException):
         source = error.source
-        wrong_address = isinstance(source, httpx.UnsupportedProtocol | httpx.LocalProtocolError)
+        invalid_address = isinstance(source, httpx.UnsupportedProtocol | httpx.LocalProtocolError)
         return (
             isinstance(source, httpx.TransportError)
-            and not wrong_address
+            and not invalid_address
             and not _is_certificate_error(source)
         )
     if isinstance(error, UnexpectedResponse):
         status = error.status_code or 0
         return status in (408, 429) or status >= 500
     if isinstance(error, QdrantException):
-        return True  # the client's own way to tell a 429 with a Retry-After
+        return True  # a 429 with a Retry-After
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
         codes = grpc.StatusCode
         return error.code() in (codes.UNAVAILABLE, codes.DEADLINE_EXCEEDED) or (
@@ -108,14 +111,14 @@ def is_transient(error: BaseException) -> bool:
 
 
 def retry_after_seconds(error: BaseException | None) -> float:
-    """Seconds that the server asked to wait (Retry-After, seconds or a date), else 0."""
+    """The wait in seconds that the server requests (Retry-After as a number or a date), else 0."""
     from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
     from qdrant_client.http.exceptions import UnexpectedResponse
 
     value: Any = None
     if isinstance(error, ResourceExhaustedResponse):
         value = error.retry_after_s
-    elif isinstance(error, QdrantException):  # the client's complaint of a date, which it ends with
+    elif isinstance(error, QdrantException):  # ends with a date that the client cannot parse
         value = str(error).partition(": ")[2]
     elif isinstance(error, UnexpectedResponse):
         value = error.headers.get("Retry-After")
@@ -130,8 +133,8 @@ def retry_after_seconds(error: BaseException | None) -> float:
             return 0.0
 
 
-class _Wait:
-    """Exponential back-off with full jitter, or what the server asked for where that is longer."""
+class _BackoffOrRetryAfter:
+    """Exponential backoff with full jitter, or the server's Retry-After where that is longer."""
 
     def __call__(self, state: RetryCallState) -> float:
         import tenacity
@@ -149,8 +152,8 @@ def _is_certificate_error(error: BaseException | None) -> bool:
     return False
 
 
-def _in_short(error: BaseException | None) -> str:
-    """What happened, in our own words: nothing that the server sent."""
+def _reason(error: BaseException | None) -> str:
+    """Describe a failure without any text that the server sent."""
     from qdrant_client.common.client_exceptions import QdrantException
     from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 

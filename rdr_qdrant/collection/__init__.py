@@ -1,15 +1,18 @@
-"""A Qdrant collection of passages: made or checked, written, searched. Knows no tensors."""
+"""Qdrant collections of passages: created or checked, filled, searched. Knows no tensors."""
 
 from rdr_qdrant.collection.aliases import Aliases
 from rdr_qdrant.collection.async_collection import AsyncCollection
 from rdr_qdrant.collection.collection import Collection
-from rdr_qdrant.collection.filters import IndexTypes, Typed, metadata_filter
-from rdr_qdrant.collection.info import CollectionDescription
-from rdr_qdrant.collection.listing import ListedCollection, list_collections
+from rdr_qdrant.collection.filters import IndexTypes, UntypedValue, metadata_filter
+from rdr_qdrant.collection.info import (
+    CollectionDescription,
+    ListedCollection,
+    list_collections,
+)
 from rdr_qdrant.collection.migrate import CopyReport, copy_collection
-from rdr_qdrant.collection.payload import Hit
-from rdr_qdrant.collection.points import Point, PointId
-from rdr_qdrant.collection.query import QueryOptions, to_hits
+from rdr_qdrant.collection.payload import ScoredPassage
+from rdr_qdrant.collection.points import Point, PointId, StoredPoint
+from rdr_qdrant.collection.query import QueryOptions, to_scored_passages
 from rdr_qdrant.collection.reservoir import Reservoir, Sampled
 from rdr_qdrant.collection.settings import PRESETS, CollectionSettings
 
@@ -21,7 +24,6 @@ __all__ = [
     "CollectionDescription",
     "CollectionSettings",
     "CopyReport",
-    "Hit",
     "IndexTypes",
     "ListedCollection",
     "Point",
@@ -29,9 +31,11 @@ __all__ = [
     "QueryOptions",
     "Reservoir",
     "Sampled",
-    "Typed",
+    "ScoredPassage",
+    "StoredPoint",
+    "UntypedValue",
     "copy_collection",
     "list_collections",
     "metadata_filter",
-    "to_hits",
+    "to_scored_passages",
 ]

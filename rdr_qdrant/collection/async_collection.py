@@ -1,4 +1,4 @@
-"""A collection for `async` code: what a search needs of it, awaited."""
+"""A collection for `async` code: search, read and delete, awaited."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from rdr_qdrant.client import translate_client_errors
-from rdr_qdrant.collection.bulk_indexing import missing
 from rdr_qdrant.collection.collection import check_info
-from rdr_qdrant.collection.filters import KnownIndexes
+from rdr_qdrant.collection.connection import missing_collection_error
+from rdr_qdrant.collection.filters import PayloadIndexCache
 from rdr_qdrant.collection.points import PointId
 from rdr_qdrant.collection.query import QueryOptions, query_requests
 from rdr_qdrant.registry import PairIdentity
@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 
 class AsyncCollection:
-    """`Collection` by an async client: its methods of the same names, awaited.
+    """A collection of passages behind an async client; calls are not retried.
 
     Args:
         client: an `AsyncQdrantClient`, of a server or embedded.
-        name: the collection's name.
+        name: the name of the collection or of an alias.
         vector_name: the named vector to use; `""` is the unnamed one.
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
@@ -34,43 +34,43 @@ class AsyncCollection:
         self.client = client
         self.name = name
         self.vector_name = vector_name
-        self._indexes = KnownIndexes()
+        self._index_cache = PayloadIndexCache()
 
     async def info(self) -> models.CollectionInfo:
-        """Qdrant's own description of it.
+        """Return Qdrant's own description of the collection.
 
         Raises:
-            CollectionError: it is missing.
+            CollectionError: it does not exist.
         """
-        if not await self._ask(self.client.collection_exists(self.name)):
-            there = (await self._ask(self.client.get_collections())).collections
-            raise missing(self.client, self.name, there)
-        return await self._ask(self.client.get_collection(self.name))
+        if not await self._await(self.client.collection_exists(self.name)):
+            found = (await self._await(self.client.get_collections())).collections
+            raise missing_collection_error(self.client, self.name, found)
+        return await self._await(self.client.get_collection(self.name))
 
     async def check(self, identity: PairIdentity, *, allow_unverified: bool = False) -> None:
-        """Refuse to go on where it does not fit the pair; see `Collection.check`."""
+        """Refuse a collection that does not fit the pair; see `Collection.check`."""
         info = await self.info()
         check_info(self.name, self.vector_name, info, identity, allow_unverified=allow_unverified)
-        self._indexes.note(info)
+        self._index_cache.update(info)
 
     async def query_points(
         self, vectors: Any, **options: Unpack[QueryOptions]
     ) -> list[list[models.ScoredPoint]]:
-        """For each vector, float32 [n, dim], the points with the highest inner product."""
-        if self._indexes.outdated_for(options.get("filter")):
-            self._indexes.note(await self._ask(self.client.get_collection(self.name)))
-        requests = query_requests(vectors, self.vector_name, options, self._indexes.types)
+        """Return for each vector, float32 [n, dim], the points with the highest inner product."""
+        if self._index_cache.is_stale_for(options.get("filter")):
+            self._index_cache.update(await self._await(self.client.get_collection(self.name)))
+        requests = query_requests(vectors, self.vector_name, options, self._index_cache.types)
         call = self.client.query_batch_points(self.name, requests=requests)
-        return [response.points for response in await self._ask(call)]
+        return [response.points for response in await self._await(call)]
 
-    async def records(self, ids: Sequence[PointId]) -> list[models.Record]:
-        """Those of these points that are there, with payload."""
-        return await self._ask(self.client.retrieve(self.name, list(ids), with_payload=True))
+    async def retrieve_records(self, ids: Sequence[PointId]) -> list[models.Record]:
+        """Return those of these points that exist, with payload."""
+        return await self._await(self.client.retrieve(self.name, list(ids), with_payload=True))
 
-    async def discard(self, ids: Sequence[PointId]) -> None:
-        """Delete those of these points that are there."""
-        await self._ask(self.client.delete(self.name, list(ids), wait=True))
+    async def delete_points(self, ids: Sequence[PointId]) -> None:
+        """Delete those of these points that exist."""
+        await self._await(self.client.delete(self.name, list(ids), wait=True))
 
-    async def _ask(self, call: Awaitable[T]) -> T:
+    async def _await(self, call: Awaitable[T]) -> T:
         with translate_client_errors(self.client):
             return await call

@@ -1,189 +1,233 @@
-"""One collection, by Qdrant's own calls; nothing outside this room asks Qdrant about points."""
+"""One collection of passages: created or checked, filled, searched, deleted."""
 
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rdr_qdrant.client import (
+    RetryPolicy,
     build_index,
-    builds_index_itself,
+    capabilities,
     server_version,
     translate_client_errors,
 )
-from rdr_qdrant.collection.bulk_indexing import warn_if_deferred
+from rdr_qdrant.collection.bulk_indexing import BulkIndexing, warn_if_deferred
 from rdr_qdrant.collection.compatibility import check_identity, check_vectors
-from rdr_qdrant.collection.filters import KnownIndexes
+from rdr_qdrant.collection.connection import CollectionConnection
+from rdr_qdrant.collection.filters import PayloadIndexCache
 from rdr_qdrant.collection.info import (
+    CREATION_KEY,
     IDENTITY_KEY,
     CollectionDescription,
-    describe,
+    describe_collection,
     identity_of,
+    model_name,
 )
-from rdr_qdrant.collection.payload import Hit
-from rdr_qdrant.collection.payload_indexes import FilteredPoints, in_words
+from rdr_qdrant.collection.payload import ScoredPassage
+from rdr_qdrant.collection.payload_indexes import PayloadIndexes, as_options
+from rdr_qdrant.collection.points import Points
 from rdr_qdrant.collection.qdrant_params import (
     Version,
-    check_possible,
-    collection_settings,
-    settings_of,
-    vector_settings,
+    check_supported,
+    collection_params,
+    copied_params,
+    read_settings,
+    vector_params,
 )
-from rdr_qdrant.collection.query import QueryOptions, query_requests, to_hits
+from rdr_qdrant.collection.query import QueryOptions, query_requests, to_scored_passages
 from rdr_qdrant.collection.settings import CollectionSettings, differences, missing_payload_indexes
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.registry import PairIdentity
 
 if TYPE_CHECKING:
-    from qdrant_client import models
+    from qdrant_client import QdrantClient, models
 
 logger = logging.getLogger(__name__)
 
 
-class Collection(FilteredPoints):
+class Collection:
     """A dot-product collection of passages.
 
     Args:
         client: a `QdrantClient`, of a server or embedded.
-        name: the collection's name.
+        name: the name of the collection or of an alias.
         vector_name: the named vector to use; `""` is the unnamed one.
-        retrying: makes the calls; by default each is made once.
+        retry: makes the calls; by default each is made once.
+
+    Attributes:
+        name: see above.
+        points: reads, writes, scrolls and deletes its points.
+        payload_indexes: creates and checks its payload indexes.
+        bulk_indexing: defers, resumes and waits for a server's index building.
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
 
-    @cached_property
-    def _indexes(self) -> KnownIndexes:
-        return KnownIndexes()
+    def __init__(
+        self,
+        client: QdrantClient,
+        name: str,
+        vector_name: str = "",
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self._connection = CollectionConnection(client, name, vector_name, retry or RetryPolicy())
+        self._index_cache = PayloadIndexCache()
+        self.name = name
+        self.points = Points(self._connection)
+        self.payload_indexes = PayloadIndexes(self._connection)
+        self.bulk_indexing = BulkIndexing(self._connection)
+
+    # State
+
+    def exists(self) -> bool:
+        """Return whether there is a collection or an alias of this name."""
+        return self._connection.exists()
+
+    def info(self) -> models.CollectionInfo:
+        """Return Qdrant's own description of it.
+
+        Raises:
+            CollectionError: it does not exist.
+        """
+        return self._connection.info()
+
+    def describe(self) -> CollectionDescription:
+        """Describe its points, vectors and state; a sample of its vectors is read.
+
+        Raises:
+            CollectionError: it does not exist or holds no vectors of our kind.
+        """
+        return describe_collection(self._connection)
+
+    def recorded_model(self) -> str | None:
+        """Return the name of the pair that made it, where it exists and says so."""
+        return model_name(self.info()) if self.exists() else None
+
+    # Creation and deletion
 
     def create(
         self,
         identity: PairIdentity,
         settings: CollectionSettings | None = None,
-        notes: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """Make it: dot product, the pair's dimension, and what made it in its metadata.
+        """Create it for dot product and the pair's dimension, with the pair in its metadata.
 
-        Where it is there by now, because another load or a call whose answer was lost made it, it
-        is checked instead, with the notes.
+        Where it exists by now, because another load or a call whose answer was lost created it, it
+        is checked instead, together with the metadata.
 
         Args:
             identity: the pair.
-            settings: how it is laid out; payload indexes are made before any point is there.
-            notes: further metadata; what is there by now without them is another's.
+            settings: see `CollectionSettings`; payload indexes are created before any point.
+            metadata: further metadata, by which its creator recognises it.
 
         Raises:
-            CollectionError: this Qdrant does not have one of the settings, or what is there by now
-                does not fit.
+            CollectionError: this Qdrant does not support one of the settings, or the collection
+                that exists by now does not fit.
         """
         from qdrant_client import models
 
         settings = settings or CollectionSettings()
-        version = self.check_possible(settings)
-        params = models.VectorParams(
+        version = self.check_supported(settings)
+        client, name = self._connection.client, self.name
+        vector = models.VectorParams(
             size=identity.dimension,
             distance=models.Distance.DOT,
-            **vector_settings(settings, version),
+            **vector_params(settings, version),
         )
-        vectors = {self.vector_name: params} if self.vector_name else params
-        metadata = {IDENTITY_KEY: identity.to_metadata(), **(notes or {})}
+        vector_name = self._connection.vector_name
         try:
-            self._ask(
-                lambda: self.client.create_collection(
-                    self.name,
-                    vectors_config=vectors,
-                    metadata=metadata,
-                    **collection_settings(settings, version),
+            self._connection.call(
+                lambda: client.create_collection(
+                    name,
+                    vectors_config={vector_name: vector} if vector_name else vector,
+                    metadata={
+                        IDENTITY_KEY: identity.to_metadata(),
+                        CREATION_KEY: uuid.uuid4().hex,
+                        **(metadata or {}),
+                    },
+                    **collection_params(settings, version),
                 )
             )
         except StoreError:
             if not self.exists():
                 raise
-            self._check_notes(notes or {})
+            self._check_metadata(metadata or {})
             self.check(identity)
-        self.make_payload_indexes(settings, version)
-        different = self._differences(settings)
-        if different:
-            logger.warning(
-                "This Qdrant did not keep all settings of the new collection %r: %s",
-                self.name,
-                different,
-            )
+        self.payload_indexes.create_missing(settings, version)
+        self._warn_about_ignored(settings)
 
-    def _check_notes(self, notes: Mapping[str, Any]) -> None:
-        there = self.info().config.metadata or {}
-        if any(there.get(key) != note for key, note in notes.items()):
-            raise CollectionError(
-                f"Collection {self.name!r} was made by another load since this one began, so "
-                "nothing is written to it. When that load has ended, run the same command again."
-            )
+    def create_like(self, info: models.CollectionInfo, metadata: Mapping[str, Any]) -> None:
+        """Create it with another collection's vectors, settings and this metadata.
 
-    def check_possible(self, settings: CollectionSettings | None) -> Version | None:
-        """Refuse settings that this Qdrant does not have; its version, where that matters.
+        Payload indexes are none of it; see `PayloadIndexes.copy_missing`.
+
+        Args:
+            info: Qdrant's description of the other one.
+            metadata: of the new one.
+        """
+        client, parameters = self._connection.client, copied_params(info.config)
+        if IDENTITY_KEY in metadata:
+            metadata = {**metadata, CREATION_KEY: uuid.uuid4().hex}
+        self._connection.call(
+            lambda: client.create_collection(
+                self.name, metadata=dict(metadata) or None, **parameters
+            )
+        )
+
+    def creation(self) -> tuple[Any, Any]:
+        """The id of its creation and the encoders that made it, `None` where it has none.
+
+        Another value means that it was deleted and created again.
 
         Raises:
-            CollectionError: naming the first such setting, and what to do.
+            CollectionError: it does not exist.
         """
-        if settings is None or not settings.given():
-            return None
-        version = self._ask(lambda: server_version(self.client))
-        check_possible(settings, version, embedded=not builds_index_itself(self.client))
-        return version
-
-    def warn_about_differences(self, asked: CollectionSettings | None) -> None:
-        """Warn, in one line each, of settings and payload indexes that it does not have."""
-        if asked is None or not asked.given():
-            return
-        found = settings_of(self.info(), self.vector_name)
-        missing = missing_payload_indexes(asked, found)
-        if missing:
-            logger.warning(
-                "Collection %r has no payload indexes %s: filters by them read every payload. "
-                "ingest makes them where rdr-qdrant made the collection; otherwise Qdrant's own "
-                "create_payload_index does",
-                self.name,
-                in_words(missing),
-            )
-        different = "; ".join(differences(asked, found))
-        if different:
-            logger.warning(
-                "Collection %r keeps its own settings: %s. To have them otherwise, load into a "
-                "collection of another name, or re-index with --swap-alias",
-                self.name,
-                different,
-            )
-
-    def _differences(self, asked: CollectionSettings | None) -> str:
-        if asked is None or not asked.given():
-            return ""
-        found = settings_of(self.info(), self.vector_name)
-        missing = [
-            f"payload index {key} is missing" for key in missing_payload_indexes(asked, found)
-        ]
-        return "; ".join([*differences(asked, found), *missing])
+        metadata = self.info().config.metadata or {}
+        return metadata.get(CREATION_KEY), metadata.get(IDENTITY_KEY)
 
     def delete(self) -> None:
         """Delete it with all its points.
 
         Raises:
-            CollectionError: we did not make it, or it does not say so, or this is an alias.
+            CollectionError: nothing says that we created it, or this is an alias.
         """
         self.check_ours("deleted")
-        names = [one.name for one in self._ask(lambda: self.client.get_collections()).collections]
-        if self.name not in names:
+        client = self._connection.client
+        found = self._connection.call(client.get_collections).collections
+        if self.name not in [one.name for one in found]:
             raise CollectionError(
                 f"{self.name!r} is an alias of a collection, so nothing is deleted. To put a new "
                 "collection behind it, load with --swap-alias (swap_alias=True)."
             )
-        self._ask(lambda: self.client.delete_collection(self.name))
+        self._connection.call(lambda: client.delete_collection(self.name))
 
-    def check_ours(self, what: str) -> None:
-        """Refuse where its metadata does not say that we made it.
+    def remove_metadata_key(self, key: str) -> None:
+        """Remove one key from the collection's own metadata."""
+        self._connection.remove_metadata_key(key)
+
+    # Checks
+
+    def check(self, identity: PairIdentity, *, allow_unverified: bool = False) -> None:
+        """Refuse a collection that does not fit the pair; it is never altered.
+
+        Raises:
+            CollectionError: it does not exist, or its distance, dimension, vector name, encoders,
+                maximum length or passage format differ.
+        """
+        info = self.info()
+        vector_name = self._connection.vector_name
+        check_info(self.name, vector_name, info, identity, allow_unverified=allow_unverified)
+        self._index_cache.update(info)
+
+    def check_ours(self, action: str) -> None:
+        """Refuse a collection whose metadata does not say that we created it.
 
         Args:
-            what: what would happen to it, as a participle.
+            action: a participle for the message: `deleted`, `pruned`.
 
         Raises:
             CollectionError: it does not.
@@ -191,62 +235,104 @@ class Collection(FilteredPoints):
         if identity_of(self.info()) is None:
             raise CollectionError(
                 f"Collection {self.name!r} does not say that rdr-qdrant made it (other software or "
-                f"a Qdrant before 1.16 did), so nothing of it is {what}. It is left as it is."
+                f"a Qdrant before 1.16 did), so nothing of it is {action}. It is left as it is."
             )
 
-    def check(self, identity: PairIdentity, *, allow_unverified: bool = False) -> None:
-        """Refuse to go on where it does not fit the pair; it is never altered.
+    def check_supported(self, settings: CollectionSettings | None) -> Version | None:
+        """Refuse settings that this Qdrant does not support.
+
+        Returns:
+            The server's version, where there are settings and the version is known.
 
         Raises:
-            CollectionError: it is missing, or its distance, dimension, vector name, encoders,
-                most tokens or passage format are others.
+            CollectionError: names the first such setting and the remedy.
         """
-        info = self.info()
-        check_info(self.name, self.vector_name, info, identity, allow_unverified=allow_unverified)
-        self._indexes.note(info)
+        if settings is None or not settings.explicitly_set():
+            return None
+        client = self._connection.client
+        version = self._connection.call(lambda: server_version(client))
+        embedded = not capabilities(client).supports_clustering
+        check_supported(settings, version, embedded=embedded)
+        return version
 
-    def describe(self) -> CollectionDescription:
-        """Its points, vectors and state, with a sample of vectors read.
+    def warn_about_differences(self, settings: CollectionSettings | None) -> None:
+        """Log a warning for settings that differ, and one for payload indexes that are missing."""
+        if settings is None or not settings.explicitly_set():
+            return
+        found = read_settings(self.info(), self._connection.vector_name)
+        missing = missing_payload_indexes(settings, found)
+        if missing:
+            logger.warning(
+                "Collection %r has no payload indexes %s: filters by them read every payload. "
+                "ingest creates them where rdr-qdrant made the collection; otherwise Qdrant's own "
+                "create_payload_index does",
+                self.name,
+                as_options(missing),
+            )
+        different = "; ".join(differences(settings, found))
+        if different:
+            logger.warning(
+                "Collection %r keeps its own settings: %s. For others, load into a collection of "
+                "another name, or re-index with --swap-alias",
+                self.name,
+                different,
+            )
 
-        Raises:
-            CollectionError: it is missing or holds no vectors of our kind.
-        """
-        info = self.info()
-        with translate_client_errors(self.client):
-            return describe(self.client, self.name, self.vector_name, info, identity_of(info))
+    def _check_metadata(self, metadata: Mapping[str, Any]) -> None:
+        found = self.info().config.metadata or {}
+        if any(found.get(key) != value for key, value in metadata.items()):
+            raise CollectionError(
+                f"Collection {self.name!r} was made by another load since this one began, so "
+                "nothing is written to it. When that load has ended, run the same command again."
+            )
 
-    def recorded_model(self) -> str | None:
-        """The name of the pair that made it, where it is there and says so."""
-        identity = identity_of(self.info()) if self.exists() else None
-        return str(identity["model"]) if identity and "model" in identity else None
+    def _warn_about_ignored(self, settings: CollectionSettings) -> None:
+        if not settings.explicitly_set():
+            return
+        found = read_settings(self.info(), self._connection.vector_name)
+        missing = missing_payload_indexes(settings, found)
+        ignored = differences(settings, found) + [f"payload index {k} is missing" for k in missing]
+        if ignored:
+            logger.warning(
+                "This Qdrant did not keep all settings of the new collection %r: %s",
+                self.name,
+                "; ".join(ignored),
+            )
 
-    def query(self, vectors: Any, **options: Unpack[QueryOptions]) -> list[list[Hit]]:
-        """For each question vector the `k` passages with the highest inner product, best first.
+    # Search and index
+
+    def search(self, vectors: Any, **options: Unpack[QueryOptions]) -> list[list[ScoredPassage]]:
+        """Return for each vector the `k` passages with the highest inner product, best first.
 
         Args:
-            vectors: float32 [n, dim].
+            vectors: of the questions, float32 [n, dim].
             options: see `QueryOptions`.
         """
-        return [to_hits(points) for points in self.query_points(vectors, **options)]
+        return [to_scored_passages(points) for points in self.query_points(vectors, **options)]
 
     def query_points(
         self, vectors: Any, **options: Unpack[QueryOptions]
     ) -> list[list[models.ScoredPoint]]:
-        """`query` with Qdrant's own points as answers."""
-        if self._indexes.outdated_for(options.get("filter")):
-            self._indexes.note(self._ask(lambda: self.client.get_collection(self.name)))
-        requests = query_requests(vectors, self.vector_name, options, self._indexes.types)
-        responses = self._ask(lambda: self.client.query_batch_points(self.name, requests=requests))
+        """`search` that returns Qdrant's own points."""
+        connection = self._connection
+        if self._index_cache.is_stale_for(options.get("filter")):
+            self._index_cache.update(
+                connection.call(lambda: connection.client.get_collection(self.name))
+            )
+        requests = query_requests(vectors, connection.vector_name, options, self._index_cache.types)
+        responses = connection.call(
+            lambda: connection.client.query_batch_points(self.name, requests=requests)
+        )
         return [response.points for response in responses]
 
     def build_index(self, progress: Callable[[float], None] | None = None) -> bool:
-        """Build the index where it pays and is not the server's own task; whether it was built.
+        """Build an embedded collection's index where it pays; returns whether it was built.
 
         Args:
             progress: called a few times a second with the seconds since the start.
         """
-        with translate_client_errors(self.client):
-            return build_index(self.client, self.name, progress)
+        with translate_client_errors(self._connection.client):
+            return build_index(self._connection.client, self.name, progress)
 
 
 def check_info(
@@ -257,10 +343,10 @@ def check_info(
     *,
     allow_unverified: bool,
 ) -> None:
-    """Refuse to go on where a collection that says this of itself does not fit the pair.
+    """Refuse a collection, by Qdrant's description of it, that does not fit the pair.
 
     Raises:
-        CollectionError: it does not.
+        CollectionError: it does not fit.
     """
     warn_if_deferred(name, info)
     vectors = info.config.params.vectors

@@ -1,4 +1,4 @@
-"""Whether a collection and an encoder pair belong together; where not, both values are named."""
+"""Checks that a collection and an encoder pair belong together; errors name both values."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from rdr_qdrant.registry import PairIdentity
 logger = logging.getLogger(__name__)
 
 PROBE_TOLERANCE = 0.1
-"""Largest relative distance of two probes of one encoder. Half precision moves a vector by about
-0.005 of its length and int8 by 0.03 to 0.07; another encoder moves it by about its length."""
+"""Largest relative distance between two probes of one encoder. Half precision moves a vector by
+about 0.005 of its length and int8 by 0.03 to 0.07; another encoder moves it by about its length."""
 
 
 def check_vectors(
     name: str, vectors: Any, *, dimension: int | None = None, vector_name: str = ""
 ) -> tuple[int, str]:
-    """Size and distance of the vector in use, from the collection's own `vectors` parameters.
+    """Return size and distance of the vector in use, from the collection's `vectors` parameters.
 
     Raises:
-        CollectionError: no vector of that name, a distance that is not dot product, or a size
-            that is not `dimension`.
+        CollectionError: there is no vector of that name, its distance is not dot product, or its
+            size is not `dimension`.
     """
     if isinstance(vectors, Mapping):
         if vector_name not in vectors:
             raise CollectionError(
                 f"Collection {name!r} has the named vectors {', '.join(map(repr, vectors))}, "
-                f"but {_quoted(vector_name)} is wanted. Name one with "
+                f"but {_quoted(vector_name)} is wanted. Choose one with "
                 "--vector-name NAME (vector_name=...), or use another collection."
             )
         params = vectors[vector_name]
@@ -59,13 +59,19 @@ def check_vectors(
 def check_identity(
     name: str, stored: Mapping[str, Any] | None, ours: PairIdentity, *, allow_unverified: bool
 ) -> None:
-    """Compare what the collection remembers of its encoders with the pair in use.
+    """Compare the encoders recorded in a collection's metadata with the pair in use.
 
-    Names are not compared: one checkpoint may lie in many places. Probes are, and everything else
-    that changes a vector.
+    Names are not compared, since one checkpoint may have many. Probes are, and everything else that
+    changes a vector.
+
+    Args:
+        name: of the collection.
+        stored: the recorded identity, or `None`.
+        ours: the pair in use.
+        allow_unverified: accept a collection without a recorded identity.
 
     Raises:
-        CollectionError: they differ, or nothing is remembered and `allow_unverified` is not set.
+        CollectionError: they differ, or nothing is recorded and `allow_unverified` is not set.
     """
     if stored is None:
         if not allow_unverified:
@@ -76,7 +82,7 @@ def check_identity(
                 "(allow_unverified=True)."
             )
         logger.warning(
-            "Collection %r does not say which encoders made it; going on with %s, unverified",
+            "Collection %r does not say which encoders made it; %s is used unverified",
             name,
             ours.name,
         )
@@ -91,13 +97,13 @@ def check_identity(
         if stored.get(field) != ours_value:
             raise CollectionError(
                 f"Collection {name!r} was made by {theirs} with {field} {stored.get(field)!r}, "
-                f"but {ours.name} is used with {ours_value!r}. Use the same, or another one."
+                f"but {ours.name} is used with {ours_value!r}. Use the same, or another collection."
             )
     precision = stored.get("precision", ours.precision)
     if ours.probe and precision != ours.precision:
         logger.warning(
-            "Collection %r was begun in precision %s; what is encoded now is in %s, and stays "
-            "comparable: they differ by rounding alone",
+            "Collection %r was encoded in precision %s, new passages are encoded in %s; they stay "
+            "comparable, since the difference is rounding alone",
             name,
             precision,
             ours.precision,

@@ -1,4 +1,4 @@
-"""Conditions on metadata as people write them, in Qdrant's terms."""
+"""Filters by metadata, as Qdrant's own."""
 
 from __future__ import annotations
 
@@ -17,58 +17,58 @@ if TYPE_CHECKING:
     from qdrant_client import models
 
 IndexTypes = Mapping[str, str]
-"""Payload fields that are indexed, and the types of their indexes."""
+"""Payload fields and the types of their indexes."""
 
-FilterMaker = Callable[[IndexTypes], "models.Filter"]
-"""Makes a filter for a collection with these indexes."""
+FilterFactory = Callable[[IndexTypes], "models.Filter"]
+"""Makes a filter for a collection with these payload indexes."""
 
-SECONDS_INDEXES_HOLD = 60.0
-"""How long a collection is taken to have the indexes that it was seen to have. They may be made at
-any time, and an alias may come to stand for another collection."""
+CACHE_SECONDS = 60.0
+"""Lifetime of cached payload indexes: they may be created at any time, and an alias may be moved to
+another collection."""
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
-    """A value that somebody typed, who could not say of which type it is."""
+class UntypedValue:
+    """A value from a command line, of which only the text is known."""
 
     text: str
 
 
-class KnownIndexes:
-    """The payload indexes that a collection was last seen to have."""
+class PayloadIndexCache:
+    """Payload indexes of a collection, as last read."""
 
     def __init__(self) -> None:
         self.types: IndexTypes = {}
         self._until = -math.inf
 
-    def note(self, info: models.CollectionInfo) -> None:
-        """See them. One that holds nothing is none: its type fits no value there is."""
+    def update(self, info: models.CollectionInfo) -> None:
+        """Read them. An empty index is left out: no value has its type."""
         self.types = indexed_fields(info)
-        self._until = time.monotonic() + SECONDS_INDEXES_HOLD
+        self._until = time.monotonic() + CACHE_SECONDS
 
-    def outdated_for(self, given: Any) -> bool:
-        """Whether they are to be looked at again before this filter is made."""
+    def is_stale_for(self, conditions: Any) -> bool:
+        """Return whether they must be read again before a filter is made of these conditions."""
         from qdrant_client import models
 
-        depends = given is not None and not isinstance(given, models.Filter)
+        depends = conditions is not None and not isinstance(conditions, models.Filter)
         return depends and time.monotonic() > self._until
 
 
 def metadata_filter(
     conditions: Mapping[str, Any], indexes: IndexTypes | None = None
 ) -> models.Filter:
-    """A filter that holds where every named metadata field has its value.
+    """Make a filter for points whose metadata have all these values.
 
-    A list of values means any of them. A dot in a name goes one level down, as in Qdrant. Where a
-    field is indexed, text is read as the index's type (`"2001"` is 2001 for an integer index),
-    since an index finds nothing else.
+    A list of values means any of them. A dot in a key goes one level down, as in Qdrant. Text is
+    cast to the type of the field's payload index (`"2001"` to 2001 for an integer index), since
+    an index finds only values of its own type.
 
     Args:
-        conditions: names and values.
-        indexes: what is indexed in the collection; nothing unless said.
+        conditions: metadata keys and values.
+        indexes: payload indexes of the collection; none by default.
 
     Raises:
-        UsageError: a value that is not a string, a number, true or false, or a list of those.
+        UsageError: a value is not a string, a number, true or false, or a list of those.
     """
     from qdrant_client import models
 
@@ -78,23 +78,23 @@ def metadata_filter(
     )
 
 
-def as_filter(given: Any, indexes: IndexTypes) -> models.Filter | None:
-    """Conditions as a caller may give them: a dict of metadata, Qdrant's own, or none.
+def to_qdrant_filter(conditions: Any, indexes: IndexTypes) -> models.Filter | None:
+    """Make a filter of what a caller gave: a dict of metadata, Qdrant's own, or none.
 
     Raises:
-        UsageError: something else.
+        UsageError: it is of another type.
     """
     from qdrant_client import models
 
-    if isinstance(given, Mapping):
-        return metadata_filter(given, indexes)
-    if given is None or isinstance(given, models.Filter):
-        return given
-    if callable(given):
-        made: models.Filter = given(indexes)
+    if isinstance(conditions, Mapping):
+        return metadata_filter(conditions, indexes)
+    if conditions is None or isinstance(conditions, models.Filter):
+        return conditions
+    if callable(conditions):
+        made: models.Filter = conditions(indexes)
         return made
     raise UsageError(
-        f"The filter is a {type(given).__name__}: it must be a dict of metadata or a "
+        f"The filter is a {type(conditions).__name__}: it must be a dict of metadata or a "
         "qdrant_client.models.Filter."
     )
 
@@ -105,10 +105,10 @@ def _condition(key: str, value: Any, indexes: IndexTypes) -> models.Filter | mod
     if isinstance(value, list | tuple) and value:
         return models.Filter(should=[_condition(key, one, indexes) for one in value])
     kind = indexes.get(f"{METADATA_KEY}.{key}")
-    readings = _readings(value, kind)
-    if len(readings) == 1:
-        return _equal(key, readings[0], kind)
-    return models.Filter(should=[_equal(key, one, kind) for one in readings])
+    values = _interpretations(value, kind)
+    if len(values) == 1:
+        return _equal(key, values[0], kind)
+    return models.Filter(should=[_equal(key, one, kind) for one in values])
 
 
 def _equal(key: str, value: Any, kind: str | None) -> models.FieldCondition:
@@ -128,22 +128,22 @@ def _equal(key: str, value: Any, kind: str | None) -> models.FieldCondition:
     return models.FieldCondition(key=field, match=models.MatchValue(value=value))
 
 
-def _readings(value: Any, kind: str | None) -> list[Any]:
-    """What a value may be: text as its field's index has it, or else all that it looks like."""
-    text = value.text if isinstance(value, Typed) else value
+def _interpretations(value: Any, kind: str | None) -> list[Any]:
+    """Return the values that a filter value may mean: one of the index's type, or all possible."""
+    text = value.text if isinstance(value, UntypedValue) else value
     if not isinstance(text, str):
         return [value]
-    read = _read(text, kind)
-    if read is not None:
-        return [read]
+    parsed = _parse(text, kind)
+    if parsed is not None:
+        return [parsed]
     if isinstance(value, str):
         return [text]
-    others = (_read(text, other) for other in ("bool", "integer", "float"))
+    others = (_parse(text, other) for other in ("bool", "integer", "float"))
     return [text, *[other for other in others if other is not None][:1]]
 
 
-def _read(text: str, kind: str | None) -> Any:
-    """Text as a value of this type of index, or `None` where it is none."""
+def _parse(text: str, kind: str | None) -> Any:
+    """Parse text as a value of an index type; returns `None` where it is not one."""
     try:
         match kind:
             case "keyword" | "uuid":

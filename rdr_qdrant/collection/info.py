@@ -1,4 +1,4 @@
-"""What a collection says of itself."""
+"""Descriptions of collections: one in detail, or all of a Qdrant in a line each."""
 
 from __future__ import annotations
 
@@ -6,40 +6,46 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import disk_bytes
+from rdr_qdrant.client import disk_bytes, translate_client_errors
 from rdr_qdrant.collection.aliases import Aliases
 from rdr_qdrant.collection.bulk_indexing import indexing_deferred
 from rdr_qdrant.collection.compatibility import check_vectors
-from rdr_qdrant.collection.qdrant_params import settings_of
+from rdr_qdrant.collection.connection import CollectionConnection
+from rdr_qdrant.collection.points import Points
+from rdr_qdrant.collection.qdrant_params import read_settings
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
 IDENTITY_KEY = "rdr_qdrant"
-"""Where in the collection's own metadata our part lies."""
+"""Key of the collection's own metadata that holds the identity of its encoders."""
+
+CREATION_KEY = "rdr_qdrant_creation"
+"""Key of a collection's metadata under which a random id of its creation lies: a collection that is
+deleted and created again has another one."""
 
 NORM_SAMPLE = 256
-"""Vectors whose lengths are looked at."""
+"""Number of vectors whose lengths are measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionDescription:
-    """A collection's contents and state.
+    """Contents and state of a collection.
 
     Attributes:
         name: its name.
-        points: number of points, exact.
+        points: exact number of points.
         dimension: numbers in a vector.
         distance: always `Dot`.
-        norms: lengths of a random sample of vectors: `min`, `median`, `max`; `None` if empty.
+        norms: `min`, `median`, `max` of the lengths of a random sample of vectors; `None` if empty.
         status: Qdrant's own: `green` when everything is indexed, `yellow` while it works.
-        indexed_vectors: vectors that an index covers; the others are scanned.
+        indexed_vectors: vectors in the index; the others are scanned.
         quantization: Qdrant's own settings, or `None`.
-        disk_bytes: what it takes on disk, or `None` where a server does not tell.
+        disk_bytes: size on disk, or `None` for a server, which does not report it.
         identity: the encoders that made it, or `None` where it does not say.
-        alias_of: the collection that it is, where the name asked for is an alias.
-        settings: how it is laid out, see `CollectionSettings`.
-        index_put_off: whether a bulk load put index building off and has not ended.
+        alias_of: name of the collection, where `name` is an alias.
+        settings: see `CollectionSettings`.
+        index_put_off: whether a bulk load that has not finished defers index building.
     """
 
     name: str
@@ -57,65 +63,121 @@ class CollectionDescription:
     index_put_off: bool
 
     def to_json(self) -> dict[str, Any]:
-        """The same as a dict, without the probe vectors, which mean nothing to a reader."""
-        plain = asdict(self)
+        """Return all fields but the probe vectors, which mean nothing to a reader."""
+        fields = asdict(self)
         if self.identity is not None:
             probes = ("probe", "question_probe")
-            plain["identity"] = {k: v for k, v in self.identity.items() if k not in probes}
-        return plain
+            fields["identity"] = {k: v for k, v in self.identity.items() if k not in probes}
+        return fields
 
 
-def describe(
-    client: QdrantClient,
-    name: str,
-    vector_name: str,
-    info: models.CollectionInfo,
-    identity: Mapping[str, Any] | None,
-) -> CollectionDescription:
-    """Put together what is asked of Qdrant in several calls."""
+@dataclass(frozen=True, slots=True)
+class ListedCollection:
+    """One line of a list of collections.
+
+    Attributes:
+        name: its name.
+        points: exact number of points.
+        model: the pair that made it, or `None` where it does not say.
+        aliases: its aliases, sorted.
+        index_put_off: whether a bulk load that has not finished defers index building.
+    """
+
+    name: str
+    points: int
+    model: str | None
+    aliases: tuple[str, ...]
+    index_put_off: bool
+
+
+def describe_collection(connection: CollectionConnection) -> CollectionDescription:
+    """Describe a collection; a sample of its vectors is read.
+
+    Raises:
+        CollectionError: it does not exist or holds no vectors of our kind.
+        StoreError: Qdrant does not answer or refuses.
+    """
+    info = connection.info()
+    name, vector_name = connection.name, connection.vector_name
     dimension, distance = check_vectors(name, info.config.params.vectors, vector_name=vector_name)
     quantization = info.config.quantization_config
+    with translate_client_errors(connection.client):
+        size = disk_bytes(connection.client, name)
     return CollectionDescription(
         name=name,
-        points=client.count(name, exact=True).count,
+        points=Points(connection).count(),
         dimension=dimension,
         distance=distance,
-        norms=_norms(client, name, vector_name),
+        norms=_sample_norms(connection),
         status=str(info.status.value),
         indexed_vectors=info.indexed_vectors_count or 0,
         quantization=quantization.model_dump(mode="json", exclude_none=True)
         if quantization
         else None,
-        disk_bytes=disk_bytes(client, name),
-        identity=identity,
-        alias_of=_alias_of(client, name),
-        settings=settings_of(info, vector_name).given(),
+        disk_bytes=size,
+        identity=identity_of(info),
+        alias_of=_alias_target(connection),
+        settings=read_settings(info, vector_name).explicitly_set(),
         index_put_off=indexing_deferred(info),
     )
 
 
+def list_collections(client: QdrantClient) -> list[ListedCollection]:
+    """List all collections by name, whoever created them.
+
+    Raises:
+        StoreError: Qdrant does not answer or refuses.
+    """
+    aliases = Aliases(client)
+    alias_targets = aliases.all()
+    listed = []
+    for name in aliases.collection_names():
+        connection = CollectionConnection(client, name)
+        info = connection.info()
+        listed.append(
+            ListedCollection(
+                name=name,
+                points=Points(connection).count(),
+                model=model_name(info),
+                aliases=tuple(sorted(a for a, target in alias_targets.items() if target == name)),
+                index_put_off=indexing_deferred(info),
+            )
+        )
+    return listed
+
+
 def identity_of(info: models.CollectionInfo) -> Mapping[str, Any] | None:
-    """Our part of a collection's metadata, where it has one."""
+    """Return the identity of the encoders from a collection's metadata, where it is there."""
     found = (info.config.metadata or {}).get(IDENTITY_KEY)
     return found if isinstance(found, Mapping) else None
 
 
-def _alias_of(client: QdrantClient, name: str) -> str | None:
-    if name in {found.name for found in client.get_collections().collections}:
+def model_name(info: models.CollectionInfo) -> str | None:
+    """Return the name of the pair that made a collection, where it says so."""
+    identity = identity_of(info)
+    return str(identity["model"]) if identity and "model" in identity else None
+
+
+def _alias_target(connection: CollectionConnection) -> str | None:
+    aliases = Aliases(connection.client, connection.retry)
+    if connection.name in aliases.collection_names():
         return None
-    return Aliases(client).all().get(name)
+    return aliases.all().get(connection.name)
 
 
-def _norms(client: QdrantClient, name: str, vector_name: str) -> dict[str, float] | None:
+def _sample_norms(connection: CollectionConnection) -> dict[str, float] | None:
     import numpy as np
     from qdrant_client import models
 
-    found = client.query_points(
-        name,
-        query=models.SampleQuery(sample=models.Sample.RANDOM),
-        limit=NORM_SAMPLE,
-        with_payload=False,
-        with_vectors=[vector_name] if vector_name else True,
+    vector_name = connection.vector_name
+    found = connection.call(
+        lambda: connection.client.query_points(
+            connection.name,
+            query=models.SampleQuery(sample=models.Sample.RANDOM),
+            limit=NORM_SAMPLE,
+            with_payload=False,
+            with_vectors=[vector_name] if vector_name else True,
+        )
     ).points
     vectors = [p.vector[vector_name] if isinstance(p.vector, dict) else p.vector for p in found]
     if not vectors:

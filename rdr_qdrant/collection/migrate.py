@@ -1,4 +1,4 @@
-"""A collection from one Qdrant to another, as it is: nothing is encoded again."""
+"""Copy of a collection from one Qdrant to another, without encoding anything again."""
 
 from __future__ import annotations
 
@@ -7,36 +7,40 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import build_index, translate_client_errors
-from rdr_qdrant.collection.aliases import REINDEX_KEY
+from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy
+from rdr_qdrant.collection.aliases import REINDEX_KEY, Aliases
 from rdr_qdrant.collection.bulk_indexing import BULK_KEY
-from rdr_qdrant.collection.info import IDENTITY_KEY
+from rdr_qdrant.collection.collection import Collection
+from rdr_qdrant.collection.info import CREATION_KEY, identity_of
 from rdr_qdrant.collection.payload import same_json
+from rdr_qdrant.collection.points import PointId, normalized_id
 from rdr_qdrant.collection.reservoir import Reservoir
-from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.errors import CollectionError, StoreError
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
-POINTS_AT_A_TIME = 256
-SAMPLE = 200
+PAGE_SIZE = 256
+"""Points read and written at a time."""
+
+SAMPLE_SIZE = 200
 """Points that are read back from both sides at the end and compared."""
 
 VECTOR_TOLERANCE = 1e-6
-"""Largest difference of one number: some distances are stored normalised, anew on each side."""
+"""Largest difference of a component: for some distances each side normalises vectors again."""
 
 
 @dataclass(frozen=True, slots=True)
 class CopyReport:
-    """What a copy did.
+    """Result of a copy.
 
     Attributes:
         collection_name: the collection.
         points: points in the source.
-        copied: written to the target.
-        unchanged: already there, the same.
+        copied: points written to the target.
+        unchanged: points that the target had already.
         verified: points read back from both sides and found equal.
-        seconds: from start to end.
+        seconds: duration.
     """
 
     collection_name: str
@@ -55,52 +59,49 @@ def copy_collection(
     progress: Callable[[int, int], None] | None = None,
     index: bool = True,
     on_indexing: Callable[[float], None] | None = None,
+    retry_for: float = RETRY_FOR_SECONDS,
+    on_retry: Callable[[str, float], None] | None = None,
 ) -> CopyReport:
     """Copy vectors, payload, metadata, settings and payload indexes; then compare a sample.
 
-    Run again after an interruption it goes on: what the target already has, the same, is skipped.
+    Run again after an interruption, it resumes: points that the target has already are skipped.
 
     Args:
         source, target: servers or embedded.
         collection_name: its name, the same in both.
-        progress: called with the points done and the points in all after each batch.
+        progress: called with the points done and the number of points after each batch.
         index: build an embedded target's index afterwards, where that pays.
         on_indexing: called a few times a second while it is built, with the seconds so far.
+        retry_for: seconds for which a call is retried where the connection or the server fails.
+        on_retry: called before each wait with the cause and the seconds to wait.
 
     Raises:
-        CollectionError: the source has no such collection, the target has one with other
-            vectors, other metadata or, where nothing says that we made it, with points of its
-            own; or what arrived is not what was sent.
+        CollectionError: the source has no such collection; the target has one with other
+            vectors, other metadata or, where nothing says that we created it, other points; or
+            the copy differs from the source.
         StoreError: one of the two does not answer or refuses.
     """
     started = time.monotonic()
-    info = _describe(source, collection_name)
-    fresh = _prepare(source, target, collection_name, info)
-    with translate_client_errors(source):
-        total = source.count(collection_name, exact=True).count
-    sample: Reservoir[Any] = Reservoir(SAMPLE)
+    retry = RetryPolicy(retry_for, on_retry)
+    origin = Collection(source, collection_name, retry=retry)
+    copy = Collection(target, collection_name, retry=retry)
+    target_is_empty = _prepare_target(origin, copy, _source_info(origin, Aliases(source, retry)))
+    total = origin.points.count()
+    sample: Reservoir[PointId] = Reservoir(SAMPLE_SIZE)
     copied = seen = 0
-    offset: Any = None
-    while True:
-        with translate_client_errors(source):
-            records, offset = source.scroll(
-                collection_name, limit=POINTS_AT_A_TIME, offset=offset, with_vectors=True
-            )
-        there = {} if fresh else _by_id(target, collection_name, [r.id for r in records])
-        missing = [r for r in records if not _same(r, there.get(r.id))]
-        _write(target, collection_name, missing)
+    for records in origin.points.scroll_records(PAGE_SIZE):
+        found = {} if target_is_empty else _records_by_id(copy, [r.id for r in records])
+        missing = [record for record in records if not _same_point(record, found.get(record.id))]
+        _write(copy, missing)
         copied += len(missing)
         seen += len(records)
         for record in records:
-            sample.offer(lambda kept=record.id: kept)  # type: ignore[misc]
+            sample.offer(lambda record=record: normalized_id(record.id))  # type: ignore[misc]
         if progress:
             progress(seen, total)
-        if offset is None:
-            break
     if index:
-        with translate_client_errors(target):
-            build_index(target, collection_name, on_indexing)
-    _verify(source, target, collection_name, sample.items)
+        copy.build_index(on_indexing)
+    _verify(origin, copy, sample.items)
     return CopyReport(
         collection_name=collection_name,
         points=seen,
@@ -111,126 +112,102 @@ def copy_collection(
     )
 
 
-def _describe(source: QdrantClient, name: str) -> models.CollectionInfo:
-    with translate_client_errors(source):
-        if not source.collection_exists(name):
-            names = ", ".join(sorted(c.name for c in source.get_collections().collections))
-            raise CollectionError(
-                f"The source has no collection {name!r} (it has: {names or 'none'})."
-            )
-        return source.get_collection(name)
+def _source_info(source: Collection, aliases: Aliases) -> models.CollectionInfo:
+    if not source.exists():
+        names = ", ".join(aliases.collection_names())
+        raise CollectionError(
+            f"The source has no collection {source.name!r} (it has: {names or 'none'})."
+        )
+    return source.info()
 
 
-def _prepare(
-    source: QdrantClient, target: QdrantClient, name: str, info: models.CollectionInfo
-) -> bool:
-    """Make the collection in the target, or check the one that is there; whether it is empty."""
-    with translate_client_errors(target):
-        if target.collection_exists(name):
-            there = target.get_collection(name).config
-            theirs, ours = there.params.vectors, info.config.params.vectors
-            if _essentials(theirs) != _essentials(ours) or (
-                _lasting(there.metadata) != _lasting(info.config.metadata)
-            ):
-                raise CollectionError(
-                    f"The target has a collection {name!r} with other vectors or other metadata "
-                    f"({_essentials(theirs)}, source: {_essentials(ours)}). It is left as it is; "
-                    "delete it first, or copy elsewhere."
-                )
-            fresh = target.count(name, exact=True).count == 0
-            if not (fresh or IDENTITY_KEY in (there.metadata or {})):
-                _check_only_copied(source, target, name)
-            return fresh
-        target.create_collection(name, **_settings(info.config))
-        for field, schema in (info.payload_schema or {}).items():
-            target.create_payload_index(name, field, schema.params or schema.data_type, wait=True)
+def _prepare_target(source: Collection, target: Collection, info: models.CollectionInfo) -> bool:
+    """Create the target or check an existing one; returns whether it is empty."""
+    if not _create_target(target, info):
+        _check_target(source, target, info)
+    target.payload_indexes.copy_missing(info)
+    return target.points.count() == 0
+
+
+def _create_target(target: Collection, info: models.CollectionInfo) -> bool:
+    if target.exists():
+        return False
+    try:
+        target.create_like(info, _lasting_metadata(info))
+    except StoreError:  # perhaps it was created by a call whose answer was lost
+        if not target.exists():
+            raise
+        return False
     return True
 
 
-def _check_only_copied(source: QdrantClient, target: QdrantClient, name: str) -> None:
-    """Nothing says who made the target: go on only if it is the beginning of this very copy.
+def _check_target(source: Collection, target: Collection, info: models.CollectionInfo) -> None:
+    found = target.info()
+    theirs, ours = (_vector_sizes(one.config.params.vectors) for one in (found, info))
+    if theirs != ours or _lasting_metadata(found) != _lasting_metadata(info):
+        raise CollectionError(
+            f"The target has a collection {target.name!r} with other vectors or other metadata "
+            f"({theirs}, source: {ours}). It is left as it is; delete it first, or copy elsewhere."
+        )
+    if identity_of(found) is None:
+        _check_only_copied(source, target)
+
+
+def _check_only_copied(source: Collection, target: Collection) -> None:
+    """Refuse a target of unknown origin unless all it holds are points of the source.
 
     Raises:
-        CollectionError: it holds a point that the source has not, or has otherwise.
+        CollectionError: it holds a point that the source does not have, or has differently.
     """
-    offset: Any = None
-    while True:
-        with translate_client_errors(target):
-            records, offset = target.scroll(
-                name, limit=POINTS_AT_A_TIME, offset=offset, with_vectors=True
-            )
-        sent = _by_id(source, name, [record.id for record in records])
+    for records in target.points.scroll_records(PAGE_SIZE):
+        sent = _records_by_id(source, [record.id for record in records])
         for record in records:
-            if not _same(record, sent.get(record.id)):
+            if not _same_point(record, sent.get(record.id)):
                 raise CollectionError(
-                    f"The target has a collection {name!r} that does not say that rdr-qdrant made "
-                    f"it, and its point {record.id} is not one of the source's. It is left as it "
-                    "is; delete it first, or copy elsewhere."
+                    f"The target has a collection {target.name!r} that does not say that "
+                    f"rdr-qdrant made it, and its point {record.id} is not one of the source's. "
+                    "It is left as it is; delete it first, or copy elsewhere."
                 )
-        if offset is None:
-            return
 
 
-def _settings(config: models.CollectionConfig) -> dict[str, Any]:
-    """The parameters of `create_collection` that make a collection with this configuration."""
-    from qdrant_client import models
-
-    params = config.params
-    hnsw = models.HnswConfigDiff.model_validate(config.hnsw_config.model_dump())
-    settings = {
-        "vectors_config": params.vectors,
-        "sparse_vectors_config": params.sparse_vectors,
-        "on_disk_payload": params.on_disk_payload,
-        "hnsw_config": hnsw,
-        "quantization_config": config.quantization_config,
-        "payload": params.payload,
-        "id_tracker": params.id_tracker,
-        "metadata": _lasting(config.metadata) or None,
-    }
-    return {name: value for name, value in settings.items() if value is not None}
+def _write(target: Collection, records: Sequence[models.Record]) -> None:
+    too_large = target.points.upsert_records(records)
+    if too_large:
+        raise CollectionError(
+            f"Point {too_large[0]} of {target.name!r} is larger than the target takes in one "
+            "request. Raise the server's max_request_size_mb, then run the copy again."
+        )
 
 
-def _lasting(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Metadata without the notes of a load that has not ended: they do not hold for a copy."""
-    passing = (BULK_KEY, REINDEX_KEY)
-    return {key: value for key, value in (metadata or {}).items() if key not in passing}
+def _verify(source: Collection, target: Collection, sample: Sequence[PointId]) -> None:
+    sent, arrived = _records_by_id(source, sample), _records_by_id(target, sample)
+    for one in sample:
+        if not _same_point(sent[one], arrived.get(one)):
+            raise CollectionError(
+                f"Point {one} of {target.name!r} is not the same in the target as in the source. "
+                "Run the copy again; if it stays so, the target cannot be relied on."
+            )
 
 
-def _essentials(vectors: Any) -> dict[str, tuple[int, str]]:
+def _lasting_metadata(info: models.CollectionInfo) -> dict[str, Any]:
+    """Return metadata without the marks of an unfinished load, which do not hold for a copy."""
+    metadata = info.config.metadata or {}
+    own = (BULK_KEY, REINDEX_KEY, CREATION_KEY)
+    return {key: value for key, value in metadata.items() if key not in own}
+
+
+def _vector_sizes(vectors: Any) -> dict[str, tuple[int, str]]:
     named = vectors if isinstance(vectors, Mapping) else {"": vectors} if vectors else {}
     return {name: (params.size, params.distance.value) for name, params in named.items()}
 
 
-def _by_id(client: QdrantClient, name: str, ids: Sequence[Any]) -> dict[Any, models.Record]:
-    with translate_client_errors(client):
-        return {r.id: r for r in client.retrieve(name, ids, with_payload=True, with_vectors=True)}
+def _records_by_id(collection: Collection, ids: Sequence[Any]) -> dict[Any, models.Record]:
+    if not ids:
+        return {}
+    return {r.id: r for r in collection.points.retrieve_records(ids, with_vectors=True)}
 
 
-def _write(target: QdrantClient, name: str, records: Sequence[models.Record]) -> None:
-    from qdrant_client import models
-
-    points = [
-        models.PointStruct.model_construct(id=r.id, vector=r.vector or {}, payload=r.payload or {})
-        for r in records
-    ]
-    if points:
-        with translate_client_errors(target):
-            target.upsert(name, points=points, wait=True)
-
-
-def _verify(source: QdrantClient, target: QdrantClient, name: str, sample: Sequence[Any]) -> None:
-    for start in range(0, len(sample), POINTS_AT_A_TIME):
-        ids = sample[start : start + POINTS_AT_A_TIME]
-        sent, arrived = _by_id(source, name, ids), _by_id(target, name, ids)
-        for one in ids:
-            if not _same(sent[one], arrived.get(one)):
-                raise CollectionError(
-                    f"Point {one} of {name!r} is not the same in the target as in the source. "
-                    "Run the copy again; if it stays so, the target cannot be relied on."
-                )
-
-
-def _same(one: models.Record, other: models.Record | None) -> bool:
+def _same_point(one: models.Record, other: models.Record | None) -> bool:
     return (
         other is not None
         and same_json(one.payload or {}, other.payload or {})
@@ -239,7 +216,7 @@ def _same(one: models.Record, other: models.Record | None) -> bool:
 
 
 def _same_vector(one: Any, other: Any) -> bool:
-    """Equal up to rounding: a vector, several vectors, named ones, or a sparse one."""
+    """Compare two vectors up to rounding: dense, multi, named or sparse."""
     import numpy as np
 
     if isinstance(one, Mapping) and isinstance(other, Mapping):

@@ -1,40 +1,43 @@
-"""How a passage lies in a point's payload: LangChain's `QdrantVectorStore` reads it as it is."""
+"""Payload of a passage's point, readable by LangChain's `QdrantVectorStore` as it is."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rdr_qdrant.passages import Passage
+from rdr_qdrant.passages import Passage, point_id
 
 TEXT_KEY = "page_content"
 METADATA_KEY = "metadata"
 HASH_KEY = "content_hash"
 GIVEN_KEY = "_given"
-"""Within the metadata: what a LangChain document itself had as `id` or `title`, where it is not
-what we store; its owner gets it back. No part of the passage."""
+"""Metadata key that holds a LangChain document's own `id` or `title`, where we store others; they
+are restored on reading. Not part of the passage."""
+
+_CONTENT_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 FLOAT_TOLERANCE = 1e-14
 """Largest relative difference of a float from the one sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A passage that was found.
+class ScoredPassage:
+    """A passage found by a search.
 
     Attributes:
         score: raw inner product with the question's vector, unbounded.
-        passage: the passage as it was stored.
+        passage: as it was stored.
     """
 
     score: float
     passage: Passage
 
     def to_json(self) -> dict[str, Any]:
-        """`score id title text metadata`; the metadata without the id and title beside it."""
+        """Return `score id title text metadata`; the metadata without id and title."""
         passage = self.passage
         return {
             "score": self.score,
@@ -46,7 +49,7 @@ class Hit:
 
 
 def to_payload(passage: Passage, content_hash: str) -> dict[str, Any]:
-    """`page_content`, `metadata` (with `id` and `title`), `content_hash`."""
+    """Return `page_content`, `metadata` (with `id` and `title`) and `content_hash`."""
     return {
         TEXT_KEY: passage.text,
         METADATA_KEY: {**passage.metadata, "id": passage.id, "title": passage.title},
@@ -54,14 +57,31 @@ def to_payload(passage: Passage, content_hash: str) -> dict[str, Any]:
     }
 
 
-def from_payload(point_id: int | str, payload: Mapping[str, Any] | None) -> Passage:
-    """The passage of a point; one that other software wrote is read as far as it goes."""
+def is_ours(stored_id: int | str, payload: Mapping[str, Any] | None) -> bool:
+    """Return whether we wrote a point: others may use the key `content_hash` too.
+
+    Our hashes are SHA-256 in hex, and the passage id in our metadata maps to the point id.
+
+    Args:
+        stored_id: id of the point.
+        payload: with at least `content_hash` and the metadata's `id`.
+    """
     payload = payload or {}
-    found = payload.get(METADATA_KEY)
-    metadata = dict(found) if isinstance(found, Mapping) else {}
+    content_hash, metadata = payload.get(HASH_KEY), payload.get(METADATA_KEY)
+    if not (isinstance(content_hash, str) and _CONTENT_HASH.fullmatch(content_hash)):
+        return False
+    passage_id = metadata.get("id") if isinstance(metadata, Mapping) else None
+    return isinstance(passage_id, str) and point_id(passage_id) == stored_id
+
+
+def from_payload(stored_id: int | str, payload: Mapping[str, Any] | None) -> Passage:
+    """Return the passage of a point; of one that other software wrote, as much as there is."""
+    payload = payload or {}
+    stored = payload.get(METADATA_KEY)
+    metadata = dict(stored) if isinstance(stored, Mapping) else {}
     metadata.pop(GIVEN_KEY, None)
     return Passage(
-        id=str(metadata.pop("id", point_id)),
+        id=str(metadata.pop("id", stored_id)),
         title=str(metadata.pop("title", "") or ""),
         text=str(payload.get(TEXT_KEY, "")),
         metadata=metadata,
@@ -69,12 +89,12 @@ def from_payload(point_id: int | str, payload: Mapping[str, Any] | None) -> Pass
 
 
 def canonical_json(value: Any) -> str:
-    """One text for one value, whatever the order of its keys."""
+    """Serialize a value to the same text whatever the order of its keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def same_json(ours: Any, stored: Any) -> bool:
-    """Whether what is stored is what we sent, up to what Qdrant does to numbers.
+    """Return whether the stored value is the one sent, up to what Qdrant does to numbers.
 
     Integers beyond 64 bits become floats, and the last bit of a float may change (serde_json
     reads numbers fast, not exactly).
@@ -85,12 +105,12 @@ def same_json(ours: Any, stored: Any) -> bool:
         return len(ours) == len(stored) and all(map(same_json, ours, stored))
     if isinstance(ours, bool) or isinstance(stored, bool):
         return ours is stored
-    if isinstance(ours, int) and isinstance(stored, float) and not _fits(ours):
+    if isinstance(ours, int) and isinstance(stored, float) and not _fits_64_bits(ours):
         ours = float(ours)
     if isinstance(ours, float) and isinstance(stored, float):
         return math.isclose(ours, stored, rel_tol=FLOAT_TOLERANCE)
     return type(ours) is type(stored) and bool(ours == stored)
 
 
-def _fits(number: int) -> bool:
+def _fits_64_bits(number: int) -> bool:
     return -(2**63) <= number < 2**64

@@ -1,4 +1,4 @@
-"""A collection's settings into what Qdrant is sent, in the words its version knows, and back."""
+"""Conversion of `CollectionSettings` to the parameters of a Qdrant version, and back."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 Version = tuple[int, int]
 
 MEMORY_SINCE = (1, 19)
-"""The server that has `memory`; those before have `on_disk`, `always_ram`, `on_disk_payload`."""
+"""First version with `memory`; older ones have `on_disk`, `always_ram`, `on_disk_payload`."""
 
 ID_TRACKER_SINCE = (1, 20)
-"""The server that can keep ids elsewhere than in RAM. One before is not asked, nor refused: the
-preset `disk` is to be had there too, and after creating it is said that the ids are pinned."""
+"""First version that can keep ids outside RAM. An older one is not sent the setting, and does not
+refuse it: the preset `disk` works there too, with a warning that the ids are pinned."""
 
 _SINCE: Mapping[tuple[str, Any], Version] = {
     ("quantization", "turbo"): (1, 18),
@@ -33,25 +33,25 @@ _SINCE: Mapping[tuple[str, Any], Version] = {
     ("quantization_memory", "cached"): MEMORY_SINCE,
     ("payload_index_memory", "cached"): MEMORY_SINCE,
 }
-"""The first server that knows a setting; an older one would leave it out without a word."""
+"""First version that supports a value of a setting; older ones would ignore it silently."""
 
 _CLUSTER = ("shard_number", "replication_factor", "write_consistency_factor")
 _OPTIMIZERS = ("default_segment_number", "max_segment_size", "indexing_threshold")
 _LEGACY_ON_DISK = {"cold": True, "cached": False, "pinned": False}
 
 
-def check_possible(
+def check_supported(
     settings: CollectionSettings, version: Version | None, *, embedded: bool
 ) -> None:
-    """Refuse a setting that this Qdrant does not have.
+    """Refuse settings that this Qdrant does not support.
 
     Args:
-        settings: what is asked for.
-        version: of the server, where it says one.
+        settings: of the collection.
+        version: of the server, where it is known.
         embedded: whether the collection is embedded.
 
     Raises:
-        CollectionError: naming the first such setting, and what to do.
+        CollectionError: names the first such setting and the remedy.
     """
     if embedded:
         for name in _CLUSTER:
@@ -76,13 +76,15 @@ def check_possible(
         )
 
 
-def vector_settings(settings: CollectionSettings, version: Version | None) -> dict[str, Any]:
-    """The parameters of `models.VectorParams`, but for size and distance."""
-    return _without_none(datatype=settings.datatype) | _placed(settings.vectors_memory, version)
+def vector_params(settings: CollectionSettings, version: Version | None) -> dict[str, Any]:
+    """Return the parameters of `models.VectorParams` besides size and distance."""
+    return _without_none(datatype=settings.datatype) | _memory_param(
+        settings.vectors_memory, version
+    )
 
 
-def collection_settings(settings: CollectionSettings, version: Version | None) -> dict[str, Any]:
-    """The parameters of `create_collection`, but for vectors and metadata."""
+def collection_params(settings: CollectionSettings, version: Version | None) -> dict[str, Any]:
+    """Return the parameters of `create_collection` besides vectors and metadata."""
     from qdrant_client import models
 
     parameters: dict[str, Any] = {name: getattr(settings, name) for name in _CLUSTER}
@@ -95,7 +97,7 @@ def collection_settings(settings: CollectionSettings, version: Version | None) -
         max_indexing_threads=settings.max_indexing_threads,
         inline_storage=settings.inline_storage,
     )
-    graph |= _placed(settings.hnsw_memory, version)
+    graph |= _memory_param(settings.hnsw_memory, version)
     if graph:
         parameters["hnsw_config"] = models.HnswConfigDiff(**graph)
     optimizers = _without_none(**{name: getattr(settings, name) for name in _OPTIMIZERS})
@@ -113,21 +115,40 @@ def collection_settings(settings: CollectionSettings, version: Version | None) -
     return _without_none(**parameters)
 
 
-def payload_index(settings: CollectionSettings, key: str, version: Version | None) -> Any:
-    """The schema of the index of one metadata key that the settings name."""
+def copied_params(config: models.CollectionConfig) -> dict[str, Any]:
+    """Return the parameters of `create_collection` for a copy, besides metadata.
+
+    Shards, replicas and optimizers are left to the Qdrant of the copy.
+    """
     from qdrant_client import models
 
-    given = _placed(settings.payload_index_memory, version)
+    params = config.params
+    return _without_none(
+        vectors_config=params.vectors,
+        sparse_vectors_config=params.sparse_vectors,
+        on_disk_payload=params.on_disk_payload,
+        hnsw_config=models.HnswConfigDiff.model_validate(config.hnsw_config.model_dump()),
+        quantization_config=config.quantization_config,
+        payload=params.payload,
+        id_tracker=params.id_tracker,
+    )
+
+
+def payload_index_params(settings: CollectionSettings, key: str, version: Version | None) -> Any:
+    """Return the index schema of one metadata key that the settings name."""
+    from qdrant_client import models
+
+    params = _memory_param(settings.payload_index_memory, version)
     if key == settings.tenant:
-        given["is_tenant"] = True
+        params["is_tenant"] = True
     kind = settings.payload_indexes.get(key, "keyword")
-    if not given:
+    if not params:
         return models.PayloadSchemaType(kind)
-    return getattr(models, f"{kind.capitalize()}IndexParams")(type=kind, **given)
+    return getattr(models, f"{kind.capitalize()}IndexParams")(type=kind, **params)
 
 
 def indexed_fields(info: models.CollectionInfo) -> dict[str, str]:
-    """Payload fields with an index that holds anything, and its type."""
+    """Return the payload fields that have an index with values in it, and its type."""
     return {
         field: str(_value(index.data_type))
         for field, index in (info.payload_schema or {}).items()
@@ -135,13 +156,13 @@ def indexed_fields(info: models.CollectionInfo) -> dict[str, str]:
     }
 
 
-def settings_of(info: models.CollectionInfo, vector_name: str = "") -> CollectionSettings:
-    """How a collection is laid out, as its Qdrant describes it; older names become the new ones."""
+def read_settings(info: models.CollectionInfo, vector_name: str = "") -> CollectionSettings:
+    """Read the settings of a collection from Qdrant's description, also from its older names."""
     config, params = info.config, info.config.params
     vectors = params.vectors
     vector = vectors.get(vector_name) if isinstance(vectors, Mapping) else vectors
     graph = config.hnsw_config
-    vectors_memory = _placement(vector, "cached")
+    vectors_memory = _read_memory(vector, "cached")
     payload_memory = _value(params.payload.memory) if params.payload else None
     if payload_memory is None:
         payload_memory = "cached" if params.on_disk_payload is False else "cold"
@@ -151,7 +172,7 @@ def settings_of(info: models.CollectionInfo, vector_name: str = "") -> Collectio
         for field, index in (info.payload_schema or {}).items()
         if field.startswith(prefix)
     }
-    placements = sorted({_placement(index.params, "pinned") for index in indexes.values()})
+    placements = sorted({_read_memory(index.params, "pinned") for index in indexes.values()})
     tenants = [key for key, index in indexes.items() if getattr(index.params, "is_tenant", None)]
     return CollectionSettings.model_construct(
         shard_number=params.shard_number,
@@ -161,8 +182,8 @@ def settings_of(info: models.CollectionInfo, vector_name: str = "") -> Collectio
         vectors_memory=vectors_memory,
         payload_memory=payload_memory,
         payload_index_memory=" and ".join(placements) or None,
-        id_tracker_memory=_placement(params.id_tracker, "pinned"),
-        hnsw_memory=_placement(graph, "cached"),
+        id_tracker_memory=_read_memory(params.id_tracker, "pinned"),
+        hnsw_memory=_read_memory(graph, "cached"),
         m=graph.m,
         ef_construct=graph.ef_construct,
         full_scan_threshold=graph.full_scan_threshold,
@@ -174,25 +195,25 @@ def settings_of(info: models.CollectionInfo, vector_name: str = "") -> Collectio
         indexing_threshold=effective_indexing_threshold(info),
         payload_indexes={key: _value(index.data_type) for key, index in indexes.items()},
         tenant=tenants[0] if tenants else None,
-        **_found_quantization(config.quantization_config, vectors_memory),
+        **_read_quantization(config.quantization_config, vectors_memory),
     )
 
 
 def _quantization(settings: CollectionSettings, version: Version | None) -> Any:
     from qdrant_client import models
 
-    placed: dict[str, Any] = {}
+    memory: dict[str, Any] = {}
     if settings.quantization_memory is not None:
         if _has_memory(version):
-            placed["memory"] = settings.quantization_memory
+            memory["memory"] = settings.quantization_memory
         else:
-            placed["always_ram"] = settings.quantization_memory == "pinned"
+            memory["always_ram"] = settings.quantization_memory == "pinned"
     match settings.quantization:
         case "scalar":
             scalar = _without_none(quantile=settings.quantile)
             return models.ScalarQuantization(
                 scalar=models.ScalarQuantizationConfig(
-                    type=models.ScalarType.INT8, **scalar, **placed
+                    type=models.ScalarType.INT8, **scalar, **memory
                 )
             )
         case "binary":
@@ -200,22 +221,22 @@ def _quantization(settings: CollectionSettings, version: Version | None) -> Any:
                 encoding=settings.encoding, query_encoding=settings.query_encoding
             )
             return models.BinaryQuantization(
-                binary=models.BinaryQuantizationConfig(**binary, **placed)
+                binary=models.BinaryQuantizationConfig(**binary, **memory)
             )
         case "product":
             compression = models.CompressionRatio(settings.compression or "x16")
             return models.ProductQuantization(
-                product=models.ProductQuantizationConfig(compression=compression, **placed)
+                product=models.ProductQuantizationConfig(compression=compression, **memory)
             )
         case "turbo":
             turbo = _without_none(bits=settings.bits)
             return models.TurboQuantization(
-                turbo=models.TurboQuantQuantizationConfig(**turbo, **placed)
+                turbo=models.TurboQuantQuantizationConfig(**turbo, **memory)
             )
     return None
 
 
-def _found_quantization(config: Any, vectors_memory: str) -> dict[str, Any]:
+def _read_quantization(config: Any, vectors_memory: str) -> dict[str, Any]:
     if config is None:
         return {"quantization": "none"}
     [(method, details)] = list(config)
@@ -227,15 +248,15 @@ def _found_quantization(config: Any, vectors_memory: str) -> dict[str, Any]:
     return {"quantization": method, "quantization_memory": memory, **own}
 
 
-def _placed(memory: str | None, version: Version | None) -> dict[str, Any]:
-    """`memory` of a structure as its parameter, or the older `on_disk`."""
+def _memory_param(memory: str | None, version: Version | None) -> dict[str, Any]:
+    """Return the parameter for a memory tier: `memory`, or the older `on_disk`."""
     if memory is None:
         return {}
     return {"memory": memory} if _has_memory(version) else {"on_disk": _LEGACY_ON_DISK[memory]}
 
 
-def _placement(structure: Any, default: str) -> str:
-    """A memory tier, from `memory` or else the older `on_disk`."""
+def _read_memory(structure: Any, default: str) -> str:
+    """Read a memory tier from `memory`, or from the older `on_disk`."""
     memory = _value(getattr(structure, "memory", None))
     if memory is not None:
         return str(memory)
@@ -250,8 +271,8 @@ def _value(member: Any) -> Any:
     return getattr(member, "value", member)
 
 
-def _without_none(**given: Any) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
+def _without_none(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _dotted(version: Version) -> str:

@@ -1,36 +1,36 @@
-"""What is asked of a collection and what it answers, for the sync and the async client alike."""
+"""Queries and their results, for the sync and the async client."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
-from rdr_qdrant.collection.filters import FilterMaker, IndexTypes, as_filter
-from rdr_qdrant.collection.payload import Hit, from_payload
-from rdr_qdrant.collection.points import plain
+from rdr_qdrant.collection.filters import FilterFactory, IndexTypes, to_qdrant_filter
+from rdr_qdrant.collection.payload import ScoredPassage, from_payload
+from rdr_qdrant.collection.points import normalized_id
 
 if TYPE_CHECKING:
     from qdrant_client import models
 
 
 class QueryOptions(TypedDict, total=False):
-    """What is asked for besides the vectors.
+    """Options of a query.
 
     Attributes:
-        k: most passages for each vector.
-        filter: only points that fulfil it: a dict of metadata, Qdrant's own, or a function that
-            makes one for a collection's indexes.
-        score_threshold: only points with at least this raw inner product.
-        exact: compare with every point instead of going through the index.
-        offset: leave out so many of the best.
-        search_params: Qdrant's own. Where they do not say otherwise, hits of a quantized collection
-            are scored again by the original vectors: by itself Qdrant does so with few kinds of
-            quantization, and all other scores are approximate.
-        with_vectors: answer with the points' vectors too.
+        k: number of passages for each vector.
+        filter: a dict of metadata, Qdrant's own, or a function that makes one for a collection's
+            payload indexes.
+        score_threshold: lowest raw inner product.
+        exact: compare with every point instead of using the index.
+        offset: number of best points to skip.
+        search_params: Qdrant's own. Unless they say otherwise, results of a quantized collection
+            are rescored with the original vectors: Qdrant itself does so with few quantization
+            methods, and scores of the others are approximate.
+        with_vectors: return the points' vectors too.
     """
 
     k: Required[int]
-    filter: Mapping[str, Any] | models.Filter | FilterMaker | None
+    filter: Mapping[str, Any] | models.Filter | FilterFactory | None
     score_threshold: float | None
     exact: bool
     offset: int
@@ -41,21 +41,21 @@ class QueryOptions(TypedDict, total=False):
 def query_requests(
     vectors: Any, vector_name: str, options: QueryOptions, indexes: IndexTypes
 ) -> list[models.QueryRequest]:
-    """One request for each vector of `vectors`, float32 [n, dim].
+    """Make one request for each vector.
 
     Args:
-        vectors: of the questions.
+        vectors: of the questions, float32 [n, dim].
         vector_name: the named vector to use; `""` is the unnamed one.
-        options: what else is asked for.
-        indexes: of the collection's payload, by which a filter is made.
+        options: see `QueryOptions`.
+        indexes: payload indexes of the collection, to which filter values are cast.
 
     Raises:
-        UsageError: a filter that is none.
+        UsageError: the filter is of another type.
     """
     from qdrant_client import models
 
-    conditions = as_filter(options.get("filter"), indexes)
-    params = _rescoring(options.get("search_params") or models.SearchParams())
+    conditions = to_qdrant_filter(options.get("filter"), indexes)
+    params = _with_rescoring(options.get("search_params") or models.SearchParams())
     if options.get("exact"):
         params = params.model_copy(update={"exact": True})
     with_vectors = options.get("with_vectors", False)
@@ -75,12 +75,12 @@ def query_requests(
     ]
 
 
-def to_hits(points: Sequence[models.ScoredPoint]) -> list[Hit]:
-    """The passages of points that were found, in their order."""
-    return [Hit(p.score, from_payload(plain(p.id), p.payload)) for p in points]
+def to_scored_passages(points: Sequence[models.ScoredPoint]) -> list[ScoredPassage]:
+    """Return the passages of found points, in their order."""
+    return [ScoredPassage(p.score, from_payload(normalized_id(p.id), p.payload)) for p in points]
 
 
-def _rescoring(params: models.SearchParams) -> models.SearchParams:
+def _with_rescoring(params: models.SearchParams) -> models.SearchParams:
     from qdrant_client import models
 
     quantization = params.quantization or models.QuantizationSearchParams()

@@ -14,46 +14,45 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Sampled(Generic[T]):
-    """A thing with the number that it drew."""
+    """An item with its random priority."""
 
-    number: float
-    thing: T = field(compare=False)
+    priority: float
+    item: T = field(compare=False)
 
 
 class Reservoir(Generic[T]):
-    """Keeps `size` of the things offered, each with the same chance.
+    """Keeps `size` of the items offered, each with the same probability.
 
-    Each draws a random number, and the highest numbers stay (Efraimidis and Spirakis 2006, equal
-    weights). So the samples of several streams make the sample of all of them. Threads may share
-    one.
+    Each item gets a random priority, and the highest stay (Efraimidis and Spirakis 2006, equal
+    weights), so that samples of several streams merge into a sample of all. Thread-safe.
     """
 
     def __init__(self, size: int) -> None:
-        self._kept: list[Sampled[T]] = []
+        self._heap: list[Sampled[T]] = []
         self._size = size
         self._random = random.Random()
         self._lock = threading.Lock()
 
     @property
     def items(self) -> list[T]:
-        """Those kept so far."""
-        return [drawn.thing for drawn in self._kept]
+        """The items kept so far."""
+        return [sampled.item for sampled in self._heap]
 
     def offer(self, make: Callable[[], T]) -> Sampled[T] | None:
-        """Offer one thing; it is made, and returned with its number, only if it is kept for now."""
-        number = self._random.random()
+        """Offer an item; it is made, and returned with its priority, only if it is kept for now."""
+        priority = self._random.random()
         with self._lock:
-            if len(self._kept) >= self._size and number <= self._kept[0].number:
+            if len(self._heap) >= self._size and priority <= self._heap[0].priority:
                 return None
-        drawn = Sampled(number, make())
-        self.merge([drawn])
-        return drawn
+        sampled = Sampled(priority, make())
+        self.merge([sampled])
+        return sampled
 
     def merge(self, others: Iterable[Sampled[T]]) -> None:
-        """Take in what another reservoir of this size kept, of other things."""
+        """Merge what another reservoir of this size kept of other items."""
         with self._lock:
-            for drawn in others:
-                if len(self._kept) < self._size:
-                    heapq.heappush(self._kept, drawn)
+            for sampled in others:
+                if len(self._heap) < self._size:
+                    heapq.heappush(self._heap, sampled)
                 else:
-                    heapq.heappushpop(self._kept, drawn)
+                    heapq.heappushpop(self._heap, sampled)

@@ -1,4 +1,4 @@
-"""How a new collection is laid out for its size: Qdrant's settings, by preset or one by one."""
+"""Settings of a new collection: Qdrant's own, by preset or one by one."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ Memory = Literal["cold", "cached", "pinned"]
 Evictable = Literal["cold", "cached"]
 IndexType = Literal["keyword", "integer", "float", "bool", "datetime", "uuid", "text", "geo"]
 
-_METHOD_OF = {
+_QUANTIZATION_OF = {
     "quantile": "scalar",
     "encoding": "binary",
     "query_encoding": "binary",
     "compression": "product",
     "bits": "turbo",
 }
-"""The quantization that each of these settings belongs to."""
+"""Quantization method that each of these settings belongs to."""
 
 _TURBO = (
     "would store quantized vectors alone, so that nothing could be verified or rescored: "
     "quantization=turbo keeps the vectors beside them"
 )
-_UNFIT_DATATYPES = {
+_UNSUITABLE_DATATYPES = {
     "uint8": "holds whole numbers from 0 to 255, which these vectors are not: give "
     "quantization=scalar for 8 bits a number",
     **dict.fromkeys(("turbo4", "turbo8", "turbo16"), _TURBO),
 }
-"""Qdrant's datatypes that no collection of ours can have, and why."""
+"""Qdrant's datatypes that are unsuitable for these vectors, and why."""
 
 
 class CollectionSettings(BaseModel):
-    """What a collection is created with, in Qdrant's own terms; `None` leaves it to Qdrant.
+    """Settings to create a collection with, in Qdrant's own terms; `None` leaves it to Qdrant.
 
-    Placements (`*_memory`) are Qdrant's memory tiers: `cold` is read from disk when it is needed,
+    The `*_memory` settings are Qdrant's memory tiers: `cold` is read from disk when it is needed,
     `cached` is loaded into the disk cache at the start and may be evicted, `pinned` stays in RAM.
     Servers before 1.19 get the older names (`on_disk`, `always_ram`, `on_disk_payload`). Sizes are
     in KB of vectors.
@@ -54,50 +54,50 @@ class CollectionSettings(BaseModel):
     Presets, and the advice that each follows (Qdrant's documentation, "Memory Tiers in Qdrant:
     What to Use and When", 2026-08-28, and "Quantization"):
 
-    - `small`: vectors and graph cached, no quantization. The simplest layout, and a good default
-      as long as everything fits into RAM.
-    - `large`: vectors cold, 4-bit TurboQuant of them pinned, graph cached. For when RAM is what
-      limits: 8 times less of it, fixed. Needs Qdrant 1.18.
-    - `disk`: vectors, graph, 4-bit TurboQuant, ids and payload indexes all cold. The least RAM; as
-      fast as the disk. What stays in RAM: each point's version, which points are deleted, segments
-      that are not indexed yet, and ids on servers before 1.20.
+    - `small`: vectors and graph cached, no quantization. The simplest, and a good default as long
+      as everything fits into RAM.
+    - `large`: vectors cold, their 4-bit TurboQuant codes pinned, graph cached. Where RAM is the
+      limit: 8 times less, and bounded. Needs Qdrant 1.18.
+    - `disk`: vectors, graph, 4-bit TurboQuant codes, ids and payload indexes all cold. The least
+      RAM; as fast as the disk. In RAM remain the points' versions, deletion flags, segments that
+      are not indexed yet, and ids on servers before 1.20.
 
     Attributes:
         shard_number: shards; Qdrant advises two to four a machine for large parallel loads. It
             cannot be changed later.
         replication_factor: copies of each shard, in a cluster.
         write_consistency_factor: copies that must confirm a write.
-        datatype: of the vectors' numbers: `float32`, or `float16`, half the size, rounded to 11
-            bits; scores move as little.
-        vectors_memory: where the vectors lie.
-        payload_memory: where the texts and metadata lie.
-        hnsw_memory: where the graph lies.
-        payload_index_memory: where the payload indexes lie; `pinned` unless said.
-        id_tracker_memory: where point ids lie in indexed segments; `pinned` unless said, and on
-            servers before 1.20, which have no other.
+        datatype: of the vectors' components: `float32`, or `float16`, half the size, rounded to 11
+            bits; scores change as little.
+        vectors_memory: memory tier of the vectors.
+        payload_memory: memory tier of the texts and metadata.
+        hnsw_memory: memory tier of the graph.
+        payload_index_memory: memory tier of the payload indexes; `pinned` by default.
+        id_tracker_memory: memory tier of the point ids in indexed segments; `pinned` by default
+            and always on servers before 1.20.
         m: edges of a node of the graph. Not 0, as Qdrant advises for tenants that are only ever
-            searched one at a time: a search without that filter would find nothing, silently.
-        ef_construct: neighbours looked at while the graph is built.
+            searched one at a time: a search without that filter would silently find nothing.
+        ef_construct: neighbours considered while the graph is built.
         full_scan_threshold: KB of vectors below which a filtered search scans instead.
         max_indexing_threads: threads that build one graph; 0 lets Qdrant choose.
-        payload_m: additional edges for each indexed payload field; `m` unless said.
+        payload_m: additional edges for each indexed payload field; `m` by default.
         inline_storage: copies of the vectors inside the graph's file; needs quantization, takes
             several times the disk, and makes a cold graph faster. Needs Qdrant 1.16.
         quantization: `scalar` (8 bits), `binary`, `product`, `turbo` (TurboQuant, Qdrant 1.18),
-            or `none`. Whether a search rescores is said when searching.
-        quantization_memory: where the quantized vectors lie.
+            or `none`. Rescoring is an option of a search.
+        quantization_memory: memory tier of the quantized vectors.
         quantile: of `scalar`: the share of values inside its bounds.
-        encoding: of `binary`: bits a number.
-        query_encoding: of `binary`: how questions are encoded.
-        compression: of `product`: how many times smaller.
-        bits: of `turbo`: bits a number; 4 unless said.
+        encoding: of `binary`: bits per component.
+        query_encoding: of `binary`: encoding of the questions.
+        compression: of `product`: compression ratio.
+        bits: of `turbo`: bits per component; 4 by default.
         default_segment_number: segments that the optimizer aims at; 0 is one for each core.
-        max_segment_size: KB above which it makes no segment.
-        indexing_threshold: KB of a segment from which it is indexed; 0 is never, and every search
-            compares all vectors.
-        payload_indexes: metadata keys, as `--filter` names them, and the types of their indexes.
-        tenant: the metadata key that tells whose a passage is: a keyword index, by which Qdrant
-            also lays out the storage.
+        max_segment_size: largest segment that the optimizer makes, in KB.
+        indexing_threshold: size in KB from which a segment is indexed; 0 disables indexing, so
+            that every search compares all vectors.
+        payload_indexes: metadata keys, as `--filter` names them, and their index types.
+        tenant: the metadata key that names a passage's tenant: gets a keyword index, by which
+            Qdrant also arranges the storage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -132,14 +132,14 @@ class CollectionSettings(BaseModel):
 
     @field_validator("datatype", mode="before")
     @classmethod
-    def _holds_these_vectors(cls, value: Any) -> Any:
-        if value in _UNFIT_DATATYPES:
-            raise ValueError(f"this datatype {_UNFIT_DATATYPES[value]}")
+    def _check_datatype(cls, value: Any) -> Any:
+        if value in _UNSUITABLE_DATATYPES:
+            raise ValueError(f"this datatype {_UNSUITABLE_DATATYPES[value]}")
         return value
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        for name, method in _METHOD_OF.items():
+    def _check_combinations(self) -> Self:
+        for name, method in _QUANTIZATION_OF.items():
             if getattr(self, name) is not None and self.quantization != method:
                 raise ValueError(f"{name} belongs to quantization={method}")
         quantized = self.quantization not in (None, "none")
@@ -147,78 +147,78 @@ class CollectionSettings(BaseModel):
             if getattr(self, name) and not quantized:
                 raise ValueError(f"{name} needs a quantization")
         if "" in self.payload_indexes:
-            raise ValueError("a payload index has the name of a metadata key")
+            raise ValueError("a payload index needs the name of a metadata key")
         if self.tenant and self.payload_indexes.get(self.tenant, "keyword") != "keyword":
-            raise ValueError(f"the tenant {self.tenant!r} has a keyword index, no other")
+            raise ValueError(f"the tenant {self.tenant!r} needs a keyword index")
         return self
 
     @classmethod
-    def preset(cls, name: str, **others: Any) -> Self:
-        """A preset with other settings put over it.
+    def preset(cls, name: str, **overrides: Any) -> Self:
+        """Return a preset, with some settings overridden.
 
         Raises:
-            UsageError: there is no such preset.
-            ValidationError: a setting that is unknown, out of range, or does not fit the others.
+            UsageError: the preset is unknown.
+            ValidationError: a setting is unknown, out of range, or does not fit the others.
         """
         if name not in PRESETS:
             raise UsageError(f"There is no preset {name!r}. Known: {', '.join(PRESETS)}.")
         settings = dict(PRESETS[name])
-        if others.get("quantization") == "none":
+        if overrides.get("quantization") == "none":
             settings.pop("quantization_memory", None)
-        return cls(**{**settings, **others})
+        return cls(**{**settings, **overrides})
 
     @classmethod
-    def named(
+    def from_options(
         cls,
         preset: str | None,
         assignments: Iterable[str] = (),
         payload_indexes: Iterable[str] = (),
         tenant: str | None = None,
     ) -> Self | None:
-        """The settings that a command line names; `None` where it names none.
+        """Return the settings that command line options name, or `None` where there are none.
 
         Args:
             preset: its name.
             assignments: `m=32` and the like.
-            payload_indexes: `year:integer`, or `source` for a keyword.
+            payload_indexes: `year:integer`, or `source` for a keyword index.
             tenant: a metadata key.
 
         Raises:
-            UsageError: anything is unknown, out of range, or does not fit the rest.
+            UsageError: a name or value is unknown, out of range, or does not fit the others.
         """
-        given: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
         for assignment in assignments:
             name, equals, value = assignment.partition("=")
             if not (equals and value):
                 raise UsageError(f"--set {assignment!r} is not of the form NAME=VALUE.")
-            if name not in SIMPLE_SETTINGS:
-                known = ", ".join(SIMPLE_SETTINGS)
+            if name not in SCALAR_SETTINGS:
+                known = ", ".join(SCALAR_SETTINGS)
                 raise UsageError(f"There is no setting {name!r}. Known: {known}.")
-            given[name] = value
+            settings[name] = value
         indexes = {}
         for index in payload_indexes:
             key, _, kind = index.rpartition(":") if ":" in index else (index, "", "keyword")
             indexes[key] = kind
         if indexes:
-            given["payload_indexes"] = indexes
+            settings["payload_indexes"] = indexes
         if tenant is not None:
-            given["tenant"] = tenant
-        if not (preset or given):
+            settings["tenant"] = tenant
+        if not (preset or settings):
             return None
         try:
-            return cls.preset(preset, **given) if preset else cls(**given)
+            return cls.preset(preset, **settings) if preset else cls(**settings)
         except ValidationError as error:
-            raise UsageError(_in_one_line(error)) from None
+            raise UsageError(_first_error(error)) from None
 
-    def given(self) -> dict[str, Any]:
-        """Those settings that say something."""
+    def explicitly_set(self) -> dict[str, Any]:
+        """Return the settings that are not left to Qdrant."""
         return {name: value for name, value in self if value not in (None, {})}
 
 
-SIMPLE_SETTINGS = tuple(
+SCALAR_SETTINGS = tuple(
     name for name in CollectionSettings.model_fields if name not in ("payload_indexes", "tenant")
 )
-"""Those that are one value each."""
+"""Names of the settings that hold a single value."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "small": {"vectors_memory": "cached", "hnsw_memory": "cached", "quantization": "none"},
@@ -242,42 +242,43 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def differences(asked: CollectionSettings, found: CollectionSettings) -> list[str]:
-    """What of the settings asked for is not so: `m is 16, not 32`, and the like.
+    """Describe the settings that differ from those asked for: `m is 16, not 32`.
 
-    Payload indexes that are missing are none of it: see `missing_payload_indexes`.
+    Missing payload indexes do not count as differences; see `missing_payload_indexes`.
     """
     different = []
-    quantized_alike = asked.quantization == found.quantization
-    for name, value in asked.given().items():
-        if name in (*_METHOD_OF, "quantization_memory") and not quantized_alike:
+    same_quantization = asked.quantization == found.quantization
+    for name, value in asked.explicitly_set().items():
+        if name in (*_QUANTIZATION_OF, "quantization_memory") and not same_quantization:
             continue
         if name == "payload_index_memory" and not found.payload_indexes:
             continue
-        there = getattr(found, name)
+        actual = getattr(found, name)
         if name == "payload_indexes":
             different += [
-                f"payload index {key} is {there[key]}, not {kind}"
+                f"payload index {key} is {actual[key]}, not {kind}"
                 for key, kind in value.items()
-                if there.get(key, kind) != kind
+                if actual.get(key, kind) != kind
             ]
         elif name == "tenant" and value not in found.payload_indexes:
             continue
-        elif there != value:
-            different.append(f"{name} is {there}, not {value}")
+        elif actual != value:
+            different.append(f"{name} is {actual}, not {value}")
     return different
 
 
 def missing_payload_indexes(asked: CollectionSettings, found: CollectionSettings) -> dict[str, str]:
-    """The payload indexes asked for that are not there, and their types."""
+    """Return the payload indexes asked for that do not exist, and their types."""
     wanted = dict(asked.payload_indexes)
     if asked.tenant:
         wanted[asked.tenant] = "keyword"
     return {key: kind for key, kind in wanted.items() if key not in found.payload_indexes}
 
 
-def _in_one_line(error: ValidationError) -> str:
+def _first_error(error: ValidationError) -> str:
+    """Format the first of pydantic's errors as one line."""
     first = error.errors(include_url=False)[0]
-    place = ".".join(map(str, first["loc"]))
+    name = ".".join(map(str, first["loc"]))
     message = first["msg"].removeprefix("Value error, ")
-    given = f"{place}={first['input']}: " if place else ""
-    return f"Settings of a collection: {given}{message}."
+    value = f"{name}={first['input']}: " if name else ""
+    return f"Settings of a collection: {value}{message}."

@@ -1,4 +1,4 @@
-"""The client's methods on collections: create, describe, change, delete; aliases; indexes."""
+"""Create, describe, update and delete collections; aliases; payload indexes; named vectors."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from typing import Any
 import qdrant_edge as edge
 from pydantic_core import to_jsonable_python
 from qdrant_client import models
-from qdrant_client.client_base import QdrantBase
 
-from rdr_qdrant.embedded.collection_description import describe
-from rdr_qdrant.embedded.config_update import changed
+from rdr_qdrant.embedded.config_files import ShardConfig
+from rdr_qdrant.embedded.config_update import apply_update
 from rdr_qdrant.embedded.convert.edge_config import (
     to_engine_modifier,
     to_engine_multivector,
 )
 from rdr_qdrant.embedded.convert.edge_enums import to_engine_enum
 from rdr_qdrant.embedded.convert.edge_indexes import schema_to_json, to_engine_schema
-from rdr_qdrant.embedded.convert.optional import if_given
+from rdr_qdrant.embedded.convert.results import to_collection_info
 from rdr_qdrant.embedded.convert.vector_validation import declared_vectors
-from rdr_qdrant.embedded.engine_config import CollectionSettings
-from rdr_qdrant.embedded.errors import not_supported, refuse_extras
-from rdr_qdrant.embedded.shard import Collection
-from rdr_qdrant.embedded.storage import Folder
-from rdr_qdrant.embedded.write_operations import DONE
+from rdr_qdrant.embedded.errors import not_supported, refuse_unsupported
+from rdr_qdrant.embedded.shard import Shard
+from rdr_qdrant.embedded.storage import Storage
+from rdr_qdrant.embedded.write_operations import COMPLETED
 
 
-class Administering(QdrantBase):
-    """What concerns whole collections. Parameters, answers and errors are `QdrantClient`'s."""
+class CollectionOperations:
+    """Operations on whole collections. Parameters, answers and errors are `QdrantClient`'s."""
 
-    folder: Folder
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
 
     def create_collection(
         self,
@@ -45,15 +44,16 @@ class Administering(QdrantBase):
         payload: models.PayloadStorageParams | None = None,
         id_tracker: models.IdTrackerParams | None = None,
         strict_mode_config: models.StrictModeConfig | None = None,
-        **extras: Any,
+        **parameters: Any,
     ) -> bool:
-        refuse_extras("create_collection", extras)
+        refuse_unsupported("create_collection", parameters)
         if strict_mode_config is not None and strict_mode_config.enabled:
-            refuse_extras("create_collection", {"strict_mode_config": strict_mode_config})
+            refuse_unsupported("create_collection", {"strict_mode_config": strict_mode_config})
         vectors = dict(vectors_config) if isinstance(vectors_config, Mapping) else vectors_config
-        config = models.CreateCollection(
+        sparse = None if sparse_vectors_config is None else dict(sparse_vectors_config)
+        params = models.CreateCollection(
             vectors=vectors or {},
-            sparse_vectors=if_given(sparse_vectors_config, dict),
+            sparse_vectors=sparse,
             on_disk_payload=on_disk_payload,
             hnsw_config=hnsw_config,
             optimizers_config=optimizers_config,
@@ -62,32 +62,32 @@ class Administering(QdrantBase):
             payload=payload,
             id_tracker=id_tracker,
         )
-        for name, params in declared_vectors(config).items():
-            _check_vector(name, params)
-        self.folder.create(collection_name, config)
+        for name, vector_params in declared_vectors(params).items():
+            _check_vector_params(name, vector_params)
+        self._storage.create(collection_name, params)
         return True
 
     def recreate_collection(
-        self, collection_name: str, vectors_config: Any = None, **settings: Any
+        self, collection_name: str, vectors_config: Any = None, **parameters: Any
     ) -> bool:
-        self.folder.delete(collection_name)
-        return self.create_collection(collection_name, vectors_config, **settings)
+        self._storage.delete(collection_name)
+        return self.create_collection(collection_name, vectors_config, **parameters)
 
-    def collection_exists(self, collection_name: str, **extras: Any) -> bool:
-        return collection_name in {*self.folder.names(), *self.folder.aliases}
+    def collection_exists(self, collection_name: str, **parameters: Any) -> bool:
+        return collection_name in {*self._storage.names(), *self._storage.aliases}
 
-    def get_collections(self, **extras: Any) -> models.CollectionsResponse:
-        described = [models.CollectionDescription(name=name) for name in self.folder.names()]
-        return models.CollectionsResponse(collections=described)
+    def get_collections(self, **parameters: Any) -> models.CollectionsResponse:
+        collections = [models.CollectionDescription(name=name) for name in self._storage.names()]
+        return models.CollectionsResponse(collections=collections)
 
-    def get_collection(self, collection_name: str, **extras: Any) -> models.CollectionInfo:
-        collection = self.folder.collection(collection_name)
-        with collection.shard("describe") as shard:
-            return describe(collection.settings, shard.info())
+    def get_collection(self, collection_name: str, **parameters: Any) -> models.CollectionInfo:
+        shard = self._storage.shard(collection_name)
+        with shard.engine("describe") as engine:
+            return to_collection_info(shard.config, engine.info())
 
-    def delete_collection(self, collection_name: str, **extras: Any) -> bool:
-        refuse_extras("delete_collection", extras)
-        return self.folder.delete(collection_name)
+    def delete_collection(self, collection_name: str, **parameters: Any) -> bool:
+        refuse_unsupported("delete_collection", parameters)
+        return self._storage.delete(collection_name)
 
     def update_collection(
         self,
@@ -99,48 +99,51 @@ class Administering(QdrantBase):
         collection_params: models.CollectionParamsDiff | None = None,
         hnsw_config: models.HnswConfigDiff | None = None,
         quantization_config: models.QuantizationConfigDiff | None = None,
-        **extras: Any,
+        **parameters: Any,
     ) -> bool:
-        refuse_extras("update_collection", extras)
-        collection = self.folder.collection(collection_name)
-        before = collection.settings
-        config = changed(
-            before.config,
+        refuse_unsupported("update_collection", parameters)
+        shard = self._storage.shard(collection_name)
+        before = shard.config
+        params = apply_update(
+            before.params,
             vectors=vectors_config,
             sparse_vectors=sparse_vectors_config,
             optimizers=optimizers_config,
-            params=collection_params,
+            collection=collection_params,
             hnsw=hnsw_config,
             quantization=quantization_config,
             metadata=to_jsonable_python(metadata),
         )
-        after = CollectionSettings(before.name, config, before.indexes)
-        if config.model_copy(update={"metadata": before.config.metadata}) == before.config:
-            collection.save_settings(after)
+        after = ShardConfig(before.name, params, before.payload_indexes)
+        if params.model_copy(update={"metadata": before.params.metadata}) == before.params:
+            shard.save_config(after)
         else:
-            collection.reconfigure(after)
+            shard.reopen(after)
         return True
 
     def update_collection_aliases(
-        self, change_aliases_operations: Sequence[models.AliasOperations], **extras: Any
+        self, change_aliases_operations: Sequence[models.AliasOperations], **parameters: Any
     ) -> bool:
-        refuse_extras("update_collection_aliases", extras)
-        self.folder.change_aliases(list(change_aliases_operations))
+        refuse_unsupported("update_collection_aliases", parameters)
+        self._storage.change_aliases(list(change_aliases_operations))
         return True
 
-    def get_aliases(self, **extras: Any) -> models.CollectionsAliasesResponse:
-        described = [
+    def get_aliases(self, **parameters: Any) -> models.CollectionsAliasesResponse:
+        aliases = [
             models.AliasDescription(alias_name=alias, collection_name=name)
-            for alias, name in self.folder.aliases.items()
+            for alias, name in self._storage.aliases.items()
         ]
-        return models.CollectionsAliasesResponse(aliases=described)
+        return models.CollectionsAliasesResponse(aliases=aliases)
 
     def get_collection_aliases(
-        self, collection_name: str, **extras: Any
+        self, collection_name: str, **parameters: Any
     ) -> models.CollectionsAliasesResponse:
-        every = self.get_aliases().aliases
-        own = [alias for alias in every if alias.collection_name == collection_name]
-        return models.CollectionsAliasesResponse(aliases=own)
+        aliases = [
+            alias
+            for alias in self.get_aliases().aliases
+            if alias.collection_name == collection_name
+        ]
+        return models.CollectionsAliasesResponse(aliases=aliases)
 
     def create_payload_index(
         self,
@@ -148,43 +151,48 @@ class Administering(QdrantBase):
         field_name: str,
         field_schema: Any = None,
         field_type: Any = None,
-        **extras: Any,
+        **parameters: Any,
     ) -> models.UpdateResult:
-        refuse_extras("create_payload_index", extras)
+        refuse_unsupported("create_payload_index", parameters)
         schema = field_type if field_schema is None else field_schema
         if schema is None:
             raise not_supported(
                 "create_payload_index() without `field_schema`", "pass a models.PayloadSchemaType"
             )
-        collection = self.folder.collection(collection_name)
-        operation = edge.UpdateOperation.create_field_index(field_name, to_engine_schema(schema))
-        collection.update(operation)
-        indexes = {**collection.settings.indexes, field_name: schema_to_json(schema)}
-        _save(collection, indexes=indexes)
-        return DONE.model_copy()
+        shard = self._storage.shard(collection_name)
+        shard.update(edge.UpdateOperation.create_field_index(field_name, to_engine_schema(schema)))
+        indexes = {**shard.config.payload_indexes, field_name: schema_to_json(schema)}
+        _save_config(shard, payload_indexes=indexes)
+        return COMPLETED.model_copy()
 
     def delete_payload_index(
-        self, collection_name: str, field_name: str, **extras: Any
+        self, collection_name: str, field_name: str, **parameters: Any
     ) -> models.UpdateResult:
-        refuse_extras("delete_payload_index", extras)
-        collection = self.folder.collection(collection_name)
-        collection.update(edge.UpdateOperation.delete_field_index(field_name))
-        kept = collection.settings.indexes
-        _save(collection, indexes={name: kept[name] for name in kept if name != field_name})
-        return DONE.model_copy()
+        refuse_unsupported("delete_payload_index", parameters)
+        shard = self._storage.shard(collection_name)
+        shard.update(edge.UpdateOperation.delete_field_index(field_name))
+        indexes = {
+            name: schema
+            for name, schema in shard.config.payload_indexes.items()
+            if name != field_name
+        }
+        _save_config(shard, payload_indexes=indexes)
+        return COMPLETED.model_copy()
 
     def create_vector_name(
-        self, collection_name: str, vector_name: str, vector_name_config: Any, **extras: Any
+        self, collection_name: str, vector_name: str, vector_name_config: Any, **parameters: Any
     ) -> models.UpdateResult:
-        refuse_extras("create_vector_name", extras)
-        collection = self.folder.collection(collection_name)
-        config = collection.settings.config
-        if vector_name in declared_vectors(config):
+        refuse_unsupported("create_vector_name", parameters)
+        shard = self._storage.shard(collection_name)
+        params = shard.config.params
+        if vector_name in declared_vectors(params):
             raise ValueError(f"Vector {vector_name} already exists")
         match vector_name_config:
             case models.DenseVectorNameConfig(dense=dense):
-                params = models.VectorParams(**dense.model_dump(mode="json", exclude_none=True))
-                _check_vector(vector_name, params)
+                dense_params = models.VectorParams(
+                    **dense.model_dump(mode="json", exclude_none=True)
+                )
+                _check_vector_params(vector_name, dense_params)
                 distance = to_engine_enum(edge.Distance, dense.distance)
                 assert distance is not None
                 operation = edge.UpdateOperation.create_dense_vector(
@@ -194,66 +202,62 @@ class Administering(QdrantBase):
                     to_engine_multivector(dense.multivector_config),
                     to_engine_enum(edge.VectorStorageDatatype, dense.datatype),
                 )
-                present = config.vectors or {}
+                present = params.vectors or {}
                 present = present if isinstance(present, Mapping) else {"": present}
-                update: dict[str, Any] = {"vectors": {**present, vector_name: params}}
+                update: dict[str, Any] = {"vectors": {**present, vector_name: dense_params}}
             case models.SparseVectorNameConfig(sparse=sparse):
                 operation = edge.UpdateOperation.create_sparse_vector(
                     vector_name,
                     to_engine_modifier(sparse.modifier),
                     to_engine_enum(edge.VectorStorageDatatype, sparse.datatype),
                 )
-                params_sparse = models.SparseVectorParams(modifier=sparse.modifier)
+                sparse_params = models.SparseVectorParams(modifier=sparse.modifier)
                 update = {
-                    "sparse_vectors": {**(config.sparse_vectors or {}), vector_name: params_sparse}
+                    "sparse_vectors": {**(params.sparse_vectors or {}), vector_name: sparse_params}
                 }
             case _:
                 raise ValueError(f"Unsupported vector name config type: {type(vector_name_config)}")
-        collection.update(operation)
-        _save(collection, config=config.model_copy(update=update))
-        return DONE.model_copy()
+        shard.update(operation)
+        _save_config(shard, params=params.model_copy(update=update))
+        return COMPLETED.model_copy()
 
     def delete_vector_name(
-        self, collection_name: str, vector_name: str, **extras: Any
+        self, collection_name: str, vector_name: str, **parameters: Any
     ) -> models.UpdateResult:
-        refuse_extras("delete_vector_name", extras)
-        collection = self.folder.collection(collection_name)
-        config = collection.settings.config
-        if vector_name not in declared_vectors(config):
+        refuse_unsupported("delete_vector_name", parameters)
+        shard = self._storage.shard(collection_name)
+        params = shard.config.params
+        if vector_name not in declared_vectors(params):
             raise ValueError(f"Vector {vector_name} does not exist in the collection")
-        collection.update(edge.UpdateOperation.delete_vector_name(vector_name))
-        dense = config.vectors if isinstance(config.vectors, Mapping) else {"": config.vectors}
-        left = {
-            "vectors": {name: one for name, one in dense.items() if name != vector_name},
-            "sparse_vectors": {
-                name: one
-                for name, one in (config.sparse_vectors or {}).items()
-                if name != vector_name
-            },
+        shard.update(edge.UpdateOperation.delete_vector_name(vector_name))
+        dense = params.vectors if isinstance(params.vectors, Mapping) else {"": params.vectors}
+        sparse = params.sparse_vectors or {}
+        remaining = {
+            "vectors": {name: dense[name] for name in dense if name != vector_name},
+            "sparse_vectors": {name: sparse[name] for name in sparse if name != vector_name},
         }
-        _save(collection, config=config.model_copy(update=left))
-        return DONE.model_copy()
+        _save_config(shard, params=params.model_copy(update=remaining))
+        return COMPLETED.model_copy()
 
     def info(self) -> models.VersionInfo:
-        engine = self.folder.engine
+        engine = self._storage.engine
         return models.VersionInfo(title=f"qdrant edge ({engine})", version=engine.split()[-1])
 
 
-def _save(
-    collection: Collection,
-    config: models.CreateCollection | None = None,
-    indexes: dict[str, Any] | None = None,
+def _save_config(
+    shard: Shard,
+    params: models.CreateCollection | None = None,
+    payload_indexes: dict[str, Any] | None = None,
 ) -> None:
-    now = collection.settings
-    collection.save_settings(
-        CollectionSettings(
-            now.name, config or now.config, now.indexes if indexes is None else indexes
-        )
-    )
+    config = shard.config
+    indexes = config.payload_indexes if payload_indexes is None else payload_indexes
+    shard.save_config(ShardConfig(config.name, params or config.params, indexes))
 
 
-def _check_vector(name: str, params: models.VectorParams | models.SparseVectorParams) -> None:
-    """The server's rules for a new vector: its name becomes that of a folder."""
+def _check_vector_params(
+    name: str, params: models.VectorParams | models.SparseVectorParams
+) -> None:
+    """Apply the server's rules for a new vector, whose name becomes that of a folder."""
     if len(name.encode()) > 200 or name in (".", "..") or set(name) & set('<>:"/\\|?*\0\x1f'):
         raise ValueError(f"Invalid vector name `{name}`: at most 200 bytes, no path characters")
     if isinstance(params, models.SparseVectorParams):

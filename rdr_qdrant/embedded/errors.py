@@ -1,15 +1,13 @@
-"""What the embedded store says no to, and how engine failures become errors a caller knows."""
+"""The errors of this package, and the translation of the engine's failures into them."""
 
 import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rdr_qdrant.errors import StoreError
-
-# Settings of a distributed server that cannot change an answer given by one process: accepted,
-# with no effect. Anything else that a method does not name itself is refused.
-WITHOUT_EFFECT = frozenset(
+# Settings of a distributed server that cannot change the answer of a single process: accepted
+# without effect. Any other parameter that a method does not declare is refused.
+IGNORED_PARAMETERS = frozenset(
     {
         "batch_size",
         "consistency",
@@ -27,74 +25,84 @@ WITHOUT_EFFECT = frozenset(
     }
 )
 
+# Substrings of the engine's messages, which are all it tells about the kind of a failure.
 _DISK_FULL = ("no space left", "os error 28", "outofspace", "disk quota", "not enough space")
-_DAMAGE = ("service runtime error", "service internal error", "panicked", "out of memory")
+_ENGINE_FAILURE = ("service runtime error", "service internal error", "panicked", "out of memory")
+_MAX_MESSAGE_LENGTH = 400
 
 
-class NotSupportedError(StoreError, NotImplementedError):
-    """The embedded store has no such method, parameter or kind of query."""
+class EmbeddedQdrantError(Exception):
+    """Base class: the folder or the engine cannot be used."""
 
 
-class StoreClosedError(StoreError, RuntimeError):
-    """The client was closed before this call (local mode raises RuntimeError here too)."""
+class NotSupportedError(EmbeddedQdrantError, NotImplementedError):
+    """A method, parameter or kind of query that the embedded engine does not have."""
+
+
+class ClientClosedError(EmbeddedQdrantError, RuntimeError):
+    """A call on a closed client (qdrant-client's local mode raises RuntimeError here too)."""
 
 
 def not_supported(what: str, instead: str = "use a Qdrant server for it") -> NotSupportedError:
-    """The refusal of `what`, a method, parameter or query by its client's name."""
-    return NotSupportedError(f"The embedded store does not support {what}; {instead}.")
+    """Build the error for `what`, a method, parameter or query by its name in qdrant-client."""
+    return NotSupportedError(f"EmbeddedQdrant does not support {what}; {instead}.")
 
 
-def refuse_extras(method: str, extras: Mapping[str, Any]) -> None:
-    """Raise NotSupportedError for the first extra that is set and could change an answer."""
-    for name, value in extras.items():
-        if value is not None and name not in WITHOUT_EFFECT:
+def refuse_unsupported(method: str, parameters: Mapping[str, Any]) -> None:
+    """Raise NotSupportedError for the first parameter that is set and could change an answer."""
+    for name, value in parameters.items():
+        if value is not None and name not in IGNORED_PARAMETERS:
             raise not_supported(f"`{name}` of {method}()", f"leave it out (got {value!r})")
 
 
 @contextmanager
-def engine_errors(doing: str) -> Iterator[None]:
-    """Turn the engine's failures into ValueError (a wrong request) or StoreError (all else).
+def translate_engine_errors(action: str) -> Iterator[None]:
+    """Turn the engine's failures into ValueError (wrong request) or EmbeddedQdrantError.
 
-    The engine raises plain `Exception`; in the client's local mode a wrong request is a
-    ValueError and an update of a missing point a KeyError, so that is what they become here.
+    The engine raises plain `Exception`. In qdrant-client's local mode a wrong request is a
+    ValueError and an update of a missing point a KeyError, so these are kept.
+
+    Args:
+        action: what was attempted, a verb phrase for the message ("write to the collection 'a'").
     """
     try:
         yield
-    except (StoreError, ValueError, KeyError):
+    except (EmbeddedQdrantError, ValueError, KeyError):
         raise
     except OSError as error:
-        raise _os_failure(doing, error) from error
+        raise _from_os_error(action, error) from error
     except Exception as error:
-        raise _translated(doing, error) from error
+        raise _from_engine_error(action, error) from error
 
 
-def _os_failure(doing: str, error: OSError) -> StoreError:
+def one_line(error: BaseException) -> str:
+    """The message of `error` on one line, without its final stop, cut to 400 characters."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if len(text) <= _MAX_MESSAGE_LENGTH else text[:_MAX_MESSAGE_LENGTH] + "..."
+
+
+def _from_os_error(action: str, error: OSError) -> EmbeddedQdrantError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _disk_full(doing, error)
-    return StoreError(f"Could not {doing}: {error}.")
+        return _disk_full(action, error)
+    return EmbeddedQdrantError(f"Could not {action}: {error}.")
 
 
-def _disk_full(doing: str, error: Exception) -> StoreError:
-    return StoreError(
-        f"Could not {doing}: the disk is full; free some space and repeat the call, "
-        f"what was acknowledged before is kept ({_one_line(error)})."
+def _disk_full(action: str, error: Exception) -> EmbeddedQdrantError:
+    return EmbeddedQdrantError(
+        f"Could not {action}: the disk is full; free some space and repeat the call, "
+        f"what was acknowledged before is kept ({one_line(error)})."
     )
 
 
-def _translated(doing: str, error: Exception) -> Exception:
-    text = _one_line(error)
+def _from_engine_error(action: str, error: Exception) -> Exception:
+    text = one_line(error)
     lowered = text.lower()
     if any(sign in lowered for sign in _DISK_FULL):
-        return _disk_full(doing, error)
+        return _disk_full(action, error)
     if type(error) is not Exception and not isinstance(error, TypeError):
-        return StoreError(f"Could not {doing}: {text}.")
+        return EmbeddedQdrantError(f"Could not {action}: {text}.")
     if lowered.startswith("no point with id"):
         return KeyError(text)
-    if any(sign in lowered for sign in _DAMAGE):
-        return StoreError(f"Could not {doing}: {text}.")
+    if any(sign in lowered for sign in _ENGINE_FAILURE):
+        return EmbeddedQdrantError(f"Could not {action}: {text}.")
     return ValueError(f"Wrong input: {text}")
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
-    return text if len(text) <= 400 else text[:400] + "..."

@@ -1,4 +1,4 @@
-"""Folders that the client's own local mode (`QdrantClient(path=...)`) wrote."""
+"""Folders written by qdrant-client's own local mode (`QdrantClient(path=...)`)."""
 
 import json
 import os
@@ -7,46 +7,53 @@ from pathlib import Path
 
 from qdrant_client import QdrantClient
 
-from rdr_qdrant.embedded.engine_config import FOLDER_FILE
-from rdr_qdrant.errors import StoreError
+from rdr_qdrant.embedded.config_files import STORAGE_FILE
+from rdr_qdrant.embedded.errors import EmbeddedQdrantError, one_line
 
 META_FILE = "meta.json"
 
 
-def is_local_mode(folder: str | os.PathLike[str]) -> bool:
-    """Whether `folder` was written by the client's local mode."""
-    place = Path(folder)
-    if not (place / META_FILE).is_file() or (place / FOLDER_FILE).exists():
-        return False
-    return (place / "collection").is_dir() or _holds_collections(place / META_FILE)
+class LegacyFolderError(EmbeddedQdrantError):
+    """A folder written by qdrant-client's local mode, opened as an embedded one.
 
+    Attributes:
+        folder: the folder.
+    """
 
-def refuse_local_mode(folder: Path) -> None:
-    """Raise StoreError, with the way out, if `folder` was written by the client's local mode."""
-    if is_local_mode(folder):
-        raise StoreError(
-            f"The folder {folder} was written by the Qdrant client's local mode. Move it over "
-            f"with: rdr-qdrant copy --from {folder} --to NEW_FOLDER -c NAME, or name another "
-            "folder. Nothing was changed."
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"The folder {folder} was written by the local mode of qdrant-client; open it with "
+            "QdrantClient(path=...) and migrate() its collections to a client of another folder. "
+            "Nothing was changed."
         )
 
 
+def is_local_mode(folder: str | os.PathLike[str]) -> bool:
+    """True if `folder` was written by qdrant-client's local mode."""
+    folder = Path(folder)
+    if not (folder / META_FILE).is_file() or (folder / STORAGE_FILE).exists():
+        return False
+    return (folder / "collection").is_dir() or _lists_collections(folder / META_FILE)
+
+
 def open_local_mode(folder: str | os.PathLike[str]) -> QdrantClient:
-    """The client's own local mode over its folder, to read it.
+    """Open a folder in qdrant-client's local mode, to read it.
 
     Raises:
-        StoreError: it is in use or damaged.
+        EmbeddedQdrantError: it is in use or damaged.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of large collections: why we move
+            warnings.simplefilter("ignore", UserWarning)  # large collections are slow in local mode
             return QdrantClient(path=os.fspath(folder))
     except Exception as error:  # sqlite, pickle and JSON raise many kinds
-        reason = " ".join(str(error).split())
-        raise StoreError(f"The folder {folder} cannot be read: {reason}") from error
+        raise EmbeddedQdrantError(
+            f"The folder {folder} cannot be read: {one_line(error)}."
+        ) from error
 
 
-def _holds_collections(meta_file: Path) -> bool:
+def _lists_collections(meta_file: Path) -> bool:
     try:
         content = json.loads(meta_file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

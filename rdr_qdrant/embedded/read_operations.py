@@ -1,4 +1,4 @@
-"""The client's reading methods: retrieve, scroll, count, facet, query."""
+"""Retrieve, scroll, count, facet, query."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Any, cast
 
 import qdrant_edge as edge
 from qdrant_client import models
-from qdrant_client.client_base import QdrantBase
 from qdrant_client.http.models import QueryResponse
 
 from rdr_qdrant.embedded.convert.edge_filters import to_engine_filter
 from rdr_qdrant.embedded.convert.edge_points import to_engine_id
-from rdr_qdrant.embedded.convert.edge_queries import QueryTranslator, to_order_by
+from rdr_qdrant.embedded.convert.edge_queries import QueryConverter, to_order_by
 from rdr_qdrant.embedded.convert.results import (
     to_client_vector,
-    to_payload_choice,
     to_record,
     to_scored_point,
-    to_vector_choice,
+    to_with_payload,
+    to_with_vector,
 )
-from rdr_qdrant.embedded.errors import refuse_extras
-from rdr_qdrant.embedded.shard import Collection
-from rdr_qdrant.embedded.storage import Folder
+from rdr_qdrant.embedded.errors import refuse_unsupported
+from rdr_qdrant.embedded.shard import Shard
+from rdr_qdrant.embedded.storage import Storage
 
 
-class Reading(QdrantBase):
-    """What changes nothing. Parameters, answers and errors are `QdrantClient`'s."""
+class ReadOperations:
+    """Operations that change nothing. Parameters, answers and errors are `QdrantClient`'s."""
 
-    folder: Folder
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
 
     def retrieve(
         self,
@@ -36,15 +36,15 @@ class Reading(QdrantBase):
         ids: Sequence[Any],
         with_payload: Any = True,
         with_vectors: Any = False,
-        **extras: Any,
+        **parameters: Any,
     ) -> list[models.Record]:
-        refuse_extras("retrieve", extras)
-        wanted = [to_engine_id(one) for one in ids]
-        choice = to_payload_choice(with_payload), to_vector_choice(with_vectors)
-        with self.folder.collection(collection_name).shard("retrieve") as shard:
-            found = [to_record(record) for record in shard.retrieve(cast(Any, wanted), *choice)]
-        by_id = {record.id: record for record in found}
-        return [by_id[one] for one in wanted if one in by_id]
+        refuse_unsupported("retrieve", parameters)
+        engine_ids = [to_engine_id(point_id) for point_id in ids]
+        selectors = to_with_payload(with_payload), to_with_vector(with_vectors)
+        with self._storage.shard(collection_name).engine("retrieve") as engine:
+            records = [to_record(r) for r in engine.retrieve(cast(Any, engine_ids), *selectors)]
+        by_id = {record.id: record for record in records}
+        return [by_id[point_id] for point_id in engine_ids if point_id in by_id]
 
     def scroll(
         self,
@@ -55,9 +55,9 @@ class Reading(QdrantBase):
         offset: Any = None,
         with_payload: Any = True,
         with_vectors: Any = False,
-        **extras: Any,
+        **parameters: Any,
     ) -> tuple[list[models.Record], Any]:
-        refuse_extras("scroll", extras)
+        refuse_unsupported("scroll", parameters)
         if limit < 1:
             raise ValueError(f"limit value {limit} is invalid. Must be 1 or larger.")
         if order_by is not None and offset is not None:
@@ -68,26 +68,26 @@ class Reading(QdrantBase):
             offset=None if offset is None else to_engine_id(offset),
             limit=limit,
             filter=to_engine_filter(scroll_filter),
-            with_payload=to_payload_choice(with_payload),
-            with_vector=to_vector_choice(with_vectors),
+            with_payload=to_with_payload(with_payload),
+            with_vector=to_with_vector(with_vectors),
             order_by=None if order_by is None else to_order_by(order_by),
         )
-        with self.folder.collection(collection_name).shard("scroll") as shard:
-            records, following = shard.scroll(request)
-        after = following if following is None or isinstance(following, int) else str(following)
-        return [to_record(record) for record in records], after
+        with self._storage.shard(collection_name).engine("scroll") as engine:
+            records, next_id = engine.scroll(request)
+        next_offset = next_id if next_id is None or isinstance(next_id, int) else str(next_id)
+        return [to_record(record) for record in records], next_offset
 
     def count(
         self,
         collection_name: str,
         count_filter: models.Filter | None = None,
         exact: bool = True,
-        **extras: Any,
+        **parameters: Any,
     ) -> models.CountResult:
-        refuse_extras("count", extras)
+        refuse_unsupported("count", parameters)
         request = edge.CountRequest(exact=exact, filter=to_engine_filter(count_filter))
-        with self.folder.collection(collection_name).shard("count") as shard:
-            return models.CountResult(count=shard.count(request))
+        with self._storage.shard(collection_name).engine("count") as engine:
+            return models.CountResult(count=engine.count(request))
 
     def facet(
         self,
@@ -96,16 +96,16 @@ class Reading(QdrantBase):
         facet_filter: models.Filter | None = None,
         limit: int = 10,
         exact: bool = False,
-        **extras: Any,
+        **parameters: Any,
     ) -> models.FacetResponse:
-        refuse_extras("facet", extras)
+        refuse_unsupported("facet", parameters)
         if limit < 1:
             raise ValueError(f"limit value {limit} is invalid. Must be 1 or larger.")
-        with self.folder.collection(collection_name).shard("facet") as shard:
+        with self._storage.shard(collection_name).engine("facet") as engine:
             request = edge.FacetRequest(key, limit, exact, to_engine_filter(facet_filter))
             hits = [
                 models.FacetValueHit(value=cast(Any, hit.value), count=hit.count)
-                for hit in shard.facet(request).hits
+                for hit in engine.facet(request).hits
             ]
         return models.FacetResponse(hits=hits)
 
@@ -123,10 +123,10 @@ class Reading(QdrantBase):
         with_vectors: Any = False,
         score_threshold: float | None = None,
         lookup_from: models.LookupLocation | None = None,
-        **extras: Any,
+        **parameters: Any,
     ) -> QueryResponse:
-        refuse_extras("query_points", extras)
-        asked = models.QueryRequest.model_construct(
+        refuse_unsupported("query_points", parameters)
+        request = models.QueryRequest.model_construct(
             query=query,
             using=using,
             prefetch=prefetch,
@@ -139,45 +139,41 @@ class Reading(QdrantBase):
             score_threshold=score_threshold,
             lookup_from=lookup_from,
         )
-        return self._answers(collection_name, [asked])[0]
+        return self._query_batch(collection_name, [request])[0]
 
     def query_batch_points(
-        self, collection_name: str, requests: Sequence[models.QueryRequest], **extras: Any
+        self, collection_name: str, requests: Sequence[models.QueryRequest], **parameters: Any
     ) -> list[QueryResponse]:
-        refuse_extras("query_batch_points", extras)
-        for asked in requests:
-            refuse_extras("query_batch_points", {"shard_key": asked.shard_key})
-        return self._answers(collection_name, list(requests))
+        refuse_unsupported("query_batch_points", parameters)
+        for request in requests:
+            refuse_unsupported("query_batch_points", {"shard_key": request.shard_key})
+        return self._query_batch(collection_name, list(requests))
 
-    def _answers(
-        self, collection_name: str, asked: list[models.QueryRequest]
+    def _query_batch(
+        self, collection_name: str, requests: list[models.QueryRequest]
     ) -> list[QueryResponse]:
-        collection = self.folder.collection(collection_name)
-        translator = QueryTranslator(lambda *named: self._vector_of(collection, *named))
-        requests = [translator.request(one) for one in asked]
-        with collection.shard("query") as shard:
-            found = shard.query_batch(edge.QueryBatchRequest(requests))
+        shard = self._storage.shard(collection_name)
+        converter = QueryConverter(lambda *args: self._stored_vector(shard, *args))
+        engine_requests = [converter.to_engine_request(request) for request in requests]
+        with shard.engine("query") as engine:
+            results = engine.query_batch(edge.QueryBatchRequest(engine_requests))
         return [
             QueryResponse.model_construct(
-                points=[to_scored_point(point, bool(one.with_vector)) for point in points]
+                points=[to_scored_point(point, bool(request.with_vector)) for point in points]
             )
-            for one, points in zip(asked, found, strict=True)
+            for request, points in zip(requests, results, strict=True)
         ]
 
-    def _vector_of(
-        self,
-        collection: Collection,
-        point_id: Any,
-        using: str,
-        lookup: models.LookupLocation | None,
+    def _stored_vector(
+        self, shard: Shard, point_id: Any, using: str, lookup: models.LookupLocation | None
     ) -> Any:
-        """The stored vector of a point that a query names by its id."""
+        """Fetch the vector of a point that a query gives by its id, in the client's form."""
         if lookup is not None:
-            refuse_extras("query_points", {"lookup_from.shard_key": lookup.shard_key})
-            collection = self.folder.collection(lookup.collection)
+            refuse_unsupported("query_points", {"lookup_from.shard_key": lookup.shard_key})
+            shard = self._storage.shard(lookup.collection)
             using = using if lookup.vector is None else lookup.vector
-        with collection.shard("look up a point") as shard:
-            records = shard.retrieve([point_id], False, True)
+        with shard.engine("look up a point") as engine:
+            records = engine.retrieve([point_id], False, True)
         if not records:
             raise ValueError(f"Point {point_id} is not found in the collection")
         vectors = records[0].vector

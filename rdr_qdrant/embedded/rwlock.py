@@ -1,48 +1,48 @@
-"""A lock that many threads may share, or one thread have alone."""
+"""A lock held by many readers or by one writer."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class SharedOrAlone:
-    """Many at once inside `shared()`, or one inside `alone()`, never both.
+class ReadWriteLock:
+    """Many threads at once inside `read()`, or one inside `write()`, never both.
 
-    Whoever waits for `alone()` goes first: new sharers wait behind it. Not reentrant.
+    Writers go first: new readers wait behind a waiting writer. Not reentrant.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._sharers = 0
-        self._waiting = 0
-        self._taken = False
+        self._readers = 0
+        self._waiting_writers = 0
+        self._writing = False
 
     @contextmanager
-    def shared(self) -> Iterator[None]:
-        """Hold the lock beside other sharers."""
+    def read(self) -> Iterator[None]:
+        """Hold the lock together with other readers."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._taken and not self._waiting)
-            self._sharers += 1
+            self._changed.wait_for(lambda: not self._writing and not self._waiting_writers)
+            self._readers += 1
         try:
             yield
         finally:
             with self._changed:
-                self._sharers -= 1
+                self._readers -= 1
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the lock with nobody beside."""
+    def write(self) -> Iterator[None]:
+        """Hold the lock alone."""
         with self._changed:
-            self._waiting += 1
+            self._waiting_writers += 1
             try:
-                self._changed.wait_for(lambda: not self._taken and not self._sharers)
+                self._changed.wait_for(lambda: not self._writing and not self._readers)
             finally:
-                self._waiting -= 1
-            self._taken = True
+                self._waiting_writers -= 1
+            self._writing = True
         try:
             yield
         finally:
             with self._changed:
-                self._taken = False
+                self._writing = False
                 self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""One collection: an engine's shard and the settings file beside it."""
+"""One collection: a shard of the engine and the settings file beside it."""
 
 from __future__ import annotations
 
@@ -12,202 +12,221 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
+from rdr_qdrant.embedded.config_files import ShardConfig
 from rdr_qdrant.embedded.convert.edge_config import to_engine_config
-from rdr_qdrant.embedded.disk_space import check_space, folder_bytes
-from rdr_qdrant.embedded.engine_config import CollectionSettings
-from rdr_qdrant.embedded.errors import StoreClosedError, engine_errors
-from rdr_qdrant.embedded.rwlock import SharedOrAlone
-from rdr_qdrant.errors import StoreError
+from rdr_qdrant.embedded.disk_space import check_free_space, folder_bytes
+from rdr_qdrant.embedded.errors import (
+    ClientClosedError,
+    EmbeddedQdrantError,
+    one_line,
+    translate_engine_errors,
+)
+from rdr_qdrant.embedded.rwlock import ReadWriteLock
 
-SETTINGS_FILE = "collection.json"
-SHARD_FOLDER = "shard"
+CONFIG_FILE = "collection.json"
+ENGINE_FOLDER = "shard"
 
 # An update is in the write-ahead log when `update` returns, and survives the process being
-# killed. What a killed process had not flushed is replayed when the shard is opened, at about
-# 100 MB/s; flushing this often (in numbers written, 4 bytes each) keeps that under half a second.
-FLUSH_EVERY = 8_000_000
+# killed. Updates that a killed process had not flushed are replayed when the shard is opened, at
+# about 100 MB/s; a flush after this many vector components (4 bytes each) keeps that under half a
+# second.
+FLUSH_AFTER_COMPONENTS = 8_000_000
 
-NEW_SHARD_BYTES = 2**27  # what an empty shard's files take: logs, one chunk of each storage
+NEW_SHARD_BYTES = 2**27  # files of an empty shard: logs, one chunk of each storage
 
-# The engine's optimize() holds the interpreter's lock to its end: no thread, no progress, no
-# Ctrl-C for minutes. So it runs in a process of its own, which may be killed like any other, and
-# which Linux kills when this one dies (prctl 1, PR_SET_PDEATHSIG).
-_OPTIMIZE = """
+# The engine's optimize() holds the interpreter lock to its end: no thread, no progress, no Ctrl-C
+# for minutes. So it runs in a process of its own, which may be killed like any other, and which
+# Linux kills when this one dies (prctl 1, PR_SET_PDEATHSIG).
+_OPTIMIZE_SCRIPT = """
 import ctypes, json, sys, qdrant_edge
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, 9)
 shard = qdrant_edge.EdgeShard.load(sys.argv[1])
-done = shard.optimize()
+optimized = shard.optimize()
 shard.close()
-print(json.dumps(done))
+print(json.dumps(optimized))
 """
-_TICK = 0.2  # seconds between two calls of a progress callback
+_SECONDS_BETWEEN_CALLBACKS = 0.2
 
-Progress = Callable[[float], None]
+ProgressCallback = Callable[[float], None]
 
 
-class Collection:
-    """A shard that opens on first use. Safe to use from many threads.
+class Shard:
+    """A collection whose engine is opened on first use. Safe to use from many threads.
 
-    Reads and updates share the shard (the engine orders its updates itself); reopening it with
-    other settings, building its index and closing it wait until they have it alone.
+    Reads and updates share the engine, which orders its updates itself. Reopening it with other
+    parameters, building its index and closing it wait until no other call is running.
     """
 
-    def __init__(self, folder: Path, settings: CollectionSettings, lock: int) -> None:
+    def __init__(self, folder: Path, config: ShardConfig, lock_descriptor: int) -> None:
         self.folder = folder
-        self.settings = settings
-        self._lock = lock  # the folder's, held by the process that builds the index as well
-        self._shard: edge.EdgeShard | None = None
-        self._access = SharedOrAlone()
-        self._unflushed = 0
+        self.config = config
+        # Of the storage folder's lock, which the process that builds the index holds as well.
+        self._lock_descriptor = lock_descriptor
+        self._engine: edge.EdgeShard | None = None
+        self._access = ReadWriteLock()
+        self._unflushed_components = 0
         self._closed = False
 
     @staticmethod
-    def create(folder: Path, settings: CollectionSettings) -> None:
-        """Make an empty collection in `folder`, which must exist and be empty.
+    def create(folder: Path, config: ShardConfig) -> None:
+        """Create an empty collection in `folder`, which must exist and be empty.
 
         Raises:
-            ValueError: the engine finds the configuration wrong.
-            NotSupportedError: the engine does not know a setting.
-            StoreError: the folder cannot be written.
+            ValueError: the engine rejects the parameters.
+            NotSupportedError: the engine does not know a parameter.
+            EmbeddedQdrantError: the folder cannot be written.
         """
-        check_space(folder, NEW_SHARD_BYTES, f"create the collection {settings.name!r}")
-        with engine_errors(f"create the collection {settings.name!r}"):
-            config = to_engine_config(settings.config)
-            (folder / SHARD_FOLDER).mkdir()
-            edge.EdgeShard.create(str(folder / SHARD_FOLDER), config).close()
-            settings.save(folder / SETTINGS_FILE)
+        action = f"create the collection {config.name!r}"
+        check_free_space(folder, NEW_SHARD_BYTES, action)
+        with translate_engine_errors(action):
+            engine_config = to_engine_config(config.params)
+            (folder / ENGINE_FOLDER).mkdir()
+            edge.EdgeShard.create(str(folder / ENGINE_FOLDER), engine_config).close()
+            config.save(folder / CONFIG_FILE)
 
     @property
     def name(self) -> str:
         """The collection's name."""
-        return self.settings.name
+        return self.config.name
 
     @contextmanager
-    def shard(self, doing: str) -> Iterator[edge.EdgeShard]:
-        """The open shard, for a while, beside other threads.
+    def engine(self, action: str) -> Iterator[edge.EdgeShard]:
+        """Give access to the open engine, shared with other threads.
+
+        Args:
+            action: a verb for the error message ("query").
 
         Raises:
-            ValueError: the engine finds a request made inside wrong.
-            StoreError: the engine fails; `doing` tells the user at what.
+            ValueError: the engine rejects a request made inside.
+            EmbeddedQdrantError: the engine fails.
         """
-        with self._access.shared():
-            shard = self._shard
-            if shard is not None:
-                with engine_errors(f"{doing} in the collection {self.name!r}"):
-                    yield shard
+        with self._access.read():
+            engine = self._engine
+            if engine is not None:
+                with translate_engine_errors(f"{action} in the collection {self.name!r}"):
+                    yield engine
                 return
-        with self._access.alone():
+        with self._access.write():
             self._open()
-        with self.shard(doing) as opened:
+        with self.engine(action) as opened:
             yield opened
 
-    def update(self, operation: edge.UpdateOperation, numbers: int = 0) -> None:
-        """Apply `operation`, which carries about `numbers` vector components. Durable on return."""
-        # Four bytes a number, in the log and in the storage.
-        check_space(self.folder, 2 * 4 * numbers, f"write to the collection {self.name!r}")
-        with self.shard("write") as shard:
-            shard.update(operation)
-            self._unflushed += numbers
-            if self._unflushed >= FLUSH_EVERY:
-                self._unflushed = 0
-                shard.flush()
+    def update(self, operation: edge.UpdateOperation, components: int = 0) -> None:
+        """Apply `operation`, durably on return.
 
-    def save_settings(self, settings: CollectionSettings) -> None:
-        """Put `settings` in place of the present ones, in the file first."""
-        with engine_errors(f"save the settings of the collection {self.name!r}"):
-            settings.save(self.folder / SETTINGS_FILE)
-        self.settings = settings
+        Args:
+            operation: an update of the engine.
+            components: the number of vector components it carries, roughly.
+        """
+        # Four bytes a component, in the log and in the storage.
+        check_free_space(self.folder, 2 * 4 * components, f"write to the collection {self.name!r}")
+        with self.engine("write") as engine:
+            engine.update(operation)
+            self._unflushed_components += components
+            if self._unflushed_components >= FLUSH_AFTER_COMPONENTS:
+                self._unflushed_components = 0
+                engine.flush()
 
-    def reconfigure(self, settings: CollectionSettings) -> None:
-        """Reopen the shard with other settings; existing segments change on the next build_index.
+    def save_config(self, config: ShardConfig) -> None:
+        """Replace the config, in the file first."""
+        with translate_engine_errors(f"save the settings of the collection {self.name!r}"):
+            config.save(self.folder / CONFIG_FILE)
+        self.config = config
+
+    def reopen(self, config: ShardConfig) -> None:
+        """Reopen the engine with other parameters; `build_index` applies them to old segments.
 
         Raises:
-            ValueError: the engine refuses the settings; the old ones stay.
+            ValueError: the engine rejects the parameters; the old ones stay.
         """
-        with self._access.alone(), engine_errors(f"change the collection {self.name!r}"):
-            self._check_open()
-            config = to_engine_config(settings.config)
-            self._release()
-            self._shard = edge.EdgeShard.load(str(self.folder / SHARD_FOLDER), config)
-            self.save_settings(settings)
+        with self._access.write(), translate_engine_errors(f"change the collection {self.name!r}"):
+            self._check_not_closed()
+            engine_config = to_engine_config(config.params)
+            self._close_engine()
+            self._engine = edge.EdgeShard.load(str(self.folder / ENGINE_FOLDER), engine_config)
+            self.save_config(config)
 
-    def build_index(self, progress: Progress | None = None) -> bool:
+    def build_index(self, progress: ProgressCallback | None = None) -> bool:
         """Run the engine's optimizers to the end; searches and writes wait meanwhile.
 
         Args:
             progress: called a few times a second with the seconds since the start.
 
         Returns:
-            Whether there was anything to do.
+            True if anything was built, False if there was nothing to do.
 
         Raises:
-            StoreError: the engine failed; the points are as they were.
+            EmbeddedQdrantError: the engine failed; the points are as they were.
         """
-        with self._access.alone():
-            self._check_open()
-            self._release()
-            shard = self.folder / SHARD_FOLDER
-            check_space(shard, folder_bytes(shard), f"build the index of {self.name!r}")
-            command = [sys.executable, "-c", _OPTIMIZE, str(shard)]
+        with self._access.write():
+            self._check_not_closed()
+            self._close_engine()
+            engine_folder = self.folder / ENGINE_FOLDER
+            check_free_space(
+                engine_folder, folder_bytes(engine_folder), f"build the index of {self.name!r}"
+            )
             with subprocess.Popen(
-                command,
+                [sys.executable, "-c", _OPTIMIZE_SCRIPT, str(engine_folder)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                pass_fds=(self._lock,),
+                pass_fds=(self._lock_descriptor,),
             ) as process:
                 try:
-                    answer, complaint = _await(process, progress)
+                    output, errors = _communicate(process, progress)
                 except BaseException:
                     process.kill()
                     raise
             if process.returncode != 0:
-                last = (complaint.strip().splitlines() or ["no message"])[-1]
-                raise StoreError(
-                    f"Could not build the index of the collection {self.name!r}: {last} (status "
-                    f"{process.returncode}); the points are kept, search works without it."
+                last_line = (errors.strip().splitlines() or ["no message"])[-1]
+                raise EmbeddedQdrantError(
+                    f"Could not build the index of the collection {self.name!r}: {last_line} "
+                    f"(status {process.returncode}); the points are kept, search works without it."
                 )
-            return bool(json.loads(answer))
+            return bool(json.loads(output))
 
     def close(self) -> None:
-        """Flush and close the shard; every later use raises StoreClosedError."""
-        with self._access.alone():
+        """Flush and close the engine; every later use raises ClientClosedError."""
+        with self._access.write():
             self._closed = True
-            self._release()
+            self._close_engine()
 
     def _open(self) -> None:
-        self._check_open()
-        if self._shard is None:
+        self._check_not_closed()
+        if self._engine is None:
             try:
-                self._shard = edge.EdgeShard.load(str(self.folder / SHARD_FOLDER))
+                self._engine = edge.EdgeShard.load(str(self.folder / ENGINE_FOLDER))
             except BaseException as error:  # a Rust panic is not an Exception
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
-                raise StoreError(
+                raise EmbeddedQdrantError(
                     f"The collection {self.name!r} in {self.folder} cannot be opened "
-                    f"({' '.join(str(error).split())[:300]}); restore that folder from a backup, "
-                    "or move it away and load again. Nothing was changed."
+                    f"({one_line(error)}); restore that folder from a backup, or move it away and "
+                    "load again. Nothing was changed."
                 ) from error
 
-    def _check_open(self) -> None:
+    def _check_not_closed(self) -> None:
         if self._closed:
-            raise StoreClosedError(
-                "This client is closed or the collection is gone; open a new client."
+            raise ClientClosedError(
+                "This client is closed or the collection was deleted; open a new client."
             )
 
-    def _release(self) -> None:
-        if self._shard is not None:
-            self._shard.close()
-            self._shard = None
-            self._unflushed = 0
+    def _close_engine(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+            self._unflushed_components = 0
 
 
-def _await(process: subprocess.Popen[str], progress: Progress | None) -> tuple[str, str]:
+def _communicate(
+    process: subprocess.Popen[str], progress: ProgressCallback | None
+) -> tuple[str, str]:
+    """Wait for the end of `process`; return its stdout and stderr."""
     started = time.monotonic()
     while True:
         try:
-            return process.communicate(timeout=_TICK)
+            return process.communicate(timeout=_SECONDS_BETWEEN_CALLBACKS)
         except subprocess.TimeoutExpired:
             if progress is not None:
                 progress(time.monotonic() - started)

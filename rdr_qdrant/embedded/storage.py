@@ -1,13 +1,13 @@
-"""The folder: the collections in it, their aliases, and who may have it open.
+"""The folder that holds the collections, their aliases and the lock.
 
     FOLDER/embedded.json                  the engine's version, the aliases
     FOLDER/.embedded.lock                 held while a client has the folder open
-    FOLDER/collections/NAME-DIGEST/collection.json    name, configuration, metadata, indexes
+    FOLDER/collections/NAME-DIGEST/collection.json    name, parameters, metadata, payload indexes
     FOLDER/collections/NAME-DIGEST/shard/             the engine's own files
 
-A collection is made under a passing name and renamed when complete, and renamed away before it is
-deleted: a crash leaves it whole or gone. Its name never is a path: the folder is called by the
-name's harmless characters and a digest of the whole.
+A collection is created under a temporary name and renamed when complete, and renamed before it is
+deleted: after a crash it is either complete or gone. Collection names are never used as paths: a
+subfolder is called by the safe characters of the name and a digest of the whole.
 """
 
 import hashlib
@@ -19,232 +19,237 @@ from pathlib import Path
 
 from qdrant_client import models
 
-from rdr_qdrant.embedded.engine_config import (
-    FOLDER_FILE,
-    CollectionSettings,
-    FolderSettings,
-    sync_folder,
+from rdr_qdrant.embedded.config_files import (
+    STORAGE_FILE,
+    ShardConfig,
+    StorageConfig,
+    fsync_folder,
 )
-from rdr_qdrant.embedded.errors import StoreClosedError, engine_errors
+from rdr_qdrant.embedded.errors import (
+    ClientClosedError,
+    EmbeddedQdrantError,
+    translate_engine_errors,
+)
 from rdr_qdrant.embedded.folder_lock import FolderLock
-from rdr_qdrant.embedded.legacy_local import refuse_local_mode
-from rdr_qdrant.embedded.shard import SETTINGS_FILE, Collection
-from rdr_qdrant.errors import StoreError
+from rdr_qdrant.embedded.legacy_local import LegacyFolderError, is_local_mode
+from rdr_qdrant.embedded.shard import CONFIG_FILE, Shard
 
 COLLECTIONS = "collections"
-ENGINE = "qdrant-edge-py"
+ENGINE_PACKAGE = "qdrant-edge-py"
 
-_FORBIDDEN = '<>:"/\\|?*\0\x1f'  # the server's rule for names, and the client's
-_NEW, _GONE = ".new-", ".gone-"
+_FORBIDDEN_CHARACTERS = '<>:"/\\|?*\0\x1f'  # the server's rule for names, and qdrant-client's
+_CREATING, _DELETING = ".new-", ".gone-"  # prefixes of subfolders
 
 
-class Folder:
+class Storage:
     """An open folder of collections, locked against every other client until `close`."""
 
     def __init__(self, path: Path) -> None:
-        """Open `path`. No shard is read before it is needed.
+        """Open `path`. Shards are opened on first use.
 
-        Where nothing is there yet, nothing is made before the first collection is: a mistake on
-        the way leaves no trace.
+        A folder that does not exist is created with its first collection, so that a mistyped path
+        leaves no trace.
 
         Raises:
-            StoreError: it is a file, in use, of another engine version, damaged, or it was
-                written by the client's local mode.
+            EmbeddedQdrantError: it is a file, in use, of another engine version, damaged, or it
+                was written by qdrant-client's local mode.
         """
         self.path = path
-        self._guard = threading.RLock()
-        self._collections: dict[str, Collection] = {}
-        self._settings = FolderSettings(f"{ENGINE} {version(ENGINE)}")
+        self._mutex = threading.RLock()
+        self._shards: dict[str, Shard] = {}
+        self._config = StorageConfig(f"{ENGINE_PACKAGE} {version(ENGINE_PACKAGE)}")
         self._lock: FolderLock | None = None
         self._closed = False
-        there = next(place for place in (path, *path.absolute().parents) if place.exists())
-        if not there.is_dir():
-            raise StoreError(f"{there} is a file, not a folder; name a folder for the collections.")
-        refuse_local_mode(path)
-        if (path / FOLDER_FILE).exists():
-            self._take()
+        existing = next(p for p in (path, *path.absolute().parents) if p.exists())
+        if not existing.is_dir():
+            raise EmbeddedQdrantError(
+                f"{existing} is a file, not a folder; name a folder for the collections."
+            )
+        if is_local_mode(path):
+            raise LegacyFolderError(path)
+        if (path / STORAGE_FILE).exists():
+            self._open()
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called."""
+        """True after `close`."""
         return self._closed
 
     @property
     def engine(self) -> str:
         """The engine that wrote the folder, with its version."""
-        return self._settings.engine
+        return self._config.engine
 
     @property
     def aliases(self) -> dict[str, str]:
-        """A copy of the aliases: other names of collections."""
-        self._check_open()
-        return dict(self._settings.aliases)
+        """A copy of the aliases: collection names by alias."""
+        self._check_not_closed()
+        return dict(self._config.aliases)
 
     def names(self) -> list[str]:
-        """The collections' names, in order."""
-        self._check_open()
-        with self._guard:
-            return sorted(self._collections)
+        """The collections' names, sorted."""
+        self._check_not_closed()
+        with self._mutex:
+            return sorted(self._shards)
 
-    def collection(self, name: str) -> Collection:
-        """The collection of that name or alias. Raises ValueError if there is none."""
-        self._check_open()
-        with self._guard:
-            found = self._collections.get(self._settings.aliases.get(name, name))
+    def shard(self, name: str) -> Shard:
+        """The collection with that name or alias. Raises ValueError if there is none."""
+        self._check_not_closed()
+        with self._mutex:
+            found = self._shards.get(self._config.aliases.get(name, name))
         if found is None:
             raise ValueError(f"Collection {name} not found")
         return found
 
-    def create(self, name: str, config: models.CreateCollection) -> None:
-        """Make an empty collection.
+    def create(self, name: str, params: models.CreateCollection) -> None:
+        """Create an empty collection.
 
         Raises:
-            ValueError: the name is taken or not allowed, or the configuration is wrong.
-            StoreError: the folder cannot be written; nothing is left behind.
+            ValueError: the name is taken or not allowed, or the parameters are wrong.
+            EmbeddedQdrantError: the folder cannot be written; nothing is left behind.
         """
-        self._check_open()
-        check_name(name)
-        with self._guard:
-            lock = self._take()
-            if name in self._collections:
+        self._check_not_closed()
+        check_collection_name(name)
+        with self._mutex:
+            lock = self._open()
+            if name in self._shards:
                 raise ValueError(f"Collection {name} already exists")
-            if name in self._settings.aliases:
+            if name in self._config.aliases:
                 raise ValueError(f"Alias {name} already exists")
-            place = self.path / COLLECTIONS / _folder_name(name)
-            draft = place.with_name(_NEW + place.name)
-            settings = CollectionSettings(name, config)
-            with engine_errors(f"create the collection {name!r}"):
+            folder = self.path / COLLECTIONS / _subfolder_name(name)
+            draft = folder.with_name(_CREATING + folder.name)
+            config = ShardConfig(name, params)
+            with translate_engine_errors(f"create the collection {name!r}"):
                 shutil.rmtree(draft, ignore_errors=True)
                 draft.mkdir()
                 try:
-                    Collection.create(draft, settings)
-                    draft.rename(place)
+                    Shard.create(draft, config)
+                    draft.rename(folder)
                 except BaseException:
                     shutil.rmtree(draft, ignore_errors=True)
                     raise
-                sync_folder(place.parent)
-            self._collections[name] = Collection(place, settings, lock.descriptor)
+                fsync_folder(folder.parent)
+            self._shards[name] = Shard(folder, config, lock.descriptor)
 
     def delete(self, name: str) -> bool:
         """Delete a collection with its points and aliases; False if there was none."""
-        self._check_open()
-        with self._guard:
-            collection = self._collections.pop(name, None)
-            kept = {a: target for a, target in self._settings.aliases.items() if target != name}
-            if kept != self._settings.aliases:
-                self.set_aliases(kept)
-            if collection is None:
+        self._check_not_closed()
+        with self._mutex:
+            shard = self._shards.pop(name, None)
+            self._save_aliases({a: c for a, c in self._config.aliases.items() if c != name})
+            if shard is None:
                 return False
-            collection.close()
-            with engine_errors(f"delete the collection {name!r}"):
-                gone = collection.folder.with_name(_GONE + collection.folder.name)
-                shutil.rmtree(gone, ignore_errors=True)
-                collection.folder.rename(gone)
-                sync_folder(gone.parent)
-                shutil.rmtree(gone)
+            shard.close()
+            with translate_engine_errors(f"delete the collection {name!r}"):
+                deleting = shard.folder.with_name(_DELETING + shard.folder.name)
+                shutil.rmtree(deleting, ignore_errors=True)
+                shard.folder.rename(deleting)
+                fsync_folder(deleting.parent)
+                shutil.rmtree(deleting)
             return True
 
     def change_aliases(self, operations: list[models.AliasOperations]) -> None:
         """Apply all operations, or none if one is wrong (ValueError)."""
-        self._check_open()
-        with self._guard:
-            aliases = dict(self._settings.aliases)
+        self._check_not_closed()
+        with self._mutex:
+            aliases = dict(self._config.aliases)
             for operation in operations:
-                self._change_alias(aliases, operation)
-            self.set_aliases(aliases)
-
-    def set_aliases(self, aliases: dict[str, str]) -> None:
-        """Put `aliases` in place of the present ones, in the file first."""
-        if aliases == self._settings.aliases:
-            return
-        settings = FolderSettings(self._settings.engine, aliases)
-        with engine_errors("save the aliases"):
-            settings.save(self.path / FOLDER_FILE)
-        self._settings = settings
+                self._apply_alias_operation(aliases, operation)
+            self._save_aliases(aliases)
 
     def close(self) -> None:
-        """Flush and close all collections and let go of the folder; a second call does nothing."""
-        with self._guard:
+        """Flush and close all collections and release the folder; a second call does nothing."""
+        with self._mutex:
             if self._closed:
                 return
             self._closed = True
             try:
-                for collection in self._collections.values():
-                    collection.close()
+                for shard in self._shards.values():
+                    shard.close()
             finally:
                 if self._lock is not None:
                     self._lock.release()
 
-    def _take(self) -> FolderLock:
-        """Lock the folder, making it if there is none, and read what is there; once."""
+    def _open(self) -> FolderLock:
+        """Lock the folder, creating it if there is none, and read its config files; once."""
         if self._lock is not None:
             return self._lock
-        with engine_errors(f"open the folder {self.path}"):
+        with translate_engine_errors(f"open the folder {self.path}"):
             (self.path / COLLECTIONS).mkdir(parents=True, exist_ok=True)
             lock = FolderLock(self.path)
         try:
-            self._settings = self._read_settings()
-            self._read_collections(lock)
+            self._config = self._load_config()
+            self._load_shards(lock)
         except BaseException:
             lock.release()
             raise
         self._lock = lock
         return lock
 
-    def _change_alias(self, aliases: dict[str, str], operation: models.AliasOperations) -> None:
+    def _save_aliases(self, aliases: dict[str, str]) -> None:
+        if aliases == self._config.aliases:
+            return
+        config = StorageConfig(self._config.engine, aliases)
+        with translate_engine_errors("save the aliases"):
+            config.save(self.path / STORAGE_FILE)
+        self._config = config
+
+    def _apply_alias_operation(
+        self, aliases: dict[str, str], operation: models.AliasOperations
+    ) -> None:
         match operation:
             case models.CreateAliasOperation(create_alias=new):
-                if new.collection_name not in self._collections:
+                if new.collection_name not in self._shards:
                     raise ValueError(f"Collection {new.collection_name} not found")
-                self._check_alias(new.alias_name)
+                self._check_not_a_collection(new.alias_name)
                 aliases[new.alias_name] = new.collection_name
             case models.DeleteAliasOperation(delete_alias=old):
                 aliases.pop(old.alias_name, None)
-            case models.RenameAliasOperation(rename_alias=change):
-                self._check_alias(change.new_alias_name)
-                if change.old_alias_name not in aliases:
-                    raise ValueError(f"Alias {change.old_alias_name} does not exist")
-                aliases[change.new_alias_name] = aliases.pop(change.old_alias_name)
+            case models.RenameAliasOperation(rename_alias=rename):
+                self._check_not_a_collection(rename.new_alias_name)
+                if rename.old_alias_name not in aliases:
+                    raise ValueError(f"Alias {rename.old_alias_name} does not exist")
+                aliases[rename.new_alias_name] = aliases.pop(rename.old_alias_name)
             case _:
                 raise ValueError(f"Unknown operation: {operation}")
 
-    def _check_alias(self, alias: str) -> None:
-        if alias in self._collections:
+    def _check_not_a_collection(self, alias: str) -> None:
+        if alias in self._shards:
             raise ValueError(f"Collection {alias} already exists")
 
-    def _check_open(self) -> None:
+    def _check_not_closed(self) -> None:
         if self._closed:
-            raise StoreClosedError("This client is closed; open a new one.")
+            raise ClientClosedError("This client is closed; open a new one.")
 
-    def _read_settings(self) -> FolderSettings:
-        file, installed = self.path / FOLDER_FILE, version(ENGINE)
+    def _load_config(self) -> StorageConfig:
+        file, installed = self.path / STORAGE_FILE, version(ENGINE_PACKAGE)
         if not file.exists():
-            settings = FolderSettings(f"{ENGINE} {installed}")
-            with engine_errors(f"open the folder {self.path}"):
-                settings.save(file)
-            return settings
-        settings = FolderSettings.read(file)
-        name, _, written = settings.engine.partition(" ")
-        if name != ENGINE or _minor(written) != _minor(installed):
-            raise StoreError(
-                f"The folder {self.path} was written by {settings.engine}, installed is "
-                f"{ENGINE} {installed}; install {name}=={written}, or copy the collections "
-                "to a server with it and back. Nothing was changed."
+            config = StorageConfig(f"{ENGINE_PACKAGE} {installed}")
+            with translate_engine_errors(f"open the folder {self.path}"):
+                config.save(file)
+            return config
+        config = StorageConfig.load(file)
+        package, _, written = config.engine.partition(" ")
+        if package != ENGINE_PACKAGE or _minor_version(written) != _minor_version(installed):
+            raise EmbeddedQdrantError(
+                f"The folder {self.path} was written by {config.engine}, installed is "
+                f"{ENGINE_PACKAGE} {installed}; install {package}=={written}, or copy the "
+                "collections to a server with it and back. Nothing was changed."
             )
-        return settings
+        return config
 
-    def _read_collections(self, lock: FolderLock) -> None:
-        for place in sorted((self.path / COLLECTIONS).iterdir()):
-            if place.name.startswith((_NEW, _GONE)):
-                shutil.rmtree(place, ignore_errors=True)
-            elif place.is_dir():
-                settings = CollectionSettings.read(place / SETTINGS_FILE)
-                self._collections[settings.name] = Collection(place, settings, lock.descriptor)
+    def _load_shards(self, lock: FolderLock) -> None:
+        for folder in sorted((self.path / COLLECTIONS).iterdir()):
+            if folder.name.startswith((_CREATING, _DELETING)):
+                shutil.rmtree(folder, ignore_errors=True)
+            elif folder.is_dir():
+                config = ShardConfig.load(folder / CONFIG_FILE)
+                self._shards[config.name] = Shard(folder, config, lock.descriptor)
 
 
-def check_name(name: str) -> None:
+def check_collection_name(name: str) -> None:
     """Raise ValueError for a collection name that the server does not allow either."""
-    for character in _FORBIDDEN:
+    for character in _FORBIDDEN_CHARACTERS:
         if character in name:
             raise ValueError(f"Collection name cannot contain {character!r} char")
     if name in ("", ".", ".."):
@@ -253,10 +258,10 @@ def check_name(name: str) -> None:
         raise ValueError("Collection name must be at most 255 characters long")
 
 
-def _folder_name(name: str) -> str:
-    readable = re.sub(r"[^a-z0-9_]+", "_", name.lower())[:40]
-    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+def _subfolder_name(name: str) -> str:
+    safe = re.sub(r"[^a-z0-9_]+", "_", name.lower())[:40]
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-def _minor(written: str) -> list[str]:
-    return written.split(".")[:2]
+def _minor_version(full: str) -> list[str]:
+    return full.split(".")[:2]

@@ -1,7 +1,7 @@
-"""The client's writing methods: upserts, uploads, payload, vectors, deletions.
+"""Upsert and upload points; set and delete payload and vectors; delete points.
 
-Every method returns when its change is in the engine's write-ahead log, so it outlives the
-process being killed; `wait` and `ordering` change nothing.
+Every method returns when its change is in the engine's write-ahead log, so that it survives the
+process being killed; `wait` and `ordering` have no effect.
 """
 
 from __future__ import annotations
@@ -13,38 +13,38 @@ from uuid import uuid4
 
 import qdrant_edge as edge
 from qdrant_client import models
-from qdrant_client.client_base import QdrantBase
 
 from rdr_qdrant.embedded.convert.edge_enums import to_engine_enum
 from rdr_qdrant.embedded.convert.edge_filters import to_engine_filter
 from rdr_qdrant.embedded.convert.edge_points import (
+    iterate_vectors,
     to_engine_id,
     to_engine_payload,
     to_engine_point,
     to_engine_points,
     to_engine_vectors,
-    vector_rows,
 )
 from rdr_qdrant.embedded.convert.vector_validation import (
-    Declared,
+    DeclaredVectors,
+    components_per_point,
     declared_vectors,
-    numbers_per_point,
 )
-from rdr_qdrant.embedded.errors import refuse_extras
-from rdr_qdrant.embedded.shard import Collection
-from rdr_qdrant.embedded.storage import Folder
+from rdr_qdrant.embedded.errors import refuse_unsupported
+from rdr_qdrant.embedded.shard import Shard
+from rdr_qdrant.embedded.storage import Storage
 
-# Points handed to the engine in one operation by the uploads.
-UPLOAD_BATCH = 512
+UPLOAD_BATCH_SIZE = 512
+"""Points per operation of the engine in `upload_points` and `upload_collection`."""
 
-DONE = models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
+COMPLETED = models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
 _Operation = edge.UpdateOperation
 
 
-class Writing(QdrantBase):
-    """What changes points. Parameters, answers and errors are `QdrantClient`'s."""
+class WriteOperations:
+    """Operations that change points. Parameters, answers and errors are `QdrantClient`'s."""
 
-    folder: Folder
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
 
     def upsert(
         self,
@@ -52,17 +52,13 @@ class Writing(QdrantBase):
         points: Any,
         update_filter: models.Filter | None = None,
         update_mode: models.UpdateMode | None = None,
-        **extras: Any,
+        **parameters: Any,
     ) -> models.UpdateResult:
-        refuse_extras("upsert", extras)
-        collection = self.folder.collection(collection_name)
-        self._upsert(
-            collection,
-            list(to_engine_points(points, _declared(collection))),
-            update_filter,
-            update_mode,
-        )
-        return DONE.model_copy()
+        refuse_unsupported("upsert", parameters)
+        shard = self._storage.shard(collection_name)
+        engine_points = list(to_engine_points(points, _declared(shard)))
+        _upsert_batch(shard, engine_points, update_filter, update_mode)
+        return COMPLETED.model_copy()
 
     def upload_points(
         self,
@@ -70,13 +66,13 @@ class Writing(QdrantBase):
         points: Iterable[models.PointStruct],
         update_filter: models.Filter | None = None,
         update_mode: models.UpdateMode | None = None,
-        **extras: Any,
+        **parameters: Any,
     ) -> None:
-        refuse_extras("upload_points", extras)
-        collection = self.folder.collection(collection_name)
-        ready = to_engine_points(points, _declared(collection))
-        while batch := list(itertools.islice(ready, UPLOAD_BATCH)):
-            self._upsert(collection, batch, update_filter, update_mode)
+        refuse_unsupported("upload_points", parameters)
+        shard = self._storage.shard(collection_name)
+        engine_points = to_engine_points(points, _declared(shard))
+        while batch := list(itertools.islice(engine_points, UPLOAD_BATCH_SIZE)):
+            _upsert_batch(shard, batch, update_filter, update_mode)
 
     def upload_collection(
         self,
@@ -86,60 +82,60 @@ class Writing(QdrantBase):
         ids: Iterable[Any] | None = None,
         update_filter: models.Filter | None = None,
         update_mode: models.UpdateMode | None = None,
-        **extras: Any,
+        **parameters: Any,
     ) -> None:
-        refuse_extras("upload_collection", extras)
-        collection = self.folder.collection(collection_name)
+        refuse_unsupported("upload_collection", parameters)
+        shard = self._storage.shard(collection_name)
         rows = zip(
             (str(uuid4()) for _ in itertools.count()) if ids is None else ids,
-            vector_rows(vectors, None),
+            iterate_vectors(vectors, None),
             itertools.repeat(None) if payload is None else payload,
-            strict=False,  # ids or payload that end first end the upload, as in the client
+            strict=False,  # the shortest ends the upload, as in qdrant-client
         )
-        declared = _declared(collection)
-        ready = (to_engine_point(*row, declared) for row in rows)
-        while batch := list(itertools.islice(ready, UPLOAD_BATCH)):
-            self._upsert(collection, batch, update_filter, update_mode)
+        declared = _declared(shard)
+        engine_points = (to_engine_point(*row, declared) for row in rows)
+        while batch := list(itertools.islice(engine_points, UPLOAD_BATCH_SIZE)):
+            _upsert_batch(shard, batch, update_filter, update_mode)
 
     def update_vectors(
         self,
         collection_name: str,
         points: Sequence[models.PointVectors],
         update_filter: models.Filter | None = None,
-        **extras: Any,
+        **parameters: Any,
     ) -> models.UpdateResult:
-        refuse_extras("update_vectors", extras)
+        refuse_unsupported("update_vectors", parameters)
         if not points:
             raise ValueError("must specify points to update")
-        collection = self.folder.collection(collection_name)
-        declared = _declared(collection)
-        ready = [
+        shard = self._storage.shard(collection_name)
+        declared = _declared(shard)
+        engine_points = [
             edge.PointVectors(to_engine_id(point.id), to_engine_vectors(point.vector, declared))
             for point in points
         ]
-        numbers = len(ready) * numbers_per_point(declared)
+        components = len(engine_points) * components_per_point(declared)
         condition = to_engine_filter(update_filter)
-        collection.update(_Operation.update_vectors(ready, condition), numbers)
-        return DONE.model_copy()
+        shard.update(_Operation.update_vectors(engine_points, condition), components)
+        return COMPLETED.model_copy()
 
     def delete_vectors(
-        self, collection_name: str, vectors: Sequence[str], points: Any, **extras: Any
+        self, collection_name: str, vectors: Sequence[str], points: Any, **parameters: Any
     ) -> models.UpdateResult:
-        refuse_extras("delete_vectors", extras)
+        refuse_unsupported("delete_vectors", parameters)
         if not vectors:
             raise ValueError("must specify vector names to delete")
-        return self._selected(
+        return self._update_selected(
             collection_name,
             points,
             lambda ids: _Operation.delete_vectors(ids, list(vectors)),
-            lambda chosen: _Operation.delete_vectors_by_filter(chosen, list(vectors)),
+            lambda condition: _Operation.delete_vectors_by_filter(condition, list(vectors)),
         )
 
     def delete(
-        self, collection_name: str, points_selector: Any, **extras: Any
+        self, collection_name: str, points_selector: Any, **parameters: Any
     ) -> models.UpdateResult:
-        refuse_extras("delete", extras)
-        return self._selected(
+        refuse_unsupported("delete", parameters)
+        return self._update_selected(
             collection_name,
             points_selector,
             _Operation.delete_points,
@@ -152,45 +148,45 @@ class Writing(QdrantBase):
         payload: Mapping[str, Any],
         points: Any,
         key: str | None = None,
-        **extras: Any,
+        **parameters: Any,
     ) -> models.UpdateResult:
-        refuse_extras("set_payload", extras)
-        content = to_engine_payload(payload)
-        return self._selected(
+        refuse_unsupported("set_payload", parameters)
+        values = to_engine_payload(payload)
+        return self._update_selected(
             collection_name,
             points,
-            lambda ids: _Operation.set_payload(ids, content, key),
-            lambda chosen: _Operation.set_payload_by_filter(chosen, content, key),
+            lambda ids: _Operation.set_payload(ids, values, key),
+            lambda condition: _Operation.set_payload_by_filter(condition, values, key),
         )
 
     def overwrite_payload(
-        self, collection_name: str, payload: Mapping[str, Any], points: Any, **extras: Any
+        self, collection_name: str, payload: Mapping[str, Any], points: Any, **parameters: Any
     ) -> models.UpdateResult:
-        refuse_extras("overwrite_payload", extras)
-        content = to_engine_payload(payload)
-        return self._selected(
+        refuse_unsupported("overwrite_payload", parameters)
+        values = to_engine_payload(payload)
+        return self._update_selected(
             collection_name,
             points,
-            lambda ids: _Operation.overwrite_payload(ids, content),
-            lambda chosen: _Operation.overwrite_payload_by_filter(chosen, content),
+            lambda ids: _Operation.overwrite_payload(ids, values),
+            lambda condition: _Operation.overwrite_payload_by_filter(condition, values),
         )
 
     def delete_payload(
-        self, collection_name: str, keys: Sequence[str], points: Any, **extras: Any
+        self, collection_name: str, keys: Sequence[str], points: Any, **parameters: Any
     ) -> models.UpdateResult:
-        refuse_extras("delete_payload", extras)
-        return self._selected(
+        refuse_unsupported("delete_payload", parameters)
+        return self._update_selected(
             collection_name,
             points,
             lambda ids: _Operation.delete_payload(ids, list(keys)),
-            lambda chosen: _Operation.delete_payload_by_filter(chosen, list(keys)),
+            lambda condition: _Operation.delete_payload_by_filter(condition, list(keys)),
         )
 
     def clear_payload(
-        self, collection_name: str, points_selector: Any, **extras: Any
+        self, collection_name: str, points_selector: Any, **parameters: Any
     ) -> models.UpdateResult:
-        refuse_extras("clear_payload", extras)
-        return self._selected(
+        refuse_unsupported("clear_payload", parameters)
+        return self._update_selected(
             collection_name,
             points_selector,
             _Operation.clear_payload,
@@ -201,82 +197,93 @@ class Writing(QdrantBase):
         self,
         collection_name: str,
         update_operations: Sequence[models.UpdateOperation],
-        **extras: Any,
+        **parameters: Any,
     ) -> list[models.UpdateResult]:
-        refuse_extras("batch_update_points", extras)
+        refuse_unsupported("batch_update_points", parameters)
         return [self._apply(collection_name, operation) for operation in update_operations]
 
     def _apply(self, name: str, operation: models.UpdateOperation) -> models.UpdateResult:
         match operation:
-            case models.UpsertOperation(upsert=asked):
-                points = asked.batch if isinstance(asked, models.PointsBatch) else asked.points
-                extras = {"shard_key_selector": asked.shard_key}
-                return self.upsert(name, points, asked.update_filter, asked.update_mode, **extras)
-            case models.DeleteOperation(delete=chosen):
-                return self.delete(name, chosen)
-            case models.ClearPayloadOperation(clear_payload=chosen):
-                return self.clear_payload(name, chosen)
-            case models.SetPayloadOperation(set_payload=asked):
-                return self.set_payload(name, asked.payload, _chosen(asked), asked.key)
-            case models.OverwritePayloadOperation(overwrite_payload=asked):
-                refuse_extras("batch_update_points", {"overwrite_payload.key": asked.key})
-                return self.overwrite_payload(name, asked.payload, _chosen(asked))
-            case models.DeletePayloadOperation(delete_payload=asked):
-                return self.delete_payload(name, asked.keys, _chosen(asked))
-            case models.UpdateVectorsOperation(update_vectors=asked):
-                extras = {"shard_key_selector": asked.shard_key}
-                return self.update_vectors(name, asked.points, asked.update_filter, **extras)
-            case models.DeleteVectorsOperation(delete_vectors=asked):
-                return self.delete_vectors(name, asked.vector, _chosen(asked))
+            case models.UpsertOperation(upsert=request):
+                points = (
+                    request.batch if isinstance(request, models.PointsBatch) else request.points
+                )
+                return self.upsert(
+                    name,
+                    points,
+                    request.update_filter,
+                    request.update_mode,
+                    shard_key_selector=request.shard_key,
+                )
+            case models.DeleteOperation(delete=selector):
+                return self.delete(name, selector)
+            case models.ClearPayloadOperation(clear_payload=selector):
+                return self.clear_payload(name, selector)
+            case models.SetPayloadOperation(set_payload=request):
+                return self.set_payload(name, request.payload, _selector(request), request.key)
+            case models.OverwritePayloadOperation(overwrite_payload=request):
+                refuse_unsupported("batch_update_points", {"overwrite_payload.key": request.key})
+                return self.overwrite_payload(name, request.payload, _selector(request))
+            case models.DeletePayloadOperation(delete_payload=request):
+                return self.delete_payload(name, request.keys, _selector(request))
+            case models.UpdateVectorsOperation(update_vectors=request):
+                return self.update_vectors(
+                    name,
+                    request.points,
+                    request.update_filter,
+                    shard_key_selector=request.shard_key,
+                )
+            case models.DeleteVectorsOperation(delete_vectors=request):
+                return self.delete_vectors(name, request.vector, _selector(request))
         raise ValueError(f"Unsupported update operation: {type(operation)}")
 
-    def _upsert(
+    def _update_selected(
         self,
-        collection: Collection,
-        points: list[edge.Point],
-        update_filter: models.Filter | None,
-        update_mode: models.UpdateMode | None,
-    ) -> None:
-        if not points:
-            raise ValueError("Empty update request")
-        numbers = len(points) * numbers_per_point(_declared(collection))
-        mode = to_engine_enum(edge.UpdateMode, update_mode)
-        condition = to_engine_filter(update_filter)
-        collection.update(_Operation.upsert_points(points, condition, mode), numbers)
-
-    def _selected(
-        self,
-        name: str,
+        collection_name: str,
         selector: Any,
         by_ids: Callable[[Any], edge.UpdateOperation],
         by_filter: Callable[[edge.Filter], edge.UpdateOperation],
     ) -> models.UpdateResult:
-        """Do an operation on the points that `selector` names or describes."""
-        collection = self.folder.collection(name)
+        """Apply an operation to the points that `selector` lists or matches."""
+        shard = self._storage.shard(collection_name)
         if isinstance(selector, models.PointIdsList | models.FilterSelector):
-            refuse_extras("points_selector", {"shard_key": selector.shard_key})
+            refuse_unsupported("points_selector", {"shard_key": selector.shard_key})
         if isinstance(selector, models.FilterSelector):
             selector = selector.filter
         if isinstance(selector, models.PointIdsList):
             selector = selector.points
         if isinstance(selector, models.Filter):
-            collection.update(by_filter(to_engine_filter(selector) or edge.Filter()))
+            shard.update(by_filter(to_engine_filter(selector) or edge.Filter()))
         elif not isinstance(selector, list | tuple):
             raise ValueError(f"Unsupported selector type: {type(selector)}")
         elif not selector:
             raise ValueError("Empty update request")
         else:
-            collection.update(by_ids([to_engine_id(one) for one in selector]))
-        return DONE.model_copy()
+            shard.update(by_ids([to_engine_id(point_id) for point_id in selector]))
+        return COMPLETED.model_copy()
 
 
-def _declared(collection: Collection) -> Declared:
-    return declared_vectors(collection.settings.config)
+def _upsert_batch(
+    shard: Shard,
+    points: list[edge.Point],
+    update_filter: models.Filter | None,
+    update_mode: models.UpdateMode | None,
+) -> None:
+    if not points:
+        raise ValueError("Empty update request")
+    components = len(points) * components_per_point(_declared(shard))
+    mode = to_engine_enum(edge.UpdateMode, update_mode)
+    condition = to_engine_filter(update_filter)
+    shard.update(_Operation.upsert_points(points, condition, mode), components)
 
 
-def _chosen(asked: Any) -> Any:
-    """The points an operation of a batch is for: ids, or else a filter."""
-    refuse_extras("batch_update_points", {"shard_key": asked.shard_key})
-    if asked.points is None and asked.filter is None:
+def _declared(shard: Shard) -> DeclaredVectors:
+    return declared_vectors(shard.config.params)
+
+
+def _selector(request: Any) -> Any:
+    """The points that an operation of a batch is for: ids, or else a filter."""
+    refuse_unsupported("batch_update_points", {"shard_key": request.shard_key})
+    if request.points is None and request.filter is None:
         raise ValueError("No filter or points provided")
-    return asked.filter if asked.points is None else asked.points
+    return request.filter if request.points is None else request.points

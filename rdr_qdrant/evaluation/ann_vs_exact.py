@@ -1,4 +1,4 @@
-"""What is lost by searching through the index instead of comparing with every point."""
+"""Compares search through the approximate index with exact search."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rdr_qdrant.collection import Hit
+from rdr_qdrant.collection import ScoredPassage
 
 
 @dataclass(frozen=True, slots=True)
 class ExactComparison:
-    """Search through the index against exact search, by depth k.
+    """Results of the index compared with exact search, by k.
 
     Attributes:
-        overlap: percent of exact search's best k passages that the index finds among its best k.
-        recall: answer recall of exact search, percent.
-        difference: answer recall through the index minus that of exact search, in percentage
-            points; below zero is a loss.
+        overlap: percentage of exact search's top k passages that are in the index's top k.
+        recall: answer recall of exact search, in percent.
+        difference: answer recall of the index minus that of exact search, in percentage points;
+            negative is a loss.
     """
 
     overlap: dict[int, float]
@@ -25,7 +25,7 @@ class ExactComparison:
     difference: dict[int, float]
 
     def to_json(self) -> dict[str, Any]:
-        """The three, their keys as text."""
+        """Return the three attributes, their keys as strings."""
         return {
             name: {str(k): value for k, value in getattr(self, name).items()}
             for name in ("overlap", "recall", "difference")
@@ -33,31 +33,31 @@ class ExactComparison:
 
 
 @dataclass
-class Overlap:
-    """Adds up how much of exact search the index finds."""
+class OverlapCounter:
+    """Sums up, over questions, how many of exact search's passages the index finds."""
 
     k: Sequence[int]
     _sums: dict[int, float] = field(default_factory=dict)
     _questions: int = 0
 
-    def add(self, found: Sequence[Hit], exact: Sequence[Hit]) -> None:
-        """One question's passages from both, best first."""
+    def add(self, approximate: Sequence[ScoredPassage], exact: Sequence[ScoredPassage]) -> None:
+        """Count one question's passages of both searches, best first."""
         self._questions += 1
         for depth in self.k:
-            wanted = {hit.passage.id for hit in exact[:depth]}
-            both = wanted & {hit.passage.id for hit in found[:depth]}
-            part = len(both) / len(wanted) if wanted else 1.0
-            self._sums[depth] = self._sums.get(depth, 0.0) + part
+            expected = {hit.passage.id for hit in exact[:depth]}
+            common = expected & {hit.passage.id for hit in approximate[:depth]}
+            share = len(common) / len(expected) if expected else 1.0
+            self._sums[depth] = self._sums.get(depth, 0.0) + share
 
     def percent(self) -> dict[int, float]:
-        """The mean over the questions, by depth, with two decimals."""
+        """Return the mean over the questions, by k, rounded to two decimals."""
         return {depth: round(100 * self._sums[depth] / self._questions, 2) for depth in self.k}
 
 
-def compared(
-    recall: dict[int, float], exact_recall: dict[int, float], overlap: Overlap
+def compare_with_exact(
+    recall: dict[int, float], exact_recall: dict[int, float], overlap: OverlapCounter
 ) -> ExactComparison:
-    """Put together; the differences are those of the figures as they are shown."""
+    """Build the comparison; the differences are those of the rounded figures."""
     return ExactComparison(
         overlap=overlap.percent(),
         recall=exact_recall,

@@ -1,4 +1,4 @@
-"""Measured figures beside those that the model cards publish."""
+"""Published recall figures, to compare measured ones with."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.registry import PAIRS, PUBLISHED_QUESTIONS, EncoderPair
 
-Row = tuple[str, Mapping[int, float]]
+RecallRow = tuple[str, Mapping[int, float]]
+"""A label, and answer recall in percent by k."""
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """What is published of a pair on one data set.
+class PublishedFigures:
+    """Published answer recall of a pair and its baseline on one data set.
 
     Attributes:
         data: `trivia-dev`, `trivia-test`, `nq-dev` or `nq-test`.
         pair: name of the pair.
-        recall: its answer recall in percent by k, or `None` where none is published.
+        recall: its answer recall in percent by k, or `None` if none is published.
         baseline: name of the pair it is compared with, or `None`.
-        baseline_recall: likewise of the baseline.
+        baseline_recall: the baseline's answer recall, or `None`.
     """
 
     data: str
@@ -31,9 +32,9 @@ class Published:
     baseline_recall: Mapping[int, float] | None
 
     @property
-    def rows(self) -> list[Row]:
-        """Those rows that there are, with their names."""
-        rows: list[Row] = []
+    def rows(self) -> list[RecallRow]:
+        """The published rows with their labels."""
+        rows: list[RecallRow] = []
         if self.recall:
             rows.append((f"published, {self.pair}", self.recall))
         if self.baseline_recall:
@@ -41,17 +42,17 @@ class Published:
         return rows
 
     def remarks(self, questions: int | None = None) -> list[str]:
-        """What has to be known to read the figures: what is missing, what is not comparable.
+        """Explain which figures are missing or not comparable.
 
         Args:
-            questions: how many were asked, where that is known.
+            questions: number of questions evaluated, if known.
         """
         remarks = []
         if not self.recall:
-            having = [name for name, pair in PAIRS.items() if self.data in pair.published]
+            published = [name for name, pair in PAIRS.items() if self.data in pair.published]
             remarks.append(
                 f"No figures of {self.pair} are published for {self.data}; "
-                f"there are some of {', '.join(having)}."
+                f"there are some of {', '.join(published)}."
             )
         if self.baseline and not self.baseline_recall:
             remarks.append(
@@ -60,31 +61,31 @@ class Published:
         expected = PUBLISHED_QUESTIONS[self.data]
         if self.rows and questions is not None and questions != expected:
             remarks.append(
-                f"Not comparable as they stand: {self.data} has {expected:,} questions, "
+                f"Not directly comparable: {self.data} has {expected:,} questions, "
                 f"but {questions:,} were asked."
             )
         return remarks
 
     def to_json(self) -> dict[str, Any]:
-        """The attributes, keys as text; `recall` is null where nothing is published."""
+        """Return the attributes, keys as strings; `recall` is null if nothing is published."""
         return {
             "data": self.data,
             "pair": self.pair,
-            "recall": _keys_as_text(self.recall),
+            "recall": _string_keys(self.recall),
             "baseline": self.baseline,
-            "baseline_recall": _keys_as_text(self.baseline_recall),
+            "baseline_recall": _string_keys(self.baseline_recall),
         }
 
 
-def published_figures(pair: EncoderPair, data: str) -> Published:
-    """What is published of a pair and its baseline on a data set.
+def published_figures(pair: EncoderPair, data: str) -> PublishedFigures:
+    """Look up the published recall of a pair and its baseline on a data set.
 
     Raises:
         UsageError: an unknown data set.
     """
     check_data_set(data)
     baseline = PAIRS[pair.baseline] if pair.baseline else None
-    return Published(
+    return PublishedFigures(
         data=data,
         pair=pair.label,
         recall=pair.published.get(data),
@@ -94,10 +95,10 @@ def published_figures(pair: EncoderPair, data: str) -> Published:
 
 
 def check_data_set(data: str) -> None:
-    """Refuse the name of a data set that is not known.
+    """Refuse an unknown data set.
 
     Raises:
-        UsageError: with the names that are.
+        UsageError: unknown; the message lists the known ones.
     """
     if data not in PUBLISHED_QUESTIONS:
         known = ", ".join(PUBLISHED_QUESTIONS)
@@ -105,13 +106,16 @@ def check_data_set(data: str) -> None:
 
 
 def recall_table(
-    recall: Mapping[int, float], rows: Sequence[Row] = ()
+    recall: Mapping[int, float], rows: Sequence[RecallRow] = ()
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a table of answer recall, percent with two decimals.
+    """Lay out answer recall as a table, percent with two decimals.
 
     Args:
-        recall: measured, by depth; its depths are the columns.
-        rows: figures to set beside it, with their names. The first is also subtracted.
+        recall: measured, by k; its keys are the columns.
+        rows: figures to compare with. The difference to the first is a row of its own.
+
+    Returns:
+        The header and the rows.
     """
     header = ["answer recall, %" if rows else "", *(f"@{depth}" for depth in recall)]
     table = [["measured" if rows else "answer recall, %", *(f"{v:.2f}" for v in recall.values())]]
@@ -126,5 +130,5 @@ def _differences(measured: Mapping[int, float], figures: Mapping[int, float]) ->
     return [f"{v - figures[k]:+.2f}" if k in figures else "-" for k, v in measured.items()]
 
 
-def _keys_as_text(recall: Mapping[int, float] | None) -> dict[str, float] | None:
+def _string_keys(recall: Mapping[int, float] | None) -> dict[str, float] | None:
     return None if recall is None else {str(k): value for k, value in recall.items()}

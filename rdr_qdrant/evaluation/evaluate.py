@@ -1,4 +1,4 @@
-"""A file of questions against a collection."""
+"""Evaluates a collection with a set of questions and their answers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from rdr_qdrant.collection import Hit
+from rdr_qdrant.collection import ScoredPassage
 from rdr_qdrant.errors import SourceError
-from rdr_qdrant.evaluation.adaptive_batching import PacedSearch
-from rdr_qdrant.evaluation.ann_vs_exact import ExactComparison, Overlap, compared
-from rdr_qdrant.evaluation.answer_matcher import MatchType
-from rdr_qdrant.evaluation.recall import answers_for, first_found, percent_at
-from rdr_qdrant.evaluation.run_files import Finding, FindingWriter
+from rdr_qdrant.evaluation.adaptive_batching import AdaptiveBatchSearch
+from rdr_qdrant.evaluation.ann_vs_exact import (
+    ExactComparison,
+    OverlapCounter,
+    compare_with_exact,
+)
+from rdr_qdrant.evaluation.answer_matcher import MatchType, make_matcher
+from rdr_qdrant.evaluation.recall import first_match, percent_at
+from rdr_qdrant.evaluation.run_files import QuestionResult, ResultWriter
 from rdr_qdrant.readers import Question, Reject, RejectHandler
 from rdr_qdrant.registry import RECALL_AT
 from rdr_qdrant.retriever import PassageSearcher
 
-QUESTIONS_AT_A_TIME = 128
+ENCODE_BATCH = 128
+"""Questions encoded together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +32,10 @@ class EvaluationReport:
     """Answer recall of a collection.
 
     Attributes:
-        questions: how many were asked.
-        recall: percent by depth k, two decimals.
-        seconds: from start to end.
-        exact: what the index loses, where that was asked for.
+        questions: number of questions.
+        recall: percent by k, two decimals.
+        seconds: duration of the evaluation.
+        exact: comparison with exact search, if requested.
     """
 
     questions: int
@@ -39,13 +44,13 @@ class EvaluationReport:
     exact: ExactComparison | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """`questions`, `recall` (its keys as text), `seconds`, and `compare_exact` if asked for."""
-        compared = {"compare_exact": self.exact.to_json()} if self.exact else {}
+        """Return `questions`, `recall` (keys as strings), `seconds`, and `compare_exact` if any."""
+        comparison = {"compare_exact": self.exact.to_json()} if self.exact else {}
         return {
             "questions": self.questions,
             "recall": {str(k): value for k, value in self.recall.items()},
             "seconds": round(self.seconds, 3),
-            **compared,
+            **comparison,
         }
 
 
@@ -57,88 +62,96 @@ def evaluate(
     exact: bool = False,
     compare_exact: bool = False,
     match: MatchType = "string",
-    writers: Sequence[FindingWriter] = (),
+    writers: Sequence[ResultWriter] = (),
     on_reject: RejectHandler | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> EvaluationReport:
-    """Ask every question and see at which rank the first passage with an answer comes.
+    """Search every question and find the rank of its first passage with an answer.
 
     Args:
-        searcher: the collection and the pair.
-        questions: lazily; they are encoded and searched in batches.
-        k: depths; the deepest is how many passages are fetched.
-        exact: compare with every point instead of going through the index.
-        compare_exact: search both ways, and tell what the index loses.
-        match: how an answer is looked for, see `answer_recall`.
-        writers: given what was found for each question, from `dpr_run` and `trec_run`.
-        on_reject: called with each answer that cannot be looked for; it counts as not found.
-        on_progress: called with the number of questions asked so far.
+        searcher: the collection and the encoder pair.
+        questions: read lazily; encoded and searched in batches.
+        k: cut-offs; the largest is the number of passages fetched per question.
+        exact: compare with every vector instead of using the index.
+        compare_exact: search both ways and report what the index loses.
+        match: how answers are compared, see `answer_recall`.
+        writers: called with the result of each question; from `dpr_run` and `trec_run`.
+        on_reject: called with each answer that cannot be searched for; it counts as not found.
+        on_progress: called with the number of questions done.
 
     Raises:
-        SourceError: there is no question at all.
-        ValueError: both `exact` and `compare_exact`: there would be nothing to compare.
+        SourceError: there are no questions.
+        ValueError: both `exact` and `compare_exact` are set.
     """
     if exact and compare_exact:
         raise ValueError("exact and compare_exact cannot both be set: nothing to compare")
     started = time.monotonic()
     searcher.check()
-    tally = _Tally(k, match, writers, on_reject)
-    through_index = PacedSearch(searcher, k=max(k), exact=exact)
-    past_index = PacedSearch(searcher, k=max(k), exact=True) if compare_exact else None
+    evaluation = _Evaluation(k, match, writers, on_reject)
+    search = AdaptiveBatchSearch(searcher, k=max(k), exact=exact)
+    exact_search = AdaptiveBatchSearch(searcher, k=max(k), exact=True) if compare_exact else None
     stream = iter(questions)
-    while batch := list(islice(stream, QUESTIONS_AT_A_TIME)):
-        vectors = searcher.encode([question.text for question in batch])
-        found = through_index.search(vectors)
-        if past_index:
-            for question, hits, best in zip(batch, found, past_index.search(vectors), strict=True):
-                tally.add(question, hits, best)
+    while batch := list(islice(stream, ENCODE_BATCH)):
+        vectors = searcher.encode_questions([question.text for question in batch])
+        found = search.search(vectors)
+        if exact_search:
+            found_exactly = exact_search.search(vectors)
+            for question, hits, exact_hits in zip(batch, found, found_exactly, strict=True):
+                evaluation.add_question(question, hits, exact_hits)
         else:
             for question, hits in zip(batch, found, strict=True):
-                tally.add(question, hits)
+                evaluation.add_question(question, hits)
         if on_progress:
-            on_progress(len(tally.first))
-    if not tally.first:
-        raise SourceError("There is no question that can be read: nothing to evaluate.")
-    return tally.report(time.monotonic() - started)
+            on_progress(len(evaluation.first_hits))
+    if not evaluation.first_hits:
+        raise SourceError("There are no readable questions: nothing to evaluate.")
+    return evaluation.report(time.monotonic() - started)
 
 
 @dataclass
-class _Tally:
-    """The rank of each question's first passage with an answer, by each kind of search."""
+class _Evaluation:
+    """Collects the rank of each question's first passage with an answer."""
 
     k: Sequence[int]
     match: MatchType
-    writers: Sequence[FindingWriter]
+    writers: Sequence[ResultWriter]
     on_reject: RejectHandler | None
-    first: list[int | None] = field(default_factory=list)
-    first_exact: list[int | None] = field(default_factory=list)
+    first_hits: list[int | None] = field(default_factory=list)
+    exact_first_hits: list[int | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.overlap = Overlap(self.k)
+        self.overlap = OverlapCounter(self.k)
 
-    def add(self, question: Question, hits: list[Hit], exact: list[Hit] | None = None) -> None:
-        answers = answers_for(question.answers, self.match)
+    def add_question(
+        self,
+        question: Question,
+        hits: list[ScoredPassage],
+        exact_hits: list[ScoredPassage] | None = None,
+    ) -> None:
+        matcher = make_matcher(question.answers, self.match)
         if self.writers:
-            flags = [answers.found_in(hit.passage.text) for hit in hits]
-            self.first.append(flags.index(True) if True in flags else None)
-            number = len(self.first)
-            finding = Finding(number, question.text, answers.usable, hits, flags)
+            flags = [matcher.matches(hit.passage.text) for hit in hits]
+            self.first_hits.append(flags.index(True) if True in flags else None)
+            number = len(self.first_hits)
+            result = QuestionResult(number, question.text, matcher.usable, hits, flags)
             for write in self.writers:
-                write(finding)
+                write(result)
         else:
-            self.first.append(first_found((hit.passage.text for hit in hits), answers))
-        if exact is not None:
-            self.overlap.add(hits, exact)
-            self.first_exact.append(first_found((hit.passage.text for hit in exact), answers))
+            self.first_hits.append(first_match((hit.passage.text for hit in hits), matcher))
+        if exact_hits is not None:
+            self.overlap.add(hits, exact_hits)
+            exact_texts = (hit.passage.text for hit in exact_hits)
+            self.exact_first_hits.append(first_match(exact_texts, matcher))
         if self.on_reject:
-            for unusable in answers.unusable:
+            for unusable in matcher.unusable:
                 row = {"question": question.text, "answer": unusable.answer}
                 source = question.source or "questions"
                 self.on_reject(Reject(source, question.line, unusable.reason, row))
 
     def report(self, seconds: float) -> EvaluationReport:
-        recall = percent_at(self.first, self.k)
-        exact = None
-        if self.first_exact:
-            exact = compared(recall, percent_at(self.first_exact, self.k), self.overlap)
-        return EvaluationReport(len(self.first), recall, seconds, exact)
+        recall = percent_at(self.first_hits, self.k)
+        comparison = None
+        if self.exact_first_hits:
+            exact_recall = percent_at(self.exact_first_hits, self.k)
+            comparison = compare_with_exact(recall, exact_recall, self.overlap)
+        return EvaluationReport(len(self.first_hits), recall, seconds, comparison)

@@ -1,4 +1,4 @@
-"""Answer recall over depth as a picture (extra `plot`)."""
+"""Plots answer recall over k (extra `plot`)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rdr_qdrant.atomic_io import open_atomically
 from rdr_qdrant.errors import OutputError, UsageError, install_hint
-from rdr_qdrant.evaluation.baselines import Row
-from rdr_qdrant.evaluation.output_file import replaced_when_whole, writing
+from rdr_qdrant.evaluation.baselines import RecallRow
 
 FORMATS = (".png", ".svg")
 
-_INK, _QUIET, _GRID = "#1f2933", "#6b7785", "#e4e7eb"
-_MEASURED = "#b3261e"
-_OTHERS = (("#2f6f9f", "s"), ("#8a94a0", "^"), ("#5b8c5a", "D"))
+_TEXT, _MUTED, _GRID = "#1f2933", "#6b7785", "#e4e7eb"
+_MEASURED_COLOR = "#b3261e"
+_OTHER_STYLES = (("#2f6f9f", "s"), ("#8a94a0", "^"), ("#5b8c5a", "D"))
 
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10.5,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _QUIET,
-    "ytick.color": _QUIET,
+    "text.color": _TEXT,
+    "axes.labelcolor": _TEXT,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
     "text.parse_math": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "rdr-qdrant",
@@ -31,14 +31,14 @@ _STYLE: Any = {
 
 
 def check_plot(path: Path) -> None:
-    """Refuse a picture that cannot be drawn, before any work is done.
+    """Refuse a plot that cannot be drawn, before any work is done.
 
     Raises:
         UsageError: an extension other than `.png` and `.svg`.
         OutputError: matplotlib is not installed.
     """
     if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"--plot {path} has to end in {' or '.join(FORMATS)}.")
+        raise UsageError(f"--plot {path}: the name must end in {' or '.join(FORMATS)}.")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -48,22 +48,23 @@ def check_plot(path: Path) -> None:
 def draw_recall(
     path: Path,
     measured: Mapping[int, float],
-    others: Sequence[Row] = (),
+    others: Sequence[RecallRow] = (),
     *,
     title: str = "Answer recall",
     subtitle: str = "",
 ) -> None:
-    """Draw answer recall over depth, measured beside other figures.
+    """Plot measured answer recall over k, with other figures to compare.
 
     Args:
-        path: `.png` or `.svg`; in place when it is whole.
-        measured: percent by depth.
-        others: published figures to set beside it, with their names.
-        title: what was measured.
-        subtitle: with what, in one line.
+        path: `.png` or `.svg`; replaced only once the new file is complete.
+        measured: percent by k.
+        others: labels and figures to compare with.
+        title: title of the plot.
+        subtitle: one line below it.
 
     Raises:
-        UsageError, OutputError: as `check_plot`, or the file cannot be written.
+        UsageError: an extension other than `.png` and `.svg`.
+        OutputError: matplotlib is not installed, or the file cannot be written.
     """
     check_plot(path)
     import matplotlib as mpl
@@ -78,17 +79,17 @@ def draw_recall(
             axes, depths, [v for row in (measured, *dict(others).values()) for v in row.values()]
         )
         figure.text(0.02, 0.935, title, fontsize=14, fontweight="bold")
-        figure.text(0.02, 0.885, subtitle, fontsize=9.5, color=_QUIET)
-        form = path.suffix.lower().removeprefix(".")
-        undated = {"Date": None} if form == "svg" else None
-        with replaced_when_whole(path) as temporary, writing(path):
-            figure.savefig(temporary, format=form, dpi=160, metadata=undated)
+        figure.text(0.02, 0.885, subtitle, fontsize=9.5, color=_MUTED)
+        file_format = path.suffix.lower().removeprefix(".")
+        metadata = {"Date": None} if file_format == "svg" else None
+        with open_atomically(path, "wb") as file:
+            figure.savefig(file, format=file_format, dpi=160, metadata=metadata)
 
 
-def _draw_lines(axes: Any, measured: Mapping[int, float], others: Sequence[Row]) -> None:
-    for (name, row), (color, marker) in zip(others, _OTHERS, strict=False):
+def _draw_lines(axes: Any, measured: Mapping[int, float], others: Sequence[RecallRow]) -> None:
+    for (name, row), (color, marker) in zip(others, _OTHER_STYLES, strict=False):
         axes.plot(
-            *_points(row),
+            *_xy(row),
             color=color,
             marker=marker,
             markersize=9.5,
@@ -100,11 +101,11 @@ def _draw_lines(axes: Any, measured: Mapping[int, float], others: Sequence[Row])
             label=name,
             zorder=2,
         )
-    depths, values = _points(measured)
+    depths, values = _xy(measured)
     axes.plot(
         depths,
         values,
-        color=_MEASURED,
+        color=_MEASURED_COLOR,
         marker="o",
         markersize=6.5,
         markeredgecolor="white",
@@ -113,14 +114,14 @@ def _draw_lines(axes: Any, measured: Mapping[int, float], others: Sequence[Row])
         clip_on=False,
         zorder=3,
     )
-    for depth in _spread(depths):
+    for depth in _label_depths(depths):
         axes.annotate(
             f"{measured[depth]:.2f}",
             (depth, measured[depth]),
             xytext=(0, 9),
             textcoords="offset points",
             ha="center",
-            color=_MEASURED,
+            color=_MEASURED_COLOR,
             fontsize=9.5,
             fontweight="bold",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
@@ -130,23 +131,23 @@ def _draw_lines(axes: Any, measured: Mapping[int, float], others: Sequence[Row])
 
 def _draw_axes(axes: Any, depths: Sequence[int], values: Sequence[float]) -> None:
     axes.set_xscale("log")
-    axes.set_xticks(_spread(depths), [str(depth) for depth in _spread(depths)])
+    axes.set_xticks(_label_depths(depths), [str(depth) for depth in _label_depths(depths)])
     axes.set_xticks([], minor=True)
     axes.set_xlim(depths[0] / 1.25, depths[-1] * 1.25)
     low, high = min(values), max(values)
-    room = max(4.0, 0.12 * (high - low))
-    axes.set_ylim(max(0.0, low - room), min(104.0, high + 1.5 * room))
-    axes.set_yticks([t for t in axes.get_yticks() if low - room <= t <= 100 and t >= 0])
-    axes.set_ylim(max(0.0, low - room), min(104.0, high + 1.5 * room))
+    margin = max(4.0, 0.12 * (high - low))
+    axes.set_ylim(max(0.0, low - margin), min(104.0, high + 1.5 * margin))
+    axes.set_yticks([t for t in axes.get_yticks() if low - margin <= t <= 100 and t >= 0])
+    axes.set_ylim(max(0.0, low - margin), min(104.0, high + 1.5 * margin))
     axes.yaxis.set_major_formatter("{x:g} %")
     axes.set_xlabel("passages looked at, k")
     axes.grid(axis="y", color=_GRID, linewidth=0.9)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_QUIET)
+    axes.spines["bottom"].set_color(_MUTED)
     axes.tick_params(length=0, pad=6)
     handles, labels = axes.get_legend_handles_labels()
-    if len(handles) > 1:  # measured first, as it is drawn last
+    if len(handles) > 1:  # measured is drawn last and listed first
         order = [-1, *range(len(handles) - 1)]
         axes.legend(
             [handles[n] for n in order],
@@ -158,16 +159,16 @@ def _draw_axes(axes: Any, depths: Sequence[int], values: Sequence[float]) -> Non
         )
 
 
-def _spread(depths: Sequence[int]) -> list[int]:
-    """Those depths that can be written beside each other, the first and the last among them."""
+def _label_depths(depths: Sequence[int]) -> list[int]:
+    """Pick depths whose labels do not overlap, always with the first and the last."""
     chosen = list(depths[:1])
-    apart = 0.075 * math.log(depths[-1] / depths[0])
+    min_distance = 0.075 * math.log(depths[-1] / depths[0])
     for depth in depths[1:-1]:
-        if min(math.log(depth / chosen[-1]), math.log(depths[-1] / depth)) >= apart:
+        if min(math.log(depth / chosen[-1]), math.log(depths[-1] / depth)) >= min_distance:
             chosen.append(depth)
     return [*chosen, *depths[1:][-1:]]
 
 
-def _points(row: Mapping[int, float]) -> tuple[list[int], list[float]]:
+def _xy(row: Mapping[int, float]) -> tuple[list[int], list[float]]:
     depths = sorted(row)
     return depths, [row[depth] for depth in depths]

@@ -10,14 +10,14 @@ from pathlib import Path
 from rdr_qdrant.errors import SourceError, UsageError
 from rdr_qdrant.export.manifest import FORMAT, MANIFEST, Manifest, has_shards
 from rdr_qdrant.export.parquet_io import check_shard, need_pyarrow, read_rows
-from rdr_qdrant.export.precomputed import StoredVectors
+from rdr_qdrant.export.precomputed import PrecomputedVectors
 from rdr_qdrant.passages import Passage, content_hash
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
-from rdr_qdrant.readers.io import is_folder
+from rdr_qdrant.readers.file_io import is_folder
 
 
 def is_shard_folder(path: str | Path) -> bool:
-    """Whether `rdr-qdrant encode` wrote this folder, be it whole or not."""
+    """True if `rdr-qdrant encode` wrote this folder, complete or not."""
     folder = Path(path)
     if not str(path) or not is_folder(folder):
         return False
@@ -31,17 +31,17 @@ def is_shard_folder(path: str | Path) -> bool:
 
 
 class ShardFolder:
-    """What `rdr-qdrant encode` wrote; every shard's bytes are checked before a row is taken of it.
+    """A folder that `rdr-qdrant encode` wrote; the bytes of a shard are checked before it is read.
 
     Args:
         path: the folder.
 
     Attributes:
         path: the folder.
-        manifest: what it says of itself.
+        manifest: its manifest.
 
     Raises:
-        SourceError: it is no such folder, its manifest is damaged, or it is not complete.
+        SourceError: encode did not write it, its manifest is damaged, or it is not complete.
         RDRQdrantError: pyarrow is not installed.
     """
 
@@ -52,13 +52,12 @@ class ShardFolder:
         if not self.manifest.complete:
             raise SourceError(
                 f"{path} is not complete: {self.manifest.passages:,} passages are in its finished "
-                "shards, then encode was interrupted. Give the same encode command again; it goes "
-                "on."
+                "shards, then encode was interrupted. Run the same encode command again to resume."
             )
         self._ends = list(accumulate(shard.rows for shard in self.manifest.shards))
         if sum(origin.passages for origin in self.manifest.origins) != self.manifest.passages:
             raise SourceError(
-                f"{path} has a manifest whose numbers do not add up. Give the same encode command "
+                f"{path} has a manifest whose numbers do not add up. Run the same encode command "
                 "again where it was made, or encode into a new folder."
             )
         self._checked: set[int] = set()
@@ -72,15 +71,15 @@ class ShardFolder:
             for origin, end in zip(origins, ends, strict=True)
         ]
 
-    def vectors(self) -> StoredVectors:
-        """What stands where the loader has an encoder."""
-        return StoredVectors(self.manifest.identity, self.manifest.options.fingerprint)
+    def vectors(self) -> PrecomputedVectors:
+        """The encoder for a loader: it gives the passages the vectors that they carry."""
+        return PrecomputedVectors(self.manifest.identity, self.manifest.options.fingerprint)
 
     def rows(self, first: int, stop: int) -> Iterator[tuple[int, str, Passage]]:
         """Line, content hash and passage of the rows from `first` to before `stop`.
 
         Raises:
-            SourceError: a shard is damaged; none of its rows was given out.
+            SourceError: a shard is damaged; none of its rows is returned.
         """
         dimension, vectors = self.manifest.identity.dimension, self.manifest.options.vectors
         for number, (shard, end) in enumerate(zip(self.manifest.shards, self._ends, strict=True)):
@@ -98,20 +97,20 @@ class ShardFolder:
 class ShardSource(PassageSource):
     """The passages of one source, out of the shards.
 
-    A row whose content hash is not that of its title and text is set aside.
+    A row whose content hash is not that of its title and text is rejected.
     """
 
     def __init__(self, folder: ShardFolder, name: str, first: int, stop: int) -> None:
         super().__init__(name, stop - first)
-        self.missing = folder.manifest.missing
+        self.rejected_upstream = folder.manifest.missing
         self._folder = folder
         self._first, self._stop = first, stop
 
-    def numbered_passages(self, reject: RejectHandler) -> Iterator[tuple[int, Passage]]:
-        """The passages with the lines at which they stood in their source."""
+    def enumerate_passages(self, reject: RejectHandler) -> Iterator[tuple[int, Passage]]:
+        """The passages with their lines in the source that was encoded."""
         fingerprint = self._folder.manifest.options.fingerprint
         for line, encoded, passage in self._folder.rows(self._first, self._stop):
-            self.read += 1
+            self.records_read += 1
             if encoded == content_hash(passage, fingerprint):
                 yield line, passage
             else:
@@ -120,19 +119,19 @@ class ShardSource(PassageSource):
                 reject(Reject(self.name, line, reason, shown))
 
     def fraction_read(self) -> float | None:
-        """By passages."""
-        return self.read / self.size
+        """The share of passages read, 0 to 1."""
+        return self.records_read / self.size
 
-    def reads(self, path: Path) -> bool:
-        """Whether this file lies in the folder of the shards."""
+    def includes_file(self, path: Path) -> bool:
+        """True if this file lies in the folder of the shards."""
         return path.resolve().parent == self._folder.path.resolve()
 
 
-def vectors_of(folders: Sequence[ShardFolder]) -> StoredVectors:
-    """What gives the passages of all these folders their vectors.
+def vectors_of(folders: Sequence[ShardFolder]) -> PrecomputedVectors:
+    """The encoder for the passages of all these folders.
 
     Raises:
-        UsageError: more than one pair did.
+        UsageError: they were encoded by different pairs.
     """
     first = folders[0].manifest
     for folder in folders[1:]:

@@ -1,4 +1,4 @@
-"""What an encoding did."""
+"""`EncodeReport`: the result of an encoding."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class EncodeReport:
-    """What an encoding did; `read = encoded + kept + repeated + rejected` once it is complete.
+    """Result of an encoding; `read = encoded + kept + repeated + rejected` once it is complete.
 
     Attributes:
-        folder: where the shards are.
-        read: rows and passages that were looked at.
-        encoded: passages that were encoded now.
-        kept: passages that were encoded before.
-        repeated: rows whose id and content stood before.
-        rejected: rows that were set aside.
+        folder: the folder of the shards.
+        read: rows and passages read.
+        encoded: passages encoded now.
+        kept: passages skipped, since they were encoded before.
+        repeated: rows dropped, since an earlier one has the same id and content.
+        rejected: rows that cannot be used.
         truncated: in the folder, passages of which only the first `max_length` tokens were encoded.
-        passages: in the shards that are finished.
-        shards: that are finished.
-        unfinished: passages that are encoded and kept, but in no shard yet.
+        passages: passages in the folder.
+        shards: files in the folder.
         bytes: of the shards.
         seconds: from start to end.
-        in_hand: while it runs, what was read and is not in the other numbers yet.
-        interrupted: it was stopped before its end; what was encoded is kept.
+        in_hand: while it runs, rows that were read and are in no other number yet.
+        interrupted: it was stopped before its end; finished batches are kept.
     """
 
     folder: str
@@ -36,7 +35,6 @@ class EncodeReport:
     truncated: int = 0
     passages: int = 0
     shards: int = 0
-    unfinished: int = 0
     bytes: int = 0
     seconds: float = 0.0
     in_hand: int = 0

@@ -1,33 +1,46 @@
-"""`ShardEncoder`: sources into a folder of shards."""
+"""`ShardEncoder`: sources into a folder of Parquet files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
-from rdr_qdrant.export.export_job import Encoding
+from rdr_qdrant.errors import SourceError
 from rdr_qdrant.export.export_report import EncodeReport
-from rdr_qdrant.export.export_settings import EncodeSettings
-from rdr_qdrant.readers import PassageSource
+from rdr_qdrant.export.parquet_io import need_pyarrow
+from rdr_qdrant.export.parquet_sink import ParquetSink
+from rdr_qdrant.ingest.cancellation import Cancellation
+from rdr_qdrant.ingest.counters import Counters
+from rdr_qdrant.ingest.job import IngestJob
+from rdr_qdrant.ingest.partitions import PartitionReader, ReadOptions, partition_of
+from rdr_qdrant.ingest.passage_encoder import PassageEncoder
+from rdr_qdrant.ingest.thread_executor import ThreadExecutor
+from rdr_qdrant.readers import PassageSource, RejectHandler
+
+SHARD_SIZE = 16_384
+"""Passages of a shard: 50 MB of vectors at 768 numbers."""
 
 
 @dataclass(kw_only=True)
-class ShardEncoder(EncodeSettings):
+class ShardEncoder:
     """Encodes passages into a folder of Parquet files, which `ShardFolder` hands to a loader.
 
     A shard is there whole or not at all. The same encoding again reads its sources from the start,
-    but does not encode again what was encoded: each batch is written as soon as it is ready, so
-    that a kill loses the batch in hand. A shard that is missing or damaged is made anew. It refuses
-    where the sources, the options or the encoder are not those it was begun with.
+    but does not encode again what is in finished shards: a stop loses nothing, and a kill at most
+    the last two minutes. A shard that is missing or damaged is rebuilt. Rows that were appended to
+    the last source go into further shards; other changes of the sources, other options or another
+    encoder are refused.
 
     Args:
         embeddings: the pair whose context encoder makes the vectors.
-        folder: where to; made where it is not there.
-        shard_size: passages of a shard.
+        folder: where to; created if it does not exist.
+        shard_size: most passages of a shard.
         vectors: `float32`, or `float16` for half the size and vectors rounded to 11 bits. Points
-            that were loaded from those stay so: to a later load of float32 they are unchanged.
+            that were loaded from those stay so: a later load of float32 finds them unchanged.
         batch_size: passages that are encoded at a time; a row group of the file.
-        on_reject: called with each row that is set aside; on going on with those of before too.
+        on_reject: called with each row that cannot be used; on resuming again.
         on_progress: called with the report so far after each batch.
 
     Example:
@@ -42,6 +55,16 @@ class ShardEncoder(EncodeSettings):
         >>> loader.load_sources(shards.sources())  # doctest: +SKIP
     """
 
+    embeddings: PassageEncoder
+    folder: str | Path
+    shard_size: int = SHARD_SIZE
+    vectors: Literal["float32", "float16"] = "float32"
+    batch_size: int = 256
+    on_reject: RejectHandler | None = None
+    on_progress: Callable[[EncodeReport], None] | None = None
+
+    _cancellation: Cancellation = field(init=False, repr=False, default_factory=Cancellation)
+
     def encode_sources(
         self, sources: Sequence[PassageSource], *, split: int | None = None
     ) -> EncodeReport:
@@ -49,7 +72,7 @@ class ShardEncoder(EncodeSettings):
 
         Args:
             sources: from `open_source`.
-            split: cut each passage at every that many words; documents are cut at every 100 where
+            split: split each passage at every that many words; documents are split at every 100 if
                 it is `None`.
 
         Raises:
@@ -57,11 +80,41 @@ class ShardEncoder(EncodeSettings):
                 the folder was begun.
             UsageError: the folder was begun with other sources, other options or another encoder.
             ModelError: the encoders cannot be loaded.
-            OutputError: the folder cannot be written, or holds other things.
+            OutputError: the folder cannot be written, or holds other files.
+            RDRQdrantError: pyarrow is not installed.
         """
-        return Encoding(self, sources, split).report()
+        need_pyarrow()
+        names = [source.name for source in sources]
+        options = ReadOptions(split)
+        partitions = [partition_of(source, options) for source in sources]
+        job = IngestJob(
+            reader=PartitionReader(partitions, self.batch_size, self._cancellation),
+            encoder=self.embeddings,
+            sink=ParquetSink(
+                folder=Path(self.folder),
+                encoder=self.embeddings,
+                source_names=names,
+                split=split,
+                shard_size=self.shard_size,
+                vectors=self.vectors,
+            ),
+            executor=ThreadExecutor(),
+            counters=Counters(),
+            cancellation=self._cancellation,
+            on_reject=self.on_reject,
+            on_progress=self.on_progress,
+        )
+        report = job.run()
+        if report.read == report.rejected and not report.interrupted:
+            where = ", ".join(names)
+            if report.read == 0:
+                raise SourceError(f"{where} holds no passages: there is nothing to encode.")
+            raise SourceError(
+                f"None of the {report.read:,} rows and documents of {where} can be used: nothing "
+                "was written."
+            )
+        return report
 
     def stop(self) -> bool:
-        """Ask it to end after the batch in hand; see `QdrantLoader.stop`."""
-        self.stopping.asked.set()
-        return self.stopping.waiting
+        """Ask it to end after the current batch; see `QdrantLoader.stop`."""
+        return self._cancellation.request()

@@ -1,4 +1,4 @@
-"""What a folder of shards says of itself: `manifest.json`."""
+"""`manifest.json`: the contents of a folder of shards."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rdr_qdrant.errors import SourceError
-from rdr_qdrant.export.export_io import part_of, put_in_place, writing
+from rdr_qdrant.atomic_io import open_atomically
+from rdr_qdrant.errors import OutputError, SourceError, UsageError
 from rdr_qdrant.registry import PairIdentity
 
 MANIFEST = "manifest.json"
@@ -24,7 +24,7 @@ _SHARD_NAME = re.compile(r"shard-([0-9]{5,9})\.parquet", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class ShardEntry:
     """One Parquet file.
 
     Attributes:
@@ -32,7 +32,7 @@ class Shard:
         rows: passages.
         bytes: its size.
         sha256: of its bytes (hex).
-        content: SHA-256 (hex) over its passages and where they stand, without their vectors.
+        content: SHA-256 (hex) over its passages, sources and lines, without the vectors.
         truncated: passages of which only the first `max_length` tokens were encoded.
     """
 
@@ -45,7 +45,7 @@ class Shard:
 
     @property
     def number(self) -> int:
-        """Its place among the shards, from 0."""
+        """Its position among the shards, from 0."""
         number = shard_number(self.file)
         if number is None:
             raise ValueError(f"{self.file!r} is no name of a shard")
@@ -58,13 +58,13 @@ def shard_name(number: int) -> str:
 
 
 def shard_number(name: str) -> int | None:
-    """The number of a shard of this file name, or `None` where it is no such name."""
+    """The number in the file name of a shard, or `None` if it is another name."""
     found = _SHARD_NAME.fullmatch(name)
     return int(found[1]) if found else None
 
 
 def has_shards(folder: Path) -> bool:
-    """Whether a file there is named as a shard is."""
+    """True if the folder has a file with the name of a shard."""
     return any(shard_number(path.name) is not None for path in folder.glob("shard-*.parquet"))
 
 
@@ -73,7 +73,7 @@ class Origin:
     """A source whose passages stand one after the other in the shards.
 
     Attributes:
-        name: what the user called it; what its passages have as `source`.
+        name: the name that the user gave it; the `source` of its passages.
         passages: how many.
     """
 
@@ -82,16 +82,16 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What must stay as it is for an encoding to go on.
+class ShardOptions:
+    """Options that must be the same for an encoding to be resumed.
 
     Attributes:
         sources: names of the sources, in their order.
-        split: words at which texts are cut, or `None`.
-        shard_size: passages of a shard.
+        split: words at which texts are split, or `None`.
+        shard_size: most passages of a shard.
         vectors: `float32` or `float16`.
         fingerprint: see `RDREmbeddings.fingerprint`.
-        precision: what the encoder runs in.
+        precision: of the encoder.
     """
 
     sources: tuple[str, ...]
@@ -109,26 +109,26 @@ class Manifest:
     Attributes:
         identity: of the pair that encoded it.
         options: how it was encoded.
-        shards: those that are finished, in their order.
-        complete: whether that is all.
+        shards: finished shards, in their order.
+        complete: true once all sources are encoded.
         origins: the sources that have passages, once complete.
-        missing: rows that were set aside and whose ids are not known, once complete.
+        missing: rejected rows whose ids are not known, once complete.
     """
 
     identity: PairIdentity
-    options: Options
-    shards: tuple[Shard, ...] = ()
+    options: ShardOptions
+    shards: tuple[ShardEntry, ...] = ()
     complete: bool = False
     origins: tuple[Origin, ...] = field(default=())
     missing: int = 0
 
     @property
     def passages(self) -> int:
-        """In all shards."""
+        """Passages in all shards."""
         return sum(shard.rows for shard in self.shards)
 
     def write(self, folder: Path) -> None:
-        """Put it into the folder, whole.
+        """Write it into the folder, atomically.
 
         Raises:
             OutputError: it cannot be written.
@@ -145,18 +145,12 @@ class Manifest:
             "shards": [asdict(shard) for shard in self.shards],
         }
         plain["checksum"] = _checksum(plain)
-        path = folder / MANIFEST
-        part = part_of(path)
-        try:
-            with writing(path):
-                part.write_text(json.dumps(plain, indent=1, ensure_ascii=False), encoding="utf-8")
-            put_in_place(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with open_atomically(folder / MANIFEST) as file:
+            json.dump(plain, file, indent=1, ensure_ascii=False)
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """What the folder says of itself.
+        """Read it from a folder.
 
         Raises:
             SourceError: it is missing, cannot be read, was altered, or a later version wrote it.
@@ -186,7 +180,7 @@ class Manifest:
         if plain["format"] != FORMAT or plain["checksum"] != _checksum(without):
             raise ValueError("another format or checksum")
         options = plain["options"]
-        shards = tuple(Shard(**shard) for shard in plain["shards"])
+        shards = tuple(ShardEntry(**shard) for shard in plain["shards"])
         numbers = [shard.number for shard in shards]
         if numbers != sorted(set(numbers)):
             raise ValueError("shards out of order")
@@ -194,7 +188,7 @@ class Manifest:
             raise ValueError("unknown type of vectors")
         return cls(
             identity=PairIdentity.from_metadata(plain["identity"]),
-            options=Options(**{**options, "sources": tuple(options["sources"])}),
+            options=ShardOptions(**{**options, "sources": tuple(options["sources"])}),
             shards=shards,
             complete=plain["complete"] is True,
             origins=tuple(Origin(**origin) for origin in plain["origins"]),
@@ -211,10 +205,55 @@ def _missing(folder: Path) -> SourceError:
     if not has_shards(folder):
         return SourceError(f"{folder} has no {MANIFEST}. Name a folder that encode wrote.")
     return SourceError(
-        f"{folder} has shards, but no {MANIFEST}, without which nobody knows whose they are. "
-        f"{_AGAIN}"
+        f"{folder} has shards, but no {MANIFEST}, which says what they contain. {_AGAIN}"
     )
 
 
 def _damaged(path: Path) -> SourceError:
-    return SourceError(f"{path} is damaged, or was altered: it is not as encode wrote it. {_AGAIN}")
+    return SourceError(f"{path} is damaged or was altered: it is not as encode wrote it. {_AGAIN}")
+
+
+def read_manifest_if_any(folder: Path) -> Manifest | None:
+    """The manifest of a folder that an encoding was begun in, or `None` if the folder is empty.
+
+    Raises:
+        OutputError: the folder holds other files.
+        SourceError: the manifest is missing, cannot be read or was altered.
+    """
+    if (folder / MANIFEST).exists() or has_shards(folder):
+        return Manifest.read(folder)
+    if any(not one.name.startswith(".") for one in folder.iterdir()):
+        raise OutputError(f"{folder} holds other files. Name a folder of its own.")
+    return None
+
+
+def check_same_options(folder: Path, wanted: Manifest, found: Manifest) -> None:
+    """Refuse to resume an encoding with other options.
+
+    Raises:
+        UsageError: naming the option and both values.
+    """
+    now, then = asdict(wanted.options), asdict(found.options)
+    for name, value in now.items():
+        if value == then[name]:
+            continue
+        if name == "fingerprint":
+            begun, given = _encoders(found, wanted)
+        else:
+            begun, given = f"with {name.replace('_', ' ')} {_shown(then[name])}", _shown(value)
+        raise UsageError(
+            f"{folder} was begun {begun}, not {given}. Give the same again to resume, or name "
+            "another folder."
+        )
+
+
+def _encoders(found: Manifest, wanted: Manifest) -> tuple[str, str]:
+    then, now = found.identity, wanted.identity
+    given = f"{now.name} (max_length {now.max_length})"
+    if then.name == now.name:
+        given += ", whose weights differ"
+    return f"by {then.name} (max_length {then.max_length})", given
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

@@ -1,33 +1,29 @@
-"""One shard as a Parquet file (extra `parquet`): its columns, written and read in row groups."""
+"""One shard as a Parquet file (extra `parquet`): written and read in row groups."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rdr_qdrant.atomic_io import replace_atomically, temporary_path, translate_write_errors
 from rdr_qdrant.errors import ModelError, RDRQdrantError, SourceError, install_hint
-from rdr_qdrant.export.export_io import part_of, put_in_place, sha256_of, writing
-from rdr_qdrant.export.manifest import Shard, shard_name
-from rdr_qdrant.export.partial_file import UnfinishedShard
-from rdr_qdrant.export.precomputed import StoredPassage
+from rdr_qdrant.export.manifest import ShardEntry, shard_name
+from rdr_qdrant.export.precomputed import EmbeddedPassage
 from rdr_qdrant.passages import Passage
 
 COLUMNS = ("id", "title", "text", "metadata", "content_hash", "line", "truncated", "vector")
 
 
 def need_pyarrow() -> None:
-    """Refuse early where it is not installed.
-
-    Raises:
-        RDRQdrantError: it is not.
-    """
+    """Raise an `RDRQdrantError` if pyarrow is not installed."""
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError:
@@ -41,9 +37,9 @@ class ShardRow:
     """A passage of a shard.
 
     Attributes:
-        passage: with its vector.
-        content_hash: as it was when it was encoded.
-        line: where it stands in its source.
+        passage: the passage, when read with its vector.
+        content_hash: its content hash when it was encoded.
+        line: its line in its source.
     """
 
     passage: Passage
@@ -55,13 +51,13 @@ def table_of(rows: Sequence[ShardRow], vectors: Any, truncated: Sequence[bool], 
     """Rows as a `pyarrow.Table`, which is a row group of the file.
 
     Args:
-        rows: passages with what is known of them; their own vectors are not looked at.
+        rows: n passages; vectors that they carry are ignored.
         vectors: float32 [n, dim].
-        truncated: for each of them whether it was cut.
-        kind: `float32` or `float16`, the vectors of the table.
+        truncated: for each row, true if it was truncated.
+        kind: type of the stored vectors, `float32` or `float16`.
 
     Raises:
-        ModelError: a number is beyond a half float.
+        ModelError: a number is too large for a half float.
     """
     import pyarrow as pa
 
@@ -89,60 +85,130 @@ def table_of(rows: Sequence[ShardRow], vectors: Any, truncated: Sequence[bool], 
     return pa.table(columns, schema=_schema(numbers.shape[1], kind))
 
 
-def write_shard(folder: Path, shard: UnfinishedShard, content: str) -> Shard:
-    """Make the Parquet file of an unfinished shard; it is in its place, whole, on return.
+class ShardFile:
+    """A shard that is being written: a temporary file until it is finished.
 
     Args:
         folder: where to.
-        shard: all of it.
-        content: digest of its passages.
+        number: of the shard.
+        capacity: most rows.
+        is_rebuilt: it takes the place of a shard that is missing or damaged, with the same rows.
 
-    Raises:
-        OutputError: it cannot be written.
+    Attributes:
+        rows: rows so far.
+        started: when it was begun, by the monotonic clock.
     """
-    path = folder / shard_name(shard.number)
-    part = part_of(path)
-    try:
-        with writing(path):
-            _write_tables(part, shard.tables())
-            size, digest = part.stat().st_size, sha256_of(part)
-        put_in_place(part, path)
-    finally:
+
+    def __init__(
+        self, folder: Path, number: int, capacity: int, *, is_rebuilt: bool = False
+    ) -> None:
+        self.capacity = capacity
+        self.is_rebuilt = is_rebuilt
+        self.rows = 0
+        self.started = time.monotonic()
+        self._path = folder / shard_name(number)
+        self._part = temporary_path(self._path)
+        self._truncated = 0
+        self._content = hashlib.sha256()
+        self._open: tuple[Any, Any] | None = None
+
+    def append(self, table: Any, *, truncated: int, content: Iterable[bytes]) -> None:
+        """Write a `pyarrow.Table` as a row group.
+
+        Args:
+            table: see `table_of`.
+            truncated: rows that were truncated.
+            content: for each row, its content for the digest of the shard.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with translate_write_errors(self._path):
+            self._writer(table.schema).write_table(table)
+        for one in content:
+            self._content.update(one)
+        self.rows += len(table)
+        self._truncated += truncated
+
+    def finish(self) -> ShardEntry:
+        """Put the file in its place, whole.
+
+        Raises:
+            OutputError: it cannot be written; the temporary file is removed.
+        """
+        try:
+            with translate_write_errors(self._path):
+                self._close()
+                size, digest = self._part.stat().st_size, sha256_of(self._part)
+            replace_atomically(self._part, self._path)
+        except BaseException:
+            self.discard()
+            raise
+        return ShardEntry(
+            self._path.name, self.rows, size, digest, self._content.hexdigest(), self._truncated
+        )
+
+    def discard(self) -> None:
+        """Remove the temporary file."""
         with suppress(OSError):
-            part.unlink(missing_ok=True)
-    return Shard(path.name, shard.rows, size, digest, content, shard.truncated)
+            self._close()
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
+    def _writer(self, schema: Any) -> Any:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self._open is None:
+            file = pa.OSFile(str(self._part), "wb")
+            texts = [name for name in COLUMNS if name != "vector"]
+            writer = pq.ParquetWriter(
+                file,
+                schema,
+                compression=dict.fromkeys(texts, "zstd"),
+                use_dictionary=False,
+                write_statistics=False,
+            )
+            self._open = (file, writer)
+        return self._open[1]
+
+    def _close(self) -> None:
+        opened, self._open = self._open, None
+        if opened is not None:
+            file, writer = opened
+            try:
+                writer.close()
+            finally:
+                file.close()
 
 
-def _write_tables(part: Path, tables: Iterator[Any]) -> None:
-    """Each a row group."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    first = next(tables)
-    strings = [name for name in COLUMNS if name != "vector"]
-    with (
-        pa.OSFile(str(part), "wb") as file,
-        pq.ParquetWriter(
-            file,
-            first.schema,
-            compression=dict.fromkeys(strings, "zstd"),
-            use_dictionary=False,
-            write_statistics=False,
-        ) as writer,
-    ):
-        for table in chain([first], tables):
-            writer.write_table(table)
-
-
-def check_shard(path: Path, shard: Shard) -> None:
-    """Compare a file's bytes with what the manifest says of them.
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes.
 
     Raises:
-        SourceError: they are others, or the file is not there.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_whole(folder: Path, shard: ShardEntry) -> bool:
+    """True if the file of a shard has the bytes that were written."""
+    path = folder / shard.file
+    try:
+        return path.stat().st_size == shard.bytes and sha256_of(path) == shard.sha256
+    except OSError:
+        return False
+
+
+def check_shard(path: Path, shard: ShardEntry) -> None:
+    """Compare a file's bytes with those that the manifest lists.
+
+    Raises:
+        SourceError: they differ, or the file is missing.
     """
     again = (
-        "Copy it again, or give the encode command again where it was made: it makes this shard "
-        "anew."
+        "Copy it again, or run the encode command again where it was made, to rebuild this shard."
     )
     try:
         size = path.stat().st_size
@@ -193,7 +259,7 @@ def _rows(table: Any, first: int, stop: int) -> Iterator[ShardRow]:
     for row, values in enumerate(zip(*columns, strict=True)):
         if first <= row < stop:
             identifier, title, text, metadata, content_hash, line, truncated = values
-            passage = StoredPassage(
+            passage = EmbeddedPassage(
                 id=identifier,
                 title=title,
                 text=text,

@@ -1,4 +1,4 @@
-"""Passages that bring their vectors with them, and what hands those to the loader."""
+"""Passages that carry their vectors, and the encoder that hands these to a loader."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from rdr_qdrant.registry import PairIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class StoredPassage(Passage):
+class EmbeddedPassage(Passage):
     """A passage that was encoded before.
 
     Attributes:
         vector: float32 or float16 [dim].
-        truncated: whether it was cut when it was encoded.
+        truncated: true if only its first `max_length` tokens were encoded.
     """
 
     vector: Any = field(default=None, compare=False, repr=False)
     truncated: bool = False
 
 
-class StoredVectors:
-    """Stands where the loader has an encoder, and gives passages the vectors they brought.
+class PrecomputedVectors:
+    """A `PassageEncoder` that gives passages the vectors that they carry.
 
     Args:
         identity: of the pair that encoded them.
-        fingerprint: its own, see `RDREmbeddings.fingerprint`.
+        fingerprint: of that pair, see `RDREmbeddings.fingerprint`.
     """
 
     def __init__(self, identity: PairIdentity, fingerprint: str) -> None:
@@ -48,14 +48,14 @@ class StoredVectors:
         )
 
     def fingerprint(self) -> str:
-        """What the vectors depend on besides their passages."""
+        """A digest of everything besides the passages that the vectors depend on."""
         return self._fingerprint
 
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
         """The passages as they are."""
         return passages
 
-    def encode_batches(self, tokens: Sequence[StoredPassage]) -> Iterator[EncodedBatch]:
+    def encode_batches(self, tokens: Sequence[EmbeddedPassage]) -> Iterator[EncodedBatch]:
         """Their vectors, all at once, as float32."""
         yield EncodedBatch(
             positions=list(range(len(tokens))),

@@ -1,7 +1,7 @@
-"""A load into a new collection behind an alias: nobody sees it before it is whole.
+"""A load into a new collection behind an alias: nobody sees it before it is complete.
 
-The new collection carries a note in its metadata until the alias has been put on it, so that the
-same load finds it again and goes on, whatever ended the one before.
+The new collection carries a note in its metadata until the alias points at it, so that the same
+load finds it again and resumes, however the one before ended.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Reindexing:
-    """The new collection of a re-index, from its name to the switch of the alias.
+class AliasSwap:
+    """The new collection of a re-index, from its name to the alias swap.
 
     Args:
         client: of a server or embedded.
         alias: the name that searches use.
         origin: what tells this load from another: its sources, how they are read and encoded, and
-            how the new collection is laid out.
+            the settings of the new collection.
         drop_old: delete the collection that the alias stood for before.
-        retrying: makes the calls.
+        retry: makes the calls.
 
     Attributes:
-        goes_on: whether `begin` found a collection to go on with, rather than a name for a new one.
+        resumed: true if `begin` found a collection to resume, rather than a name for a new one.
     """
 
     def __init__(
@@ -45,27 +45,27 @@ class Reindexing:
         origin: Mapping[str, Any],
         *,
         drop_old: bool,
-        retrying: RetryPolicy,
+        retry: RetryPolicy,
     ) -> None:
         self._client = client
         self._alias = alias
         self._origin = dict(origin)
         self._drop_old = drop_old
-        self._retrying = retrying
-        self._aliases = Aliases(client, retrying)
+        self._retry = retry
+        self._aliases = Aliases(client, retry)
         self._old: str | None = None
         self._run = uuid.uuid4().hex
-        self._switched = False
-        self.goes_on = False
+        self._swapped = False
+        self.resumed = False
 
     def begin(self) -> str:
-        """The name of the new collection: `wiki-2` for `wiki`, or the one to go on with.
+        """The name of the new collection: `wiki-2` for `wiki`, or the one to resume.
 
         Raises:
-            CollectionError: a collection itself has the alias's name, or the old one is to be
-                dropped and is not ours alone.
+            CollectionError: a collection has the alias's name, or the old one is to be dropped and
+                is not ours alone.
         """
-        names, aliases = self._aliases.collections(), self._aliases.all()
+        names, aliases = self._aliases.collection_names(), self._aliases.all()
         if self._alias in names:
             raise CollectionError(
                 f"{self._alias!r} is a collection itself, not an alias, and Qdrant cannot rename "
@@ -82,10 +82,10 @@ class Reindexing:
             if note is None:
                 continue
             if note.get("origin") == self._origin:
-                if name == self._old:  # switched already, and ended before the note was taken out
-                    self._old, self._switched = note.get("replaces"), True
+                if name == self._old:  # swapped already, but ended before the note was removed
+                    self._old, self._swapped = note.get("replaces"), True
                 self._check_droppable(others)
-                self.goes_on = True
+                self.resumed = True
                 return name
             if name != self._old:
                 logger.warning(
@@ -101,10 +101,10 @@ class Reindexing:
         return f"{self._alias}-{max(taken, default=0) + 1}"
 
     def notes(self) -> dict[str, Any]:
-        """What the new collection's metadata says until the alias is on it.
+        """The note in the new collection's metadata until the alias points at it.
 
-        `run` is of this object alone: of two loads that choose one name at the same time, only
-        that which made the collection finds its own there.
+        `run` is unique to this object: if two loads choose one name at the same time, only the
+        one that made the collection finds its own there.
         """
         note = {
             "alias": self._alias,
@@ -115,44 +115,44 @@ class Reindexing:
         return {REINDEX_KEY: note}
 
     def check_noted(self, name: str) -> None:
-        """Refuse to go on with a new collection that could not be found again.
+        """Refuse a new collection that could not be found again to be resumed.
 
         Raises:
             CollectionError: the server keeps no metadata.
         """
         if self._note(name) is None:
             raise CollectionError(
-                f"The server keeps no metadata of collections (Qdrant does since 1.16), so that a "
-                f"re-index that is interrupted could not go on. Delete {name!r} and load into a "
+                f"The server keeps no metadata of collections (Qdrant does since 1.16), so that an "
+                f"interrupted re-index could not be resumed. Delete {name!r} and load into a "
                 "collection of another name."
             )
 
-    def is_switched(self, name: str) -> bool:
-        """Whether the alias has been put on it: then others may have written into it."""
-        return self._switched or self._aliases.all().get(self._alias) == name
+    def is_swapped(self, name: str) -> bool:
+        """True if the alias points at it: then others may have written into it."""
+        return self._swapped or self._aliases.all().get(self._alias) == name
 
     def finish(self, name: str) -> str | None:
-        """Put the alias on the new collection; returns the one that it stood for, if any."""
-        old = self._old if self._old in self._aliases.collections() else None
-        if not self.is_switched(name):
-            if old and self._note(old):  # of a re-index that ended between its switch and this
-                self._collection(old).take_out(REINDEX_KEY)
-            self._aliases.point(self._alias, name)
+        """Point the alias at the new collection; returns the one that it stood for, if any."""
+        old = self._old if self._old in self._aliases.collection_names() else None
+        if not self.is_swapped(name):
+            if old and self._note(old):  # from a re-index that ended between its swap and this
+                self._collection(old).remove_metadata_key(REINDEX_KEY)
+            self._aliases.assign(self._alias, name)
         if self._drop_old and old:
             self._check_droppable(self._aliases.all())
             self._collection(old).delete()
-        self._collection(name).take_out(REINDEX_KEY)
+        self._collection(name).remove_metadata_key(REINDEX_KEY)
         return self._old
 
     def _check_droppable(self, aliases: Mapping[str, str]) -> None:
-        """Refuse where the old one is to be dropped and one of these aliases stands for it."""
-        if not (self._drop_old and self._old and self._old in self._aliases.collections()):
+        """Refuse if the old one is to be dropped and one of these aliases stands for it."""
+        if not (self._drop_old and self._old and self._old in self._aliases.collection_names()):
             return
         others = [alias for alias, of in aliases.items() if of == self._old]
         if others:
             raise CollectionError(
                 f"Collection {self._old!r} has other aliases ({', '.join(others)}), so it is not "
-                "dropped. Leave --drop-old (drop_old=True) out."
+                "dropped. Leave out --drop-old (drop_old=True)."
             )
         self._collection(self._old).check_ours("dropped")
 
@@ -161,4 +161,4 @@ class Reindexing:
         return found if isinstance(found, Mapping) and found.get("alias") == self._alias else None
 
     def _collection(self, name: str) -> Collection:
-        return Collection(self._client, name, retrying=self._retrying)
+        return Collection(self._client, name, retry=self._retry)

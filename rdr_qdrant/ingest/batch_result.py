@@ -1,66 +1,72 @@
-"""What became of items, added up: of a batch, or of a window that was loaded elsewhere."""
+"""`BatchResult`: the result of a batch, from threads and from Ray's workers alike."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from rdr_qdrant.collection import PointId, Sampled
-from rdr_qdrant.ingest.diff import Encoded, Item, Work, Written
-from rdr_qdrant.ingest.verify import Sent, Verification
+from rdr_qdrant.errors import RDRQdrantError
+from rdr_qdrant.ingest.records import RecordBatch
+from rdr_qdrant.ingest.verify import SentPoint
 from rdr_qdrant.readers import Reject
 
 
-class Account:
-    """Every item that is told to it is in it once.
-
-    Args:
-        verification: what is there now is offered to its sample.
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """The result of a batch, or of a part of it; a record is in the results of a job once.
 
     Attributes:
-        counts: by the names of `LoadReport`; what was set aside is not among them.
-        rejects: items that were set aside.
-        there: points that are in the collection now, as they should be.
-        gone: points that were set aside.
-        sample: what the verification kept.
+        counts: by the names of `Counters`; `rejected` is not among them, see `rejects`.
+        rejects: records and rows that cannot be used or stored.
+        stored_ids: points that the sink has now.
+        rejected_ids: points that were deduplicated and then rejected.
+        sample: some of the stored points, to be read back at the end.
+        partition: index of the partition, where another process read it.
+        rows_read: rows of that partition read so far.
+        fraction_read: how much of it that is, 0 to 1; `None` if unknown.
+        error: what ended the batch; what was done before is in the counts.
     """
 
-    def __init__(self, verification: Verification) -> None:
-        self.counts: Counter[str] = Counter()
-        self.rejects: list[Reject] = []
-        self.there: list[PointId] = []
-        self.gone: list[PointId] = []
-        self.sample: list[Sampled[Sent]] = []
-        self._verification = verification
+    counts: Counter[str] = field(default_factory=Counter)
+    rejects: Sequence[Reject] = ()
+    stored_ids: Sequence[PointId] = ()
+    rejected_ids: Sequence[PointId] = ()
+    sample: Sequence[Sampled[SentPoint]] = ()
+    partition: int | None = None
+    rows_read: int = 0
+    fraction_read: float | None = None
+    error: RDRQdrantError | None = None
 
-    def note(self, work: Work) -> None:
-        """What needs no doing."""
-        self.counts["taken_over"] += len(work.taken_over)
-        for item in work.unchanged:
-            self._add(item, "unchanged")
-        for item in work.foreign:
-            self._set_aside(item, "its point id is taken by a point that other software wrote")
+    @classmethod
+    def of_reading(cls, batch: RecordBatch) -> BatchResult:
+        """The duplicates and rejects of a batch that was read and deduplicated."""
+        counts = Counter(
+            read=batch.duplicates, duplicates=batch.duplicates, id_conflicts=batch.id_conflicts
+        )
+        return cls(counts, batch.rejects)
 
-    def written(self, result: Written) -> None:
-        """What was written, or is larger than Qdrant takes."""
-        batch = result.batch
-        for number, item in enumerate(batch.items):
-            if item.id in result.refused:
-                self._set_aside(item, "larger than Qdrant takes in one request")
-            elif isinstance(batch, Encoded):
-                self._add(item, "uploaded", batch.vectors[number])
-                self.counts["truncated"] += int(batch.truncated[number])
-            else:
-                self._add(item, "updated")
 
-    def _add(self, item: Item, what: str, vector: Any | None = None) -> None:
-        self.counts["read"] += 1
-        self.counts[what] += 1
-        self.there.append(item.id)
-        kept = self._verification.sent(item, vector)
-        if kept is not None:
-            self.sample.append(kept)
+@dataclass(frozen=True, slots=True)
+class RetryEvent:
+    """A call that is about to be retried: why, and the seconds until then."""
 
-    def _set_aside(self, item: Item, reason: str) -> None:
-        self.gone.append(item.id)
-        self.rejects.append(item.row.set_aside(reason))
+    reason: str
+    seconds: float
+
+
+def merge_results(results: Iterable[BatchResult]) -> BatchResult:
+    """Several results as one; the first error is kept."""
+    merged = list(results)
+    counts: Counter[str] = Counter()
+    for result in merged:
+        counts.update(result.counts)
+    return BatchResult(
+        counts=counts,
+        rejects=[reject for one in merged for reject in one.rejects],
+        stored_ids=[point for one in merged for point in one.stored_ids],
+        rejected_ids=[point for one in merged for point in one.rejected_ids],
+        sample=[sampled for one in merged for sampled in one.sample],
+        error=next((one.error for one in merged if one.error), None),
+    )

@@ -1,4 +1,4 @@
-"""Ending a load before its end: what is in flight is finished, then it stops."""
+"""Stopping a job before its end: work in flight is finished first."""
 
 from __future__ import annotations
 
@@ -7,45 +7,50 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Stopped(Exception):  # noqa: N818 (no error)
-    """The load was asked to stop; nothing is in flight."""
+class JobCancelled(Exception):  # noqa: N818 (not an error)
+    """The job was asked to stop; nothing is in flight."""
 
 
-class Stopping:
-    """Whether a load was asked to stop, and whether it may be torn out of what it does.
+class Cancellation:
+    """A request to stop, shared by a job and whoever may stop it.
 
     Attributes:
-        asked: set once it was asked to.
-        waiting: whether it is at something that may take for ever and can be broken off anywhere:
-            reading its input, or loading the encoders.
+        requested: set once the job was asked to stop.
+        interruptible: true while the job reads its input or loads an encoder, which may take
+            for ever and can be broken off anywhere.
     """
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.waiting = False
+        self.requested = threading.Event()
+        self.interruptible = False
+
+    def request(self) -> bool:
+        """Ask the job to stop.
+
+        Returns:
+            True if a signal handler may interrupt it by raising `KeyboardInterrupt`.
+        """
+        self.requested.set()
+        return self.interruptible
 
     def check(self) -> None:
-        """Stop here, where that was asked.
-
-        Raises:
-            Stopped: it was.
-        """
-        if self.asked.is_set():
-            raise Stopped
+        """Raise `JobCancelled` if the job was asked to stop."""
+        if self.requested.is_set():
+            raise JobCancelled
 
     @contextmanager
-    def breakable(self) -> Iterator[None]:
-        """Whoever asked to stop may break this off by a `KeyboardInterrupt`.
+    def allow_interrupt(self) -> Iterator[None]:
+        """Let a requested stop break off the enclosed work by a `KeyboardInterrupt`.
 
         Raises:
-            Stopped: it was asked to stop before, or was broken off.
+            JobCancelled: the job was asked to stop before or meanwhile.
         """
         self.check()
-        self.waiting = True
+        self.interruptible = True
         try:
             yield
         except KeyboardInterrupt:
             self.check()
             raise
         finally:
-            self.waiting = False
+            self.interruptible = False

@@ -1,60 +1,57 @@
-"""What reads, encodes and writes in other processes, where threads of this one are not enough."""
+"""`Executor`: runs the batches of a job, in threads of this process or in other processes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from rdr_qdrant.ingest.diff import Retry
-from rdr_qdrant.ingest.partitions import Part
-from rdr_qdrant.ingest.records import Row
-from rdr_qdrant.ingest.remote_batch import Done
+from rdr_qdrant.ingest.batch_result import BatchResult, RetryEvent
+from rdr_qdrant.ingest.cancellation import Cancellation
+from rdr_qdrant.ingest.id_index import IdIndex
+from rdr_qdrant.ingest.partitions import PartitionReader
+from rdr_qdrant.ingest.passage_encoder import PassageEncoder
+from rdr_qdrant.ingest.sink import Sink
 
-if TYPE_CHECKING:
-    from rdr_qdrant.ingest.options import LoadSettings
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One run of a job, as an executor needs it.
+
+    Attributes:
+        reader: the partitions; another process may read those that are files.
+        ids: where ids are deduplicated in this process.
+        encoder: makes the vectors.
+        fingerprint: of the encoder.
+        sink: where to.
+        apply: called in the caller's thread with what happened; may raise.
+        cancellation: ends the run once what is in flight is done.
+    """
+
+    reader: PartitionReader
+    ids: IdIndex
+    encoder: PassageEncoder
+    fingerprint: str
+    sink: Sink[Any]
+    apply: Callable[[BatchResult | RetryEvent], None]
+    cancellation: Cancellation
 
 
-class Working(AbstractContextManager[Any], Protocol):
-    """A load that is under way elsewhere. Every iterator has to be run to its end."""
+class Executor(Protocol):
+    """Reads, deduplicates, diffs, embeds and writes all batches of a job.
 
-    def feed(self, part: int, rows: Sequence[Row]) -> Iterator[Done | Retry]:
-        """Give rows of a part that is read here; meanwhile, results."""
+    Attributes:
+        reads_files: partitions that are files are read in other processes.
+    """
 
-    def end(self, part: int) -> None:
-        """There are no more rows of this part."""
+    reads_files: bool
 
-    def rest(self) -> Iterator[Done | Retry]:
-        """Wait until everything is done.
+    def execute(self, run: Execution) -> None:
+        """Run all batches; of records with one id the first, in the order of the partitions.
+
+        However it ends, the results of all finished batches were applied.
 
         Raises:
-            RDRQdrantError: the processes failed.
-            Exception: what `check` raised.
-        """
-
-    def stop(self) -> Iterator[Done | Retry]:
-        """End once the batches that are being loaded are; what was done of them."""
-
-
-class Engine(Protocol):
-    """Loads the parts of a load."""
-
-    def begin(
-        self,
-        settings: LoadSettings,
-        collection_name: str,
-        fingerprint: str,
-        parts: Sequence[Part],
-        check: Callable[[], None],
-    ) -> Working:
-        """Begin to read the parts that can be read elsewhere, and to load all of them.
-
-        Of rows with one id, the first in the order of the parts is loaded.
-
-        Args:
-            settings: of the load.
-            collection_name: where to; behind an alias it is not that of the settings.
-            fingerprint: of the encoder.
-            parts: in their order.
-            check: called now and then while the caller waits; what it raises ends the wait.
+            JobCancelled: the job was asked to stop; nothing is in flight.
+            RDRQdrantError: a batch failed, or a source cannot be read on.
         """

@@ -1,4 +1,4 @@
-"""The points of one load and where each was first met, in bounded memory."""
+"""The point ids of one job and where each was first read, in bounded memory."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rdr_qdrant.collection import PointId
 from rdr_qdrant.errors import RDRQdrantError
+from rdr_qdrant.ingest.records import RecordBatch
+from rdr_qdrant.passages import point_id
 
 CACHE_KIB = 16 * 1024
-"""Memory of the table; what is more goes to a file, about 50 bytes a point."""
+"""Memory of the table; beyond that it goes to a file, about 50 bytes a point."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS
@@ -24,25 +26,25 @@ CREATE TABLE IF NOT EXISTS sources (number INTEGER PRIMARY KEY, name TEXT);
 
 @dataclass(frozen=True, slots=True)
 class FirstOccurrence:
-    """Where a point was first met, and a digest of its content there."""
+    """The place where an id was first read, and a digest of its content there."""
 
     digest: bytes
     source: str
     line: int
 
     def conflict_reason(self) -> str:
-        """Why a later row with this id and other content is set aside."""
+        """Why a later record with this id and other content is rejected."""
         where = f"first: {self.source}, line {self.line}"
         return f"id stands twice with different content: {where}"
 
 
 class IdIndex:
-    """A set of point ids with their first sightings.
+    """A set of point ids with their first occurrences, in SQLite.
 
     Args:
-        path: a file that outlives the process that writes it, and what of a transaction was done
-            when that was killed is undone. By default a temporary file that nobody else sees,
-            where SQLite puts such files: `SQLITE_TMPDIR`, `TMPDIR`, else /var/tmp or /tmp.
+        path: a file that outlives the process that writes it; a transaction that was cut off by a
+            kill is rolled back. By default a temporary file that nobody else sees, where SQLite
+            puts such files: `SQLITE_TMPDIR`, `TMPDIR`, else /var/tmp or /tmp.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -64,7 +66,7 @@ class IdIndex:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of what is noted meanwhile is kept, or nothing of it."""
+        """Keep all changes made meanwhile, or none of them."""
         with _file_errors():
             self._database.execute("BEGIN")
         try:
@@ -75,13 +77,9 @@ class IdIndex:
         with _file_errors():
             self._database.execute("COMMIT")
 
-    def add(self, point_id: PointId, sighting: FirstOccurrence) -> FirstOccurrence | None:
-        """Note a point; returns its first sighting where it is not new."""
-        return self.add_key(key_of(point_id), sighting)
-
-    def add_key(self, key: bytes, sighting: FirstOccurrence) -> FirstOccurrence | None:
-        """`add` for a point whose key is known."""
-        values = (key, sighting.digest, self._number(sighting.source), sighting.line)
+    def add(self, key: bytes, occurrence: FirstOccurrence) -> FirstOccurrence | None:
+        """Add an id by its `id_key`; its first occurrence if it is not new."""
+        values = (key, occurrence.digest, self._number(occurrence.source), occurrence.line)
         with _file_errors():
             done = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", values)
             if done.rowcount:
@@ -92,36 +90,36 @@ class IdIndex:
             digest, source, line = found.fetchone()
         return FirstOccurrence(digest, self._sources[source], line)
 
-    def note(self, ids: Iterable[PointId]) -> None:
-        """Note points whose sightings nobody will ask for."""
+    def add_many(self, ids: Iterable[PointId]) -> None:
+        """Add ids whose first occurrences nobody asks for."""
         with _file_errors():
             self._database.executemany(
-                "INSERT OR IGNORE INTO seen (id) VALUES (?)", [(key_of(one),) for one in ids]
+                "INSERT OR IGNORE INTO seen (id) VALUES (?)", [(id_key(one),) for one in ids]
             )
 
-    def forget(self, point_id: PointId) -> None:
-        """It was not written after all."""
+    def discard(self, point_id: PointId) -> None:
+        """Remove an id, if it is there."""
         with _file_errors():
-            self._database.execute("DELETE FROM seen WHERE id = ?", (key_of(point_id),))
+            self._database.execute("DELETE FROM seen WHERE id = ?", (id_key(point_id),))
 
-    def without(self, ids: Sequence[PointId]) -> list[PointId]:
-        """Those of these points that were not met."""
-        keys = {key_of(one): one for one in ids}
+    def missing_from(self, ids: Sequence[PointId]) -> list[PointId]:
+        """Those of these ids that are not in the index."""
+        keys = {id_key(one): one for one in ids}
         marks = ",".join("?" * len(keys))
         with _file_errors():
             found = self._database.execute(f"SELECT id FROM seen WHERE id IN ({marks})", [*keys])
-            met = {key for (key,) in found}
-        return [one for key, one in keys.items() if key not in met]
+            indexed = {key for (key,) in found}
+        return [one for key, one in keys.items() if key not in indexed]
 
     def batches(self, size: int) -> Iterator[list[PointId]]:
-        """All points, so many at a time."""
+        """All ids, `size` at a time."""
         with _file_errors():
             found = self._database.execute("SELECT id FROM seen")
             while rows := found.fetchmany(size):
                 yield [_point_id(key) for (key,) in rows]
 
     def close(self) -> None:
-        """Drop the table and its file."""
+        """Drop the table and its temporary file."""
         self._database.close()
 
     def _number(self, source: str) -> int:
@@ -132,8 +130,27 @@ class IdIndex:
         return self._numbers[source]
 
 
-def key_of(point_id: PointId) -> bytes:
-    """A point id in 8 bytes, or in 16."""
+def deduplicate(batch: RecordBatch, index: IdIndex) -> RecordBatch:
+    """The batch with the first record of each id; the others are counted or rejected."""
+    records, rejects = [], list(batch.rejects)
+    duplicates = conflicts = 0
+    for record in batch.records:
+        occurrence = FirstOccurrence(record.content_digest(), record.source, record.line)
+        first = index.add(id_key(point_id(record.passage.id)), occurrence)
+        if first is None:
+            records.append(record)
+        elif first.digest == occurrence.digest:
+            duplicates += 1
+        else:
+            conflicts += 1
+            rejects.append(record.to_reject(first.conflict_reason()))
+    return replace(
+        batch, records=records, rejects=rejects, duplicates=duplicates, id_conflicts=conflicts
+    )
+
+
+def id_key(point_id: PointId) -> bytes:
+    """A point id in 8 bytes (a number) or 16 (a UUID)."""
     return point_id.to_bytes(8, "big") if isinstance(point_id, int) else uuid.UUID(point_id).bytes
 
 
@@ -147,6 +164,6 @@ def _file_errors() -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise RDRQdrantError(
-            f"The temporary list of this load's ids cannot be written ({error}). Free some space, "
-            "or set SQLITE_TMPDIR to a folder on another disk; the same command goes on."
+            f"The temporary index of this job's ids cannot be written ({error}). Free some space, "
+            "or set SQLITE_TMPDIR to a folder on another disk; run the same command to resume."
         ) from None

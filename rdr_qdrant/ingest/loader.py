@@ -1,34 +1,45 @@
-"""`QdrantLoader`: a load and its two ways in."""
+"""`QdrantLoader`: passages and sources into a collection."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.collection import Collection
+from rdr_qdrant.client import RETRY_FOR_SECONDS
+from rdr_qdrant.collection import CollectionSettings
 from rdr_qdrant.errors import SourceError, UsageError
-from rdr_qdrant.ingest.document_cache import StoredDocuments, counted
-from rdr_qdrant.ingest.job import Pruning, Run
-from rdr_qdrant.ingest.options import LoadSettings
-from rdr_qdrant.ingest.partitions import Part, part_of
-from rdr_qdrant.ingest.records import ITERABLE, rows_of_passages
-from rdr_qdrant.ingest.report import LoadReport
+from rdr_qdrant.ingest.cancellation import Cancellation
+from rdr_qdrant.ingest.counters import Counters
+from rdr_qdrant.ingest.document_cache import document_counts
+from rdr_qdrant.ingest.executor import Executor
+from rdr_qdrant.ingest.job import IngestJob
+from rdr_qdrant.ingest.partitions import Partition, PartitionReader, ReadOptions, partition_of
+from rdr_qdrant.ingest.passage_encoder import PassageEncoder
+from rdr_qdrant.ingest.prune import Pruning
+from rdr_qdrant.ingest.qdrant_sink import CollectionTarget, IndexingHandlers, QdrantSink
+from rdr_qdrant.ingest.report import LoadReport, ProgressHandler
+from rdr_qdrant.ingest.thread_executor import ThreadExecutor
+from rdr_qdrant.ingest.validation import ITERABLE, records_of_passages
 from rdr_qdrant.passages import Passage
-from rdr_qdrant.readers import PassageSource
-from rdr_qdrant.readers.sources import STDIN
+from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
+from rdr_qdrant.readers.jsonlines import STDIN
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
+    from qdrant_client import QdrantClient
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
-class QdrantLoader(LoadSettings):
-    """Loads passages into a dot-product collection, which it creates where there is none.
+class QdrantLoader:
+    """Loads passages into a dot-product collection, which it creates if there is none.
 
-    The collection is the only record: whatever ended a load, the same load again goes on. Two
-    loads into one collection at once are safe. At its end a load is verified: every point of it is
-    looked for, and a random sample is read back and compared.
+    The collection is the only record: however a load ended, the same load again resumes it. Two
+    loads into one collection at a time are safe. At its end a load is verified: every point of it
+    is looked up, and a random sample is read back and compared.
 
     Args:
         embeddings: the pair whose context encoder makes the vectors.
@@ -37,50 +48,84 @@ class QdrantLoader(LoadSettings):
         batch_size: passages that are looked up, and sorted by length for the encoder, at a time.
         vector_name: a named vector; `""` is the unnamed one.
         allow_unverified: use a collection that does not say which encoders made it.
-        recreate: delete the collection first, once the encoders and the first row are there.
-        dry_run: write nothing; the report says what would be done. Where the collection exists,
-            its context encoder is loaded, for its identity is part of each content hash.
-        retry_for: seconds for which a call that fails for a passing reason is made again.
-        on_reject: called with each passage or row that is set aside.
+        recreate: delete the collection first, once the encoders are loaded and there is a record.
+        dry_run: write nothing; the report says what would be done. If the collection exists,
+            its context encoder is loaded, since its identity is part of each content hash.
+        retry_for: seconds for which a call is retried after a transient failure.
+        on_reject: called with each row or passage that cannot be used.
         on_progress: called with the report so far after each batch.
-        on_retry: called before a call is made again, with what happened and the seconds to wait.
+        on_retry: called before a call is retried, with the reason and the seconds until then.
         index: build an embedded collection's index after the load, where that pays.
         on_indexing: called a few times a second while it is built, with the seconds so far.
-        collection_settings: how a collection is laid out that the load creates; an existing one
-            keeps its own, and where they differ that is said.
-        bulk: let a server put off index building until the end of the load, for a load that nobody
-            searches meanwhile; then wait until the index is built (of shards with replicas a server
-            tells of one of each). It is put off right before the first point is written. If the
-            load ends before its end, the next one switches it on; so does another load that ends
-            while this one goes on, bulk or not: then the index is built beside it, which costs only
-            time.
+        collection_settings: settings of a collection that the load creates; an existing one
+            keeps its own, and differences are logged.
+        bulk: disable a server's index building during the load, for a load that nobody searches
+            meanwhile, then wait until the index is built (of shards with replicas, a server
+            reports on one of each). Indexing is disabled before the first write and enabled when
+            the load finishes, or by the next load if this one fails.
         swap_alias: `collection_name` is an alias. Load into a new collection (`wiki-2` for `wiki`),
-            and when all of it is there, verified and indexed (of replicas: as with `bulk`), put the
-            alias on it in one step.
-            Until then nothing changes for those who search; the same load again goes on, one of
-            other sources, encoders or settings begins another new collection. What `load` is given
-            has no name: two such loads with the same pair and settings are one to it.
+            and once it is complete, verified and indexed (of replicas: as with `bulk`), point the
+            alias at it in one step. Until then nothing changes for searches; the same load again
+            resumes, one of other sources, encoders or settings begins another new collection.
+            Iterables given to `load` have no name: two such loads with the same pair and settings
+            count as the same.
         drop_old: then delete the collection that the alias stood for before.
         on_server_indexing: called twice a second while a server's index is waited for, with the
-            vectors in it and the points in all.
-        engine: reads, encodes and writes in other processes; by default threads of this one do.
+            number of indexed vectors and of points.
+        executor: reads, embeds and writes in other processes (`RayExecutor`); by default threads
+            of this one do.
     """
+
+    embeddings: PassageEncoder
+    client: QdrantClient
+    collection_name: str
+    batch_size: int = 256
+    vector_name: str = ""
+    allow_unverified: bool = False
+    recreate: bool = False
+    dry_run: bool = False
+    retry_for: float = RETRY_FOR_SECONDS
+    on_reject: RejectHandler | None = None
+    on_progress: ProgressHandler | None = None
+    on_retry: Callable[[str, float], None] | None = None
+    index: bool = True
+    on_indexing: Callable[[float], None] | None = None
+    collection_settings: CollectionSettings | None = None
+    bulk: bool = False
+    swap_alias: bool = False
+    drop_old: bool = False
+    on_server_indexing: Callable[[int, int], None] | None = None
+    executor: Executor | None = None
+
+    _cancellation: Cancellation = field(init=False, repr=False, default_factory=Cancellation)
 
     def load(self, passages: Iterable[Passage | Document]) -> LoadReport:
         """Load passages or LangChain documents, lazily, in batches; memory does not grow.
 
         Points that already hold the same title and text, encoded alike, are not encoded again. Of
-        two passages with one id and different content, the second is set aside.
+        two passages with one id and different content, the second is rejected. Items that cannot
+        be stored are rejected: with `on_reject` each is reported, without it a warning counts them
+        and gives the first reason.
 
         Raises:
+            SourceError: there are passages, but none that can be used.
             CollectionError: the collection does not fit the pair, or is to be recreated and does
                 not say that we made it.
             ModelError: the context encoder cannot be loaded.
             StoreError: Qdrant does not answer for longer than `retry_for`, or refuses.
-            VerificationError: what is there afterwards is not what was sent.
+            VerificationError: the collection does not hold what was sent.
         """
-        part = Part(ITERABLE, lambda reject, _: rows_of_passages(passages, reject))
-        return self._load([part])
+        partition = Partition(ITERABLE, lambda reject: records_of_passages(passages, reject))
+        rejects = RejectCounter(self.on_reject)
+        report = self._job(self._sink(), [partition], rejects).run()
+        if report.read and report.read == report.rejected and not report.interrupted:
+            raise SourceError(
+                f"None of the {report.read:,} passages can be used: nothing was written. "
+                f"{rejects.summary()}."
+            )
+        if rejects.count and self.on_reject is None:
+            logger.warning("%s. Give on_reject to get each of them", rejects.summary())
+        return report
 
     def load_sources(
         self,
@@ -92,36 +137,35 @@ class QdrantLoader(LoadSettings):
     ) -> LoadReport:
         """Load files, folders of documents or streams, one after the other.
 
-        Rows and documents that cannot be used are set aside. A document whose bytes, converter and
-        passages are as the collection has them is not converted again.
+        Rows and documents that cannot be used are rejected. A document whose bytes, converter and
+        passages are unchanged in the collection is not converted again.
 
         Args:
             sources: from `open_source`.
-            split: cut each passage at every that many words; documents are cut at every 100 where
+            split: split each passage at every that many words; documents are split at every 100 if
                 it is `None`.
             id_prefix: put before each id, so that sources with like ids can share a collection.
-            prune: afterwards, remove points whose `metadata["source"]` is one of these sources
+            prune: afterwards, delete points whose `metadata["source"]` is one of these sources
                 (and whose ids begin with the prefix) that the sources no longer have. Not done
-                (`removed` is `None`) after an interruption, nor where a row could not be read,
-                since its id is not known; never for a source without any row. Of a document that
-                could not be read all points are kept.
+                (`removed` is `None`) after an interruption, or if a row could not be read, since
+                its id is not known; never for a source without any row. All points of a document
+                that could not be read are kept.
 
         Raises:
             SourceError: there is no row at all, or none that can be used; nothing was written.
-            UsageError: a stream is to be pruned: nothing tells one from another; or options
-                contradict each other.
+            UsageError: standard input is to be pruned, or options contradict each other.
         """
         names = [source.name for source in sources]
         if prune and STDIN in names:
             raise UsageError("Standard input cannot be pruned: two streams have the same name.")
-
-        def recall(collection: Collection) -> StoredDocuments:
-            return StoredDocuments(self, collection, id_prefix)
-
-        parts = [part_of(source, split, id_prefix, recall) for source in sources]
         origin = {"sources": names, "split": split, "id_prefix": id_prefix}
-        report = self._load(parts, Pruning(sources, id_prefix) if prune else None, origin)
-        report = replace(report, documents=counted(sources))
+        sink = self._sink(Pruning(sources, id_prefix) if prune else None, origin)
+        options = ReadOptions(split, id_prefix)
+        stored = sink.stored_documents(id_prefix)
+        partitions = [partition_of(source, options, stored) for source in sources]
+        rejects = RejectCounter(self.on_reject)
+        report = self._job(sink, partitions, rejects).run()
+        report = replace(report, documents=document_counts(sources))
         if report.read == report.rejected and not report.interrupted:
             where = ", ".join(names)
             what = "rows and documents" if report.documents else "rows"
@@ -130,26 +174,24 @@ class QdrantLoader(LoadSettings):
             raise SourceError(
                 f"None of the {report.read:,} {what} of {where} can be used: nothing was written."
             )
+        if rejects.count and self.on_reject is None:
+            logger.warning("%s. Give on_reject to get each of them", rejects.summary())
         return report
 
     def stop(self) -> bool:
-        """Ask the load to end after the batch in hand; from another thread or a signal handler.
+        """Ask the load to end after the current batch; from another thread or a signal handler.
 
-        A stopped loader stays stopped; what goes on is another with the same settings.
+        A stopped loader stays stopped; to resume, use another one with the same settings.
 
         Returns:
-            Whether it is waiting, for its input or for the encoders to load: then a signal handler
+            True if it waits for its input or for the encoders to load: then a signal handler
             may break it off by raising `KeyboardInterrupt`.
         """
-        self.stopping.asked.set()
-        return self.stopping.waiting
+        return self._cancellation.request()
 
-    def _load(
-        self,
-        parts: Sequence[Part],
-        pruning: Pruning | None = None,
-        origin: Mapping[str, Any] | None = None,
-    ) -> LoadReport:
+    def _sink(
+        self, pruning: Pruning | None = None, origin: Mapping[str, Any] | None = None
+    ) -> QdrantSink:
         if self.swap_alias and (self.recreate or pruning):
             what = "--recreate (recreate)" if self.recreate else "--prune (prune)"
             raise UsageError(
@@ -157,5 +199,77 @@ class QdrantLoader(LoadSettings):
                 "comes a new collection with exactly what this load reads. Leave one out."
             )
         if self.drop_old and not self.swap_alias:
-            raise UsageError("--drop-old (drop_old) goes with --swap-alias (swap_alias) alone.")
-        return Run(self, parts, pruning, origin or {}).report()
+            raise UsageError("--drop-old (drop_old) works only with --swap-alias (swap_alias).")
+        target = CollectionTarget(
+            client=self.client,
+            collection_name=self.collection_name,
+            vector_name=self.vector_name,
+            settings=self.collection_settings,
+            allow_unverified=self.allow_unverified,
+            recreate=self.recreate,
+            dry_run=self.dry_run,
+            bulk=self.bulk,
+            swap_alias=self.swap_alias,
+            drop_old=self.drop_old,
+            index=self.index,
+            retry_for=self.retry_for,
+        )
+        return QdrantSink(
+            target=target,
+            encoder=self.embeddings,
+            origin=origin or {},
+            pruning=pruning,
+            on_retry=self.on_retry,
+            handlers=IndexingHandlers(
+                on_indexing=self.on_indexing, on_server_indexing=self.on_server_indexing
+            ),
+            cancellation=self._cancellation,
+        )
+
+    def _job(
+        self, sink: QdrantSink, partitions: Sequence[Partition], on_reject: RejectHandler
+    ) -> IngestJob[LoadReport]:
+        executor = self.executor
+        if executor is None or self.dry_run:
+            executor = ThreadExecutor()
+        reader = PartitionReader(
+            partitions,
+            self.batch_size,
+            self._cancellation,
+            files_read_elsewhere=executor.reads_files,
+        )
+        return IngestJob(
+            reader=reader,
+            encoder=self.embeddings,
+            sink=sink,
+            executor=executor,
+            counters=Counters(),
+            cancellation=self._cancellation,
+            on_reject=on_reject,
+            on_progress=self.on_progress,
+            on_retry=self.on_retry,
+        )
+
+
+class RejectCounter:
+    """Passes rejects on, counts them, and keeps the first reason.
+
+    Args:
+        on_reject: called with each reject.
+    """
+
+    def __init__(self, on_reject: RejectHandler | None) -> None:
+        self.count = 0
+        self._on_reject = on_reject
+        self._first = ""
+
+    def __call__(self, reject: Reject) -> None:
+        self.count += 1
+        where = f"{reject.source}, line {reject.line}" if reject.line else reject.source
+        self._first = self._first or f"{where}: {reject.reason}"
+        if self._on_reject:
+            self._on_reject(reject)
+
+    def summary(self) -> str:
+        """The count and the first reason, in one line."""
+        return f"{self.count:,} rejected (first: {self._first})"

@@ -1,105 +1,246 @@
-"""What a load reads, part by part: each here, or by whichever process of this machine reads it."""
+"""The partitions that a job reads, each in this process or in another one in its place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
-from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import RDRQdrantError
-from rdr_qdrant.ingest.records import Row, rows_of_sources
-from rdr_qdrant.readers import PassageSource, Reject, RejectHandler, open_source
-from rdr_qdrant.readers.documents import Recall
+from rdr_qdrant.ingest.cancellation import Cancellation
+from rdr_qdrant.ingest.records import RecordBatch, SourceRecord
+from rdr_qdrant.passages import Passage
+from rdr_qdrant.readers import DocumentSource, PassageSource, Reject, RejectHandler, open_source
+from rdr_qdrant.readers.documents import DEFAULT_PASSAGE_WORDS, StoredDocumentLookup
+from rdr_qdrant.splitter import split_passage
 
-RowsOf = Callable[[RejectHandler, Collection], Iterable[Row]]
+ReadRecords = Callable[[RejectHandler], Iterable[SourceRecord]]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """How to read a file of rows anew, from its start, in any process of this machine.
+class ReadOptions:
+    """How the passages of a source are cut and named.
 
     Attributes:
-        path: of the file.
-        name: what the user called it.
-        split: see `QdrantLoader.load_sources`.
-        id_prefix: likewise.
+        split: words of a passage; `None` leaves rows whole and cuts documents at 100.
+        id_prefix: put before each id.
+    """
+
+    split: int | None = None
+    id_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePartition:
+    """A file of rows that any process of this machine can read from its start.
+
+    Attributes:
+        path: the file.
+        name: the name that the user gave it.
+        options: how it is read.
     """
 
     path: Path
     name: str
-    split: int | None
-    id_prefix: str
+    options: ReadOptions
 
-    def open(self) -> PassageSource:
-        """The source, at its start.
-
-        Raises:
-            SourceError: see `open_source`.
-        """
-        return open_source(self.path, self.name)
-
-    def rows(self, source: PassageSource, reject: RejectHandler) -> Iterator[Row]:
-        """The rows of the source that was opened; what cannot be used goes to `reject`."""
-        return rows_of_sources([source], reject, self.split, self.id_prefix, _nothing_known)
-
-    def as_named(self, error: RDRQdrantError) -> RDRQdrantError:
-        """An error of this file by the name that the user gave."""
-        return type(error)(str(error).replace(str(self.path), self.name))
-
-    def has_rows(self) -> bool:
-        """Whether there is a row that can be used.
+    def open(self) -> Partition:
+        """The partition, at its start.
 
         Raises:
-            SourceError: it cannot be read as far as that.
+            SourceError: see `open_source`; it names the file as the user did.
         """
         try:
-            return next(self.rows(self.open(), _nowhere), None) is not None
+            return partition_of(open_source(self.path, self.name), self.options)
         except RDRQdrantError as error:
-            raise self.as_named(error) from None
+            raise self.with_given_name(error) from None
+
+    def with_given_name(self, error: RDRQdrantError) -> RDRQdrantError:
+        """An error of this file, by the name that the user gave."""
+        return type(error)(str(error).replace(str(self.path), self.name))
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A source, or an iterable.
+class Partition:
+    """A source, or an iterable of passages.
 
     Attributes:
-        name: what the user called it.
-        rows: reads it here.
-        source: what is read; `None` where it is an iterable.
-        reading: how to read it in another process; `None` where that cannot be.
+        name: the name that the user gave it.
+        read: reads it in this process.
+        source: the source; `None` for an iterable.
+        file: how another process can read it; `None` if none can.
     """
 
     name: str
-    rows: RowsOf
+    read: ReadRecords
     source: PassageSource | None = None
-    reading: Reading | None = None
+    file: FilePartition | None = None
 
 
-def part_of(source: PassageSource, split: int | None, id_prefix: str, recall: RecallOf) -> Part:
-    """A source as a part of a load.
+def partition_of(
+    source: PassageSource,
+    options: ReadOptions,
+    stored_documents: StoredDocumentLookup | None = None,
+) -> Partition:
+    """A source as a partition.
 
     Args:
         source: from `open_source`.
-        split: see `QdrantLoader.load_sources`.
-        id_prefix: likewise.
-        recall: what the collection knows of documents.
+        options: how it is read.
+        stored_documents: gives the passages of documents that need not be converted again.
     """
 
-    def rows(reject: RejectHandler, collection: Collection) -> Iterable[Row]:
-        return rows_of_sources([source], reject, split, id_prefix, recall(collection))
+    def read(reject: RejectHandler) -> Iterator[SourceRecord]:
+        return _records_of_source(source, reject, options, stored_documents)
 
     path = source.path
-    reading = Reading(path.absolute(), source.name, split, id_prefix) if path else None
-    return Part(source.name, rows, source, reading)
+    file = FilePartition(path.absolute(), source.name, options) if path else None
+    return Partition(source.name, read, source, file)
 
 
-RecallOf = Callable[[Collection], Recall]
+def read_batches(
+    number: int, partition: Partition, size: int
+) -> Generator[RecordBatch, None, None]:
+    """The records of a partition, `size` at a time; the same batches at each reading.
+
+    Errors of the source end the last batch; other exceptions are raised.
+    """
+    rejects: list[Reject] = []
+    records = iter(partition.read(rejects.append))
+    done = False
+    while not done:
+        batch: list[SourceRecord] = []
+        error = None
+        try:
+            batch.extend(islice(records, size))
+            done = len(batch) < size
+        except RDRQdrantError as failure:
+            error, done = failure, True
+        if batch or rejects or error:
+            source = partition.source
+            yield RecordBatch(
+                number,
+                batch,
+                tuple(rejects),
+                source.records_read if source else 0,
+                source.fraction_read() if source else None,
+                error=error,
+            )
+        rejects.clear()
 
 
-def _nothing_known(path: str, shared: object) -> None:
-    """Files of rows hold no documents."""
+class PartitionReader:
+    """Reads the partitions of a job in this process, one after the other.
+
+    Args:
+        partitions: in their order.
+        batch_size: records of a batch.
+        cancellation: reading may be interrupted.
+        files_read_elsewhere: other processes read the partitions that are files.
+
+    Attributes:
+        rows_taken: records and rejects handed out so far.
+    """
+
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        batch_size: int,
+        cancellation: Cancellation,
+        *,
+        files_read_elsewhere: bool = False,
+    ) -> None:
+        self.partitions = partitions
+        self.batch_size = batch_size
+        self.rows_taken = 0
+        self._cancellation = cancellation
+        self._files_read_elsewhere = files_read_elsewhere
+        self._generators = [
+            read_batches(number, partition, batch_size)
+            for number, partition in enumerate(partitions)
+        ]
+        self._batches: dict[int, Iterator[RecordBatch]] = dict(enumerate(self._generators))
+
+    def close(self) -> None:
+        """Stop reading, and close the files."""
+        for generator in self._generators:
+            generator.close()
+
+    def is_read_elsewhere(self, number: int) -> bool:
+        """True if another process reads this partition."""
+        return self._files_read_elsewhere and self.partitions[number].file is not None
+
+    def probe_first_record(self, apply: Callable[[RecordBatch], None]) -> bool:
+        """Read ahead to the first record that can be used; true if there is one.
+
+        Args:
+            apply: called with each batch before it, which holds rejects alone; batches of
+                partitions that are read elsewhere are dropped, since they are read again there.
+        """
+        for number in self._batches:
+            for batch in self._interruptible(self._batches[number]):
+                if batch.records or batch.error:
+                    self._batches[number] = chain([batch], self._batches[number])
+                    return bool(batch.records)
+                if not self.is_read_elsewhere(number):
+                    self.rows_taken += len(batch.rejects)
+                    apply(batch)
+        return False
+
+    def batches(self, number: int | None = None) -> Iterator[RecordBatch]:
+        """The batches of one partition, or of all of them in their order.
+
+        Raises:
+            JobCancelled: the job was asked to stop.
+        """
+        numbers = range(len(self.partitions)) if number is None else [number]
+        for one in numbers:
+            for batch in self._interruptible(self._batches[one]):
+                self.rows_taken += len(batch.records) + len(batch.rejects)
+                yield batch
+
+    def _interruptible(self, batches: Iterator[RecordBatch]) -> Iterator[RecordBatch]:
+        while True:
+            with self._cancellation.allow_interrupt():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
 
-def _nowhere(row: Reject) -> None:
-    """It is told when it is read."""
+def fraction_read(sources: Sequence[PassageSource]) -> float | None:
+    """How much of all sources has been read, 0 to 1, or `None` if a length is unknown."""
+    done = total = 0.0
+    for source in sources:
+        fraction = source.fraction_read()
+        if fraction is None:
+            return None
+        done += fraction * source.size
+        total += source.size
+    return done / total if total else None
+
+
+def _records_of_source(
+    source: PassageSource,
+    reject: RejectHandler,
+    options: ReadOptions,
+    stored_documents: StoredDocumentLookup | None,
+) -> Iterator[SourceRecord]:
+    if isinstance(source, DocumentSource):
+        words = DEFAULT_PASSAGE_WORDS if options.split is None else options.split
+        numbered = source.enumerate_passages(reject, words=words, stored_lookup=stored_documents)
+    else:
+        numbered = _split(source.enumerate_passages(reject), options.split)
+    for line, passage in numbered:
+        if options.id_prefix:
+            passage = replace(passage, id=options.id_prefix + passage.id)
+        yield SourceRecord(passage, source.name, line)
+
+
+def _split(
+    numbered: Iterable[tuple[int, Passage]], split: int | None
+) -> Iterator[tuple[int, Passage]]:
+    for line, passage in numbered:
+        for part in [passage] if split is None else split_passage(passage, split):
+            yield line, part

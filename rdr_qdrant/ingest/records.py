@@ -1,28 +1,21 @@
-"""Passages with where they stand, out of iterables and sources."""
+"""The shapes of a record on its way: read, pending, tokenized, embedded."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from rdr_qdrant.collection.payload import canonical_json
-from rdr_qdrant.passages import Passage
-from rdr_qdrant.readers import DocumentSource, PassageSource, Reject, RejectHandler
-from rdr_qdrant.readers.documents import WORDS, Recall
-from rdr_qdrant.readers.row_parser import RowError, check_json
-from rdr_qdrant.splitter import split_passage
-
-if TYPE_CHECKING:
-    from langchain_core.documents import Document
-
-ITERABLE = "passages"
-"""The name of a source that is an iterable of passages."""
+from rdr_qdrant.collection import PointId
+from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, canonical_json, to_payload
+from rdr_qdrant.errors import RDRQdrantError
+from rdr_qdrant.passages import Passage, content_hash, point_id
+from rdr_qdrant.readers import Reject
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SourceRecord:
     """A passage, and the source and 1-based line (or number) that it came from."""
 
     passage: Passage
@@ -30,7 +23,7 @@ class Row:
     line: int
 
     def content_digest(self) -> bytes:
-        """16 bytes over all content; in which file it stands is not content."""
+        """16 bytes over all content; the name of the file it stands in is not content."""
         passage = self.passage
         metadata = passage.metadata
         if metadata.get("source") == self.source:
@@ -42,81 +35,90 @@ class Row:
             digest.update(data)
         return digest.digest()
 
-    def set_aside(self, reason: str) -> Reject:
-        """The same as a row that cannot be used."""
+    def to_reject(self, reason: str) -> Reject:
+        """The record as a reject."""
         passage = self.passage
         shown = {"id": passage.id, "title": passage.title, "text": passage.text}
         return Reject(self.source, self.line, reason, shown)
 
 
-def rows_of_passages(
-    passages: Iterable[Passage | Document], reject: RejectHandler
-) -> Iterator[Row]:
-    """Passages and LangChain documents that can be stored; others go to `reject`."""
-    for number, item in enumerate(passages, start=1):
-        try:
-            yield Row(_storable(item), ITERABLE, number)
-        except (ValueError, RowError) as error:
-            unicode = isinstance(error, UnicodeEncodeError)
-            reason = "not valid Unicode" if unicode else str(error)
-            reject(Reject(ITERABLE, number, reason, repr(item)))
+@dataclass(frozen=True, slots=True)
+class RecordBatch:
+    """Consecutive records of one partition, as values: nothing is reported while reading.
 
-
-def rows_of_sources(
-    sources: Sequence[PassageSource],
-    reject: RejectHandler,
-    split: int | None,
-    id_prefix: str,
-    recall: Recall,
-) -> Iterator[Row]:
-    """The passages of sources, one after the other, under their prefixed ids, cut where asked.
-
-    Documents are always cut; `recall` tells their passages where they are known already.
+    Attributes:
+        partition: index of the partition.
+        records: those that can be used.
+        rejects: those that cannot, from the same stretch of the source.
+        rows_read: rows of the partition read so far.
+        fraction_read: how much of the partition that is, 0 to 1; `None` if unknown.
+        duplicates: records dropped here since an earlier one has the same id and content.
+        id_conflicts: rejects that have the id of an earlier record and other content.
+        error: what ended the reading, after these records.
     """
-    for source in sources:
-        if isinstance(source, DocumentSource):
-            words = WORDS if split is None else split
-            numbered = source.numbered_passages(reject, words=words, recall=recall)
-        else:
-            numbered = _cut(source.numbered_passages(reject), split)
-        for line, passage in numbered:
-            named = replace(passage, id=id_prefix + passage.id) if id_prefix else passage
-            yield Row(named, source.name, line)
+
+    partition: int
+    records: Sequence[SourceRecord] = ()
+    rejects: Sequence[Reject] = ()
+    rows_read: int = 0
+    fraction_read: float | None = None
+    duplicates: int = 0
+    id_conflicts: int = 0
+    error: RDRQdrantError | None = None
 
 
-def _cut(
-    numbered: Iterable[tuple[int, Passage]], split: int | None
-) -> Iterator[tuple[int, Passage]]:
-    for line, passage in numbered:
-        for part in [passage] if split is None else split_passage(passage, split):
-            yield line, part
+@dataclass(frozen=True, slots=True)
+class PendingPoint:
+    """A record with the id and payload of the point that it is to become."""
+
+    record: SourceRecord
+    id: PointId
+    payload: dict[str, Any]
+
+    @property
+    def content_hash(self) -> str:
+        """See `passages.content_hash`."""
+        return str(self.payload[HASH_KEY])
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Metadata of the passage, with its id and title."""
+        metadata: dict[str, Any] = self.payload[METADATA_KEY]
+        return metadata
 
 
-def fraction_read(sources: Sequence[PassageSource]) -> float | None:
-    """How much of all sources has been read, 0 to 1, or `None` where a length is not known."""
-    done = total = 0.0
-    for source in sources:
-        fraction = source.fraction_read()
-        if fraction is None:
-            return None
-        done += fraction * source.size
-        total += source.size
-    return done / total if total else None
+@dataclass(frozen=True, slots=True)
+class TokenizedBatch:
+    """Pending points and their texts as the encoder takes them."""
+
+    points: Sequence[PendingPoint]
+    tokens: Any
 
 
-def _storable(item: Passage | Document) -> Passage:
-    """A passage whose metadata is plain JSON: dates, UUIDs and the like become text."""
-    from pydantic_core import PydanticSerializationError, to_jsonable_python
+@dataclass(frozen=True, slots=True)
+class EmbeddedBatch:
+    """Pending points with their vectors.
 
-    passage = item if isinstance(item, Passage) else Passage.from_document(item)
-    if not passage.text.strip():
-        raise ValueError("text is empty")
-    f"{passage.id}{passage.title}{passage.text}".encode()
-    if not passage.metadata:
-        return passage
-    try:
-        metadata = to_jsonable_python(dict(passage.metadata))
-    except PydanticSerializationError as error:
-        raise ValueError(f"metadata is not JSON: {error}") from None
-    check_json(metadata)
-    return replace(passage, metadata=metadata)
+    Attributes:
+        points: n points.
+        vectors: float32 [n, dim].
+        truncated: for each point, true if only its first `max_length` tokens were encoded.
+    """
+
+    points: Sequence[PendingPoint]
+    vectors: Any
+    truncated: Sequence[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataUpdate:
+    """Points whose text and title are stored already; only their metadata is to be written."""
+
+    points: Sequence[PendingPoint]
+
+
+def to_pending(record: SourceRecord, fingerprint: str) -> PendingPoint:
+    """The point that a record becomes with the encoder of this fingerprint."""
+    passage = record.passage
+    payload = to_payload(passage, content_hash(passage, fingerprint))
+    return PendingPoint(record, point_id(passage.id), payload)

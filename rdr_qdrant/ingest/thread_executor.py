@@ -1,179 +1,215 @@
-"""Encoding and writing beside reading, so that none waits for another while there is work.
+"""`ThreadExecutor`: embedding and writing beside reading, in threads of this process.
 
-    the caller reads and asks Qdrant -> one thread encodes -> some threads write -> the caller
+    the caller reads, deduplicates, diffs -> one thread embeds -> some threads write -> the caller
 
-Between them stands so little that memory does not depend on the corpus. Everything that is told
-(counts, progress, rejects) is told in the caller's own thread.
+So little waits in between that memory does not depend on the corpus. Results and retries are
+reported in the caller's own thread.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-from types import TracebackType
-from typing import Generic, NoReturn, Self, TypeVar
 
-Window = TypeVar("Window")
-Batch = TypeVar("Batch")
-Result = TypeVar("Result")
+from rdr_qdrant.ingest.batch_result import BatchResult, RetryEvent, merge_results
+from rdr_qdrant.ingest.executor import Execution
+from rdr_qdrant.ingest.id_index import deduplicate
+from rdr_qdrant.ingest.passage_encoder import embed, embed_in_order, tokenize
+from rdr_qdrant.ingest.records import EmbeddedBatch, MetadataUpdate, TokenizedBatch, to_pending
+from rdr_qdrant.ingest.sink import Write
 
-WINDOWS_WAITING = 2
-"""Windows that wait for the encoder or are being encoded."""
+TOKENIZED_BATCHES = 2
+"""Tokenized batches that wait for the encoder or are being embedded."""
 BATCHES_PER_WRITER = 2
-"""Batches that wait for a writer or are being written, for each."""
+"""Batches that wait for a writer or are being written, for each writer."""
 SECONDS_BETWEEN_CHECKS = 0.1
 
 
-class Pipeline(Generic[Window, Batch, Result]):
-    """Windows in; what was done with them out, in any order.
+class ThreadExecutor:
+    """Runs a job in threads of this process."""
 
-    Every iterator that its methods return has to be run to its end.
+    reads_files = False
+
+    def execute(self, run: Execution) -> None:
+        """See `Executor.execute`."""
+        sink, encoder = run.sink, run.encoder
+        embed_batch = embed_in_order if sink.keeps_order else embed
+        give_up = threading.Event()
+        pipeline = Pipeline(run, lambda batch: embed_batch(encoder, batch))
+        pipeline.write = sink.writer(pipeline.post_retry, give_up)
+        try:
+            for batch in run.reader.batches():
+                batch = deduplicate(batch, run.ids)
+                diff = sink.diff([to_pending(one, run.fingerprint) for one in batch.records])
+                run.apply(merge_results([BatchResult.of_reading(batch), diff.settled]))
+                if diff.needs_writing:
+                    sink.before_first_write()
+                if diff.to_update_metadata:
+                    pipeline.submit_write(MetadataUpdate(diff.to_update_metadata))
+                if diff.to_embed:
+                    with run.cancellation.allow_interrupt():  # the encoder may have to be loaded
+                        tokens = tokenize(encoder, diff.to_embed)
+                    pipeline.submit(tokens)
+                if batch.error:
+                    pipeline.join()
+                    raise batch.error
+            pipeline.join()
+        except BaseException:
+            give_up.set()
+            pipeline.finish_in_flight()
+            raise
+        finally:
+            pipeline.close()
+
+
+class Pipeline:
+    """Tokenized batches in; one thread embeds them, some threads write them.
 
     Args:
-        encode: a window to batches, each given out as soon as it is ready.
-        write: a batch to what was done.
-        writers: threads that write; with 0 the caller's own does, while it waits for something.
-        check: called now and then while the caller waits; what it raises ends the wait.
+        run: whose results are applied, and whose cancellation is checked, while the caller waits.
+        embed: gives the parts of a batch their vectors, each as soon as it is ready.
+
+    Attributes:
+        write: writes a batch; has to be set before the first batch is submitted.
     """
 
+    write: Write
+
     def __init__(
-        self,
-        encode: Callable[[Window], Iterator[Batch]],
-        write: Callable[[Batch], Result],
-        *,
-        writers: int,
-        check: Callable[[], None],
+        self, run: Execution, embed: Callable[[TokenizedBatch], Iterator[EmbeddedBatch]]
     ) -> None:
-        self._encode = encode
-        self._write = write
-        self._check = check
-        self._encoder = ThreadPoolExecutor(1, "encode")
+        self._run = run
+        self._embed = embed
+        writers = run.sink.write_threads
+        self._embedder = ThreadPoolExecutor(1, "embed")
         self._writers = ThreadPoolExecutor(writers, "write") if writers else None
-        self._room_for_windows = threading.Semaphore(WINDOWS_WAITING)
-        self._room_for_batches = threading.Semaphore(BATCHES_PER_WRITER * max(1, writers))
-        self._results: SimpleQueue[Callable[[], Result]] = SimpleQueue()
+        self._free_for_tokenized = threading.Semaphore(TOKENIZED_BATCHES)
+        self._free_for_writes = threading.Semaphore(BATCHES_PER_WRITER * max(1, writers))
+        self._events: SimpleQueue[
+            BatchResult | RetryEvent | EmbeddedBatch | MetadataUpdate | BaseException
+        ] = SimpleQueue()
         self._stopped = threading.Event()
-        self._under_way = 0
+        self._in_flight = 0
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._end()
-
-    def feed(self, window: Window) -> Iterator[Result]:
-        """Put a window in as soon as there is room; meanwhile, results.
+    def submit(self, batch: TokenizedBatch) -> None:
+        """Hand a batch to the encoder as soon as there is space for it.
 
         Raises:
-            Exception: what encoding, writing or `check` raised.
+            Exception: what embedding, writing, `apply` or the cancellation raised.
         """
-        yield from self._until(lambda: self._room_for_windows.acquire(blocking=False))
-        self._begin(self._encoder, lambda: self._encode_window(window))
+        self._wait_until(lambda: self._free_for_tokenized.acquire(blocking=False))
+        self._add_in_flight(1)
+        self._embedder.submit(self._embed_batch, batch)
 
-    def feed_encoded(self, batch: Batch) -> Iterator[Result]:
-        """`feed` for a batch that goes straight to the writers."""
-        yield from self._until(lambda: self._room_for_batches.acquire(blocking=False))
-        self._hand_over(batch)
-
-    def tell(self, news: Result) -> None:
-        """Put something between the results; from any thread."""
-        self._results.put(lambda: news)
-
-    def rest(self) -> Iterator[Result]:
-        """Wait until everything is done.
+    def submit_write(self, batch: EmbeddedBatch | MetadataUpdate) -> None:
+        """Hand a batch to the writers as soon as there is space for it.
 
         Raises:
-            Exception: as `feed`.
+            Exception: as `submit`.
         """
-        yield from self._until(lambda: self._under_way == 0)
+        self._wait_until(lambda: self._free_for_writes.acquire(blocking=False))
+        self._hand_to_writers(batch)
 
-    def stop(self) -> Iterator[Result]:
-        """End once the batches that are being encoded or written are; what was done of them.
+    def join(self) -> None:
+        """Wait until everything is written.
 
-        Errors are dropped: something else has ended the work.
+        Raises:
+            Exception: as `submit`.
         """
-        self._end()
-        while not self._results.empty():
-            try:
-                result = self._results.get()()
-            except Exception:
-                continue
-            yield result
+        self._wait_until(lambda: self._in_flight == 0)
 
-    def _end(self) -> None:
+    def post_retry(self, reason: str, seconds: float) -> None:
+        """Report a retry; from any thread."""
+        self._events.put(RetryEvent(reason, seconds))
+
+    def finish_in_flight(self) -> None:
+        """Finish the batches that are being embedded or written, and apply their results.
+
+        Errors are dropped: another one has ended the job.
+        """
+        self.close()
+        while not self._events.empty():
+            event = self._events.get()
+            if isinstance(event, EmbeddedBatch | MetadataUpdate):
+                try:
+                    event = self.write(event)
+                except Exception:
+                    continue
+            if isinstance(event, BatchResult):
+                self._run.apply(event)
+
+    def close(self) -> None:
+        """Start nothing more, and wait for the threads."""
         self._stopped.set()
-        self._encoder.shutdown()
+        self._embedder.shutdown()
         if self._writers:
             self._writers.shutdown()
 
-    def _until(self, ready: Callable[[], bool]) -> Iterator[Result]:
-        """Give out results, in the order in which they come, until it is time."""
+    def _wait_until(self, ready: Callable[[], bool]) -> None:
+        """Apply results, in the order in which they come, until `ready`."""
         while True:
-            done = ready()
-            while not self._results.empty():
-                yield self._results.get()()
-            if done:
+            is_ready = ready()
+            while not self._events.empty():
+                self._handle(self._events.get())
+            if is_ready:
                 return
-            self._check()
+            self._run.cancellation.check()
             try:
-                result = self._results.get(timeout=SECONDS_BETWEEN_CHECKS)
+                self._handle(self._events.get(timeout=SECONDS_BETWEEN_CHECKS))
             except Empty:
                 continue
-            yield result()
 
-    def _begin(self, pool: Executor, work: Callable[[], None]) -> None:
-        def run() -> None:
-            try:
-                work()
-            except BaseException as error:
-                self._stopped.set()  # no further window is begun
-                self._results.put(partial(_raise, error))
-            finally:
-                self._count(-1)
+    def _handle(
+        self, event: BatchResult | RetryEvent | EmbeddedBatch | MetadataUpdate | BaseException
+    ) -> None:
+        if isinstance(event, BaseException):
+            raise event
+        if isinstance(event, EmbeddedBatch | MetadataUpdate):  # no thread but this one may write
+            self._free_for_writes.release()
+            event = self.write(event)
+        self._run.apply(event)
 
-        self._count(1)
-        pool.submit(run)
-
-    def _count(self, more: int) -> None:
-        with self._lock:
-            self._under_way += more
-
-    def _encode_window(self, window: Window) -> None:
-        try:
+    def _embed_batch(self, batch: TokenizedBatch) -> None:
+        """In the thread that embeds: hand each part to the writers as soon as it is ready."""
+        with self._end_of_work(self._free_for_tokenized):
             if self._stopped.is_set():
                 return
-            for batch in self._encode(window):
-                while not self._room_for_batches.acquire(timeout=SECONDS_BETWEEN_CHECKS):
+            for embedded in self._embed(batch):
+                while not self._free_for_writes.acquire(timeout=SECONDS_BETWEEN_CHECKS):
                     if self._stopped.is_set():
-                        break  # nobody makes room any more, but what is encoded is not dropped
-                self._hand_over(batch)
+                        break  # nobody frees space any more, but nothing embedded is dropped
+                self._hand_to_writers(embedded)
                 if self._stopped.is_set():
                     return
-        finally:
-            self._room_for_windows.release()
 
-    def _hand_over(self, batch: Batch) -> None:
-        """To the writers; there is room for it."""
+    def _hand_to_writers(self, batch: EmbeddedBatch | MetadataUpdate) -> None:
         if self._writers:
-            self._begin(self._writers, lambda: self.tell(self._write_batch(batch)))
+            self._add_in_flight(1)
+            self._writers.submit(self._write_batch, batch)
         else:
-            self._results.put(lambda: self._write_batch(batch))
+            self._events.put(batch)
 
-    def _write_batch(self, batch: Batch) -> Result:
+    def _write_batch(self, batch: EmbeddedBatch | MetadataUpdate) -> None:
+        """In a thread that writes."""
+        with self._end_of_work(self._free_for_writes):
+            self._events.put(self.write(batch))
+
+    @contextmanager
+    def _end_of_work(self, space: threading.Semaphore) -> Iterator[None]:
+        """In a thread: free the space of a batch afterwards, and report an error."""
         try:
-            return self._write(batch)
+            yield
+        except BaseException as error:
+            self._stopped.set()  # no further batch is begun
+            self._events.put(error)
         finally:
-            self._room_for_batches.release()
+            space.release()
+            self._add_in_flight(-1)
 
-
-def _raise(error: BaseException) -> NoReturn:
-    raise error
+    def _add_in_flight(self, more: int) -> None:
+        with self._lock:
+            self._in_flight += more

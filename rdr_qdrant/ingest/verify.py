@@ -1,35 +1,45 @@
-"""At the end of a load: is what was sent what is there?"""
+"""Verification at the end of a load: is everything stored as it was sent?"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rdr_qdrant.collection import Collection, PointId, Reservoir, Sampled
+from rdr_qdrant.collection import Collection, PointId, Reservoir
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, same_json
 from rdr_qdrant.errors import StoreError
-from rdr_qdrant.ingest.diff import Item
-from rdr_qdrant.ingest.id_index import IdIndex
+from rdr_qdrant.ingest.records import PendingPoint
+
+if TYPE_CHECKING:
+    from rdr_qdrant.ingest.id_index import IdIndex
 
 SAMPLE_SIZE = 100
-IDS_AT_A_TIME = 1000
-SHOWN = 5
-"""Missing points that are named; where so many are, no further ones are looked for."""
+IDS_PER_REQUEST = 1000
+MISSING_NAMED = 5
+"""Missing points that the error names; the search for further ones ends there."""
 VECTOR_TOLERANCE = 1e-3
 """Largest relative distance of a vector from the one sent: a collection may hold half floats."""
 
 
 class VerificationError(StoreError):
-    """What is in the collection is not what was sent."""
+    """The collection does not hold what was sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """One point as it was sent; its vector where this load encoded it."""
+class SentPoint:
+    """A point as it was sent.
+
+    Attributes:
+        id: its point id.
+        text_digest: SHA-256 of its text.
+        content_hash: see `passages.content_hash`.
+        metadata: its metadata.
+        vector: float32 [dim], where this job encoded it.
+    """
 
     id: PointId
     text_digest: bytes
@@ -37,77 +47,77 @@ class Sent:
     metadata: Mapping[str, Any]
     vector: Any | None
 
-
-class Verification:
-    """Keeps a random sample of what is sent, and compares it with the collection at the end."""
-
-    def __init__(self) -> None:
-        self._sample: Reservoir[Sent] = Reservoir(SAMPLE_SIZE)
-
-    def sent(self, item: Item, vector: Any | None = None) -> Sampled[Sent] | None:
-        """This is in the collection now; what the sample keeps of it, where it does for now."""
-        return self._sample.offer(
-            lambda: Sent(
-                id=item.id,
-                text_digest=_digest(item.row.passage.text),
-                content_hash=item.content_hash,
-                metadata=item.metadata,
-                vector=None if vector is None else vector.copy(),
-            )
+    @classmethod
+    def of(cls, point: PendingPoint, vector: Any | None) -> SentPoint:
+        """The parts of a pending point that are compared."""
+        return cls(
+            id=point.id,
+            text_digest=_digest(point.record.passage.text),
+            content_hash=point.content_hash,
+            metadata=point.metadata,
+            vector=None if vector is None else vector.copy(),
         )
 
-    def merge(self, others: Iterable[Sampled[Sent]]) -> None:
-        """What another verification of the same load kept."""
-        self._sample.merge(others)
 
-    def count(self, collection: Collection, seen: IdIndex, check: Callable[[], None]) -> int:
-        """Number of the load's points that are in the collection: all of them.
+Sample = Reservoir[SentPoint]
 
-        Args:
-            check: called before each request; may raise.
 
-        Raises:
-            VerificationError: some are missing.
-        """
-        found = 0
-        missing: list[PointId] = []
-        for ids in seen.batches(IDS_AT_A_TIME):
-            check()
-            present = collection.present(ids)
-            found += len(present)
-            missing += (one for one in ids if one not in present)
-            if len(missing) >= SHOWN:
-                break
-        if missing:
+def new_sample() -> Sample:
+    """An empty sample of sent points."""
+    return Reservoir(SAMPLE_SIZE)
+
+
+def count_stored(collection: Collection, ids: IdIndex, check: Callable[[], None]) -> int:
+    """Number of the job's points that are in the collection: all of them.
+
+    Args:
+        collection: that was loaded.
+        ids: every point of the job.
+        check: called before each request; may raise.
+
+    Raises:
+        VerificationError: some are missing.
+    """
+    found = 0
+    missing: list[PointId] = []
+    for batch in ids.batches(IDS_PER_REQUEST):
+        check()
+        present = collection.points.existing_ids(batch)
+        found += len(present)
+        missing += (one for one in batch if one not in present)
+        if len(missing) >= MISSING_NAMED:
+            break
+    if missing:
+        raise VerificationError(
+            f"Points of this load are not in collection {collection.name!r}, though Qdrant "
+            f"confirmed them: {', '.join(map(str, missing[:MISSING_NAMED]))}. Did somebody delete "
+            "them? Run the same command again to load what is missing."
+        )
+    return found
+
+
+def compare_sample(collection: Collection, sent: Sequence[SentPoint]) -> int:
+    """Number of sampled points, each read back and equal to the one sent.
+
+    Raises:
+        VerificationError: one is missing or differs.
+    """
+    stored = collection.points.retrieve_payloads_and_vectors([one.id for one in sent])
+    for one in sent:
+        difference = _difference(one, stored.get(one.id))
+        if difference:
             raise VerificationError(
-                f"Points of this load are not in collection {collection.name!r}, though Qdrant "
-                f"confirmed them: {', '.join(map(str, missing[:SHOWN]))}. Did somebody delete "
-                "them? The same command loads what is missing."
+                f"Point {one.id} of collection {collection.name!r} {difference}. Does another load "
+                "write to it with other content? Run the same command again; if it stays so, "
+                "the store cannot be relied on."
             )
-        return found
-
-    def compare(self, collection: Collection) -> int:
-        """Number of points in the sample, each read back and equal to what was sent.
-
-        Raises:
-            VerificationError: one is missing or differs.
-        """
-        there = collection.read([one.id for one in self._sample.items])
-        for one in self._sample.items:
-            what = _difference(one, there.get(one.id))
-            if what:
-                raise VerificationError(
-                    f"Point {one.id} of collection {collection.name!r} {what}. Does another load "
-                    "write to it with other content? Run the same command again; if it stays so, "
-                    "the store cannot be relied on."
-                )
-        return len(self._sample.items)
+    return len(sent)
 
 
-def _difference(sent: Sent, there: tuple[Any, Any] | None) -> str | None:
-    if there is None:
+def _difference(sent: SentPoint, stored: tuple[Any, Any] | None) -> str | None:
+    if stored is None:
         return "is missing, though Qdrant confirmed it"
-    payload, vector = there
+    payload, vector = stored
     same = (
         payload.get(HASH_KEY) == sent.content_hash
         and _digest(str(payload.get(TEXT_KEY))) == sent.text_digest

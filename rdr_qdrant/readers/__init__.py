@@ -1,12 +1,15 @@
-"""Files and streams of passages and questions, read lazily; what cannot be used is set aside."""
+"""Lazy readers for files and streams of passages and questions; unusable rows are rejected."""
 
 from rdr_qdrant.readers.base import PassageSource
-from rdr_qdrant.readers.documents import DocumentCounts, DocumentSource, shown_others
-from rdr_qdrant.readers.io import same_file
+from rdr_qdrant.readers.documents import (
+    DocumentCounts,
+    DocumentSource,
+    format_extension_counts,
+)
+from rdr_qdrant.readers.file_io import is_same_file
 from rdr_qdrant.readers.questions import Question, read_questions
-from rdr_qdrant.readers.rejects import RejectLog
-from rdr_qdrant.readers.row_parser import Reject, RejectHandler
-from rdr_qdrant.readers.sources import open_source
+from rdr_qdrant.readers.rejects import Reject, RejectHandler, RejectLog
+from rdr_qdrant.readers.source_factory import open_source
 
 __all__ = [
     "DocumentCounts",
@@ -16,8 +19,8 @@ __all__ = [
     "Reject",
     "RejectHandler",
     "RejectLog",
+    "format_extension_counts",
+    "is_same_file",
     "open_source",
     "read_questions",
-    "same_file",
-    "shown_others",
 ]

@@ -1,51 +1,114 @@
-"""What every source of passages offers."""
+"""Base classes of the sources of passages."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rdr_qdrant.passages import Passage
-from rdr_qdrant.readers.row_parser import RejectHandler
+from rdr_qdrant.readers.file_io import ReadPosition, is_same_file
+from rdr_qdrant.readers.rejects import Reject, RejectHandler
+from rdr_qdrant.readers.row_parser import RowError, passage_from_row
 
 
 class PassageSource(ABC):
-    """One file, folder or stream of passages; memory does not grow with it.
+    """A file, folder or stream of passages, read lazily in constant memory.
 
     Attributes:
-        name: what the user called it; kept as `source` in the metadata of its passages.
+        name: name that the user gave; stored as `source` in the metadata of its passages.
         size: bytes on disk, 0 for a stream.
-        read: rows or passages seen so far, whether used or set aside.
-        missing: rows of it that were set aside before it came here; nobody knows their ids.
-        path: the file that any process of this machine can read in its place; `None` where there
-            is none, or where reading it takes more than the file.
+        records_read: rows or passages read so far, including rejected ones.
+        rejected_upstream: rows that were rejected when this source was written (by `encode`);
+            their ids are unknown.
+        path: file that another process on this machine can open instead; `None` if there is no
+            such file or if the file alone is not enough.
     """
 
-    missing = 0
+    rejected_upstream = 0
     path: Path | None = None
 
     def __init__(self, name: str, size: int = 0) -> None:
         self.name = name
         self.size = size
-        self.read = 0
+        self.records_read = 0
 
     def passages(self, reject: RejectHandler) -> Iterator[Passage]:
-        """The passages in their order; what cannot be used goes to `reject`."""
-        return (passage for _, passage in self.numbered_passages(reject))
+        """Yield the passages in order and pass unusable records to `reject`."""
+        return (passage for _, passage in self.enumerate_passages(reject))
 
     @abstractmethod
-    def numbered_passages(self, reject: RejectHandler) -> Iterator[tuple[int, Passage]]:
-        """`passages`, each with the line or number at which it stands."""
+    def enumerate_passages(self, reject: RejectHandler) -> Iterator[tuple[int, Passage]]:
+        """Yield each passage with its line or number (from 1); see `passages`."""
 
     def fraction_read(self) -> float | None:
-        """How much of it has been read, from 0 to 1, or `None` where its length is not known."""
+        """Return the fraction read so far (0 to 1), or `None` if the length is unknown."""
         return None
 
-    def was_read_elsewhere(self, read: int, fraction: float | None) -> None:
-        """Another process reads it in this one's place, and has come so far."""
-        self.read = read
+    def set_progress(self, records_read: int, fraction: float | None) -> None:
+        """Take over the progress of another process that reads this source instead.
 
-    def reads(self, path: Path) -> bool:
-        """Whether this file is (a part of) the source, so that it must not be written."""
+        Args:
+            records_read: rows or passages that it has read.
+            fraction: its `fraction_read()`.
+        """
+        self.records_read = records_read
+
+    def includes_file(self, path: Path) -> bool:
+        """Return whether this source reads the file, which must then not be overwritten."""
         return False
+
+
+class RowSource(PassageSource):
+    """A source of rows, one passage per row."""
+
+    def enumerate_passages(self, reject: RejectHandler) -> Iterator[tuple[int, Passage]]:
+        """Yield each passage with the line on which its row ends (Parquet: the row's number)."""
+
+        def count_and_reject(row: Reject) -> None:
+            self.records_read += 1
+            reject(row)
+
+        for line, row in self.rows(count_and_reject):
+            self.records_read += 1
+            try:
+                passage = passage_from_row(row, self.name)
+            except RowError as error:
+                reject(Reject(self.name, line, str(error), row))
+            else:
+                yield line, passage
+
+    @abstractmethod
+    def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield line number and columns of each row; pass rows that do not parse to `reject`."""
+
+
+class RowFileSource(RowSource):
+    """A file of rows.
+
+    Args:
+        path: the file.
+        size: its size in bytes, above 0.
+        name: see `PassageSource`.
+    """
+
+    path: Path
+
+    def __init__(self, path: Path, size: int, name: str) -> None:
+        super().__init__(name, size)
+        self.path = path
+        self.position = ReadPosition()
+
+    def fraction_read(self) -> float | None:
+        """Return the fraction of the file's bytes read so far."""
+        return min(1.0, self.position.bytes_read / self.size)
+
+    def set_progress(self, records_read: int, fraction: float | None) -> None:
+        """Take over the progress of another process; see `PassageSource.set_progress`."""
+        super().set_progress(records_read, fraction)
+        self.position.set_bytes_read(round((fraction or 0) * self.size))
+
+    def includes_file(self, path: Path) -> bool:
+        """Return whether this is the file."""
+        return is_same_file(self.path, path)

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line."""
+"""JSON Lines: one object per line."""
 
 from __future__ import annotations
 
@@ -6,14 +6,47 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
 
-from rdr_qdrant.readers.io import MAX_LINE_BYTES
-from rdr_qdrant.readers.row_parser import Reject, RejectHandler
+from rdr_qdrant.errors import SourceError
+from rdr_qdrant.readers.base import RowFileSource, RowSource
+from rdr_qdrant.readers.file_io import MAX_LINE_BYTES, open_bytes
+from rdr_qdrant.readers.rejects import Reject, RejectHandler
+
+STDIN = "-"
+"""Name of standard input as a source."""
+
+
+class JSONLinesSource(RowFileSource):
+    """A file of JSON Lines."""
+
+    def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield line number and object of each line."""
+        with open_bytes(self.path, self.position) as stream:
+            yield from read_objects(stream, self.name, reject)
+
+
+class StdinSource(RowSource):
+    """JSON Lines from standard input.
+
+    Args:
+        stream: its bytes.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(STDIN)
+        self._stream = stream
+
+    def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield line number and object of each line."""
+        try:
+            yield from read_objects(self._stream, self.name, reject)
+        except OSError as error:
+            raise SourceError(f"Cannot read standard input: {error.strerror}.") from None
 
 
 def read_objects(
     stream: IO[bytes], source: str, reject: RejectHandler
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and object of every line that is not blank; broken lines go to `reject`."""
+    """Yield line number and object of each non-blank line; pass broken lines to `reject`."""
     number = 0
     while line := stream.readline(MAX_LINE_BYTES):
         number += 1
@@ -44,4 +77,4 @@ def read_objects(
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number that JSON has")
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,4 +1,4 @@
-"""Lines for the csv module, such that one broken row costs no other."""
+"""Lines for the csv module, arranged so that a broken row does not take other rows with it."""
 
 from __future__ import annotations
 
@@ -10,58 +10,61 @@ MAX_FIELD_CHARACTERS = 16 * 2**20
 """Longest field (the csv module's own limit of 131,072 is too short for whole documents)."""
 
 
-class Lines:
-    """The lines of a stream, the last row's kept: a broken row costs its first line, no other.
+class LineReader:
+    """An iterator over the lines of a stream that can go back within the current row.
 
-    A quote that is never closed makes all that follows part of its row. `give_back` hands the
-    lines after the first out again, as often as leaves the whole linear in the stream's length.
+    An unclosed quote makes everything after it part of its row. `rewind_to_second_line` lets the
+    lines after the first be read again, as often as keeps the total work linear.
+
+    Attributes:
+        number: lines read so far.
     """
 
     def __init__(self, stream: IO[str]) -> None:
         self.number = 0
         self._stream = stream
         self._row: list[str] = []
-        self._waiting: deque[str] = deque()
-        self._characters = self._read = self._given_back = 0
+        self._pending: deque[str] = deque()
+        self._row_characters = self._characters_read = self._characters_reread = 0
 
-    def __iter__(self) -> Lines:
+    def __iter__(self) -> LineReader:
         return self
 
     def __next__(self) -> str:
-        line = self._waiting.popleft() if self._waiting else self._next_line()
+        line = self._pending.popleft() if self._pending else self._read_line()
         if not line:
             raise StopIteration
         self.number += 1
-        self._characters += len(line)
+        self._row_characters += len(line)
         self._row.append(line)
-        if self._characters > MAX_FIELD_CHARACTERS:
+        if self._row_characters > MAX_FIELD_CHARACTERS:
             raise csv.Error(f"a row of more than {MAX_FIELD_CHARACTERS:,} characters")
         return line
 
-    def _next_line(self) -> str:
-        """A line, or of one that is too long its beginning."""
+    def _read_line(self) -> str:
+        """Read a line, keeping only the beginning of one that is too long."""
         line = rest = self._stream.readline(MAX_FIELD_CHARACTERS + 1)
         while len(rest) > MAX_FIELD_CHARACTERS and not rest.endswith(("\n", "\r")):
             rest = self._stream.readline(MAX_FIELD_CHARACTERS + 1)
-        self._read += len(line)
+        self._characters_read += len(line)
         return line
 
     def start_row(self) -> None:
-        """What comes next belongs to a new row."""
+        """Begin a new row with the next line."""
         self._row.clear()
-        self._characters = 0
+        self._row_characters = 0
 
-    def give_back(self) -> str:
-        """Hand out all lines of this row but the first once more; returns the first."""
-        if self._given_back <= 4 * self._read + MAX_FIELD_CHARACTERS:
-            again = self._row[1:]
-            self._waiting.extendleft(reversed(again))
-            self._given_back += sum(map(len, again))
-            self.number -= len(again)
+    def rewind_to_second_line(self) -> str:
+        """Go back to the second line of the current row and return the first."""
+        if self._characters_reread <= 4 * self._characters_read + MAX_FIELD_CHARACTERS:
+            lines = self._row[1:]
+            self._pending.extendleft(reversed(lines))
+            self._characters_reread += sum(map(len, lines))
+            self.number -= len(lines)
         return self._row[0].rstrip("\r\n") if self._row else ""
 
 
-def reader_of(lines: Lines, delimiter: str, *, strict: bool = True) -> Any:
-    """A csv reader that takes long fields."""
+def csv_reader(lines: LineReader, delimiter: str, *, strict: bool = True) -> Any:
+    """Return a `csv.reader` that accepts fields of up to `MAX_FIELD_CHARACTERS`."""
     csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARACTERS))
     return csv.reader(lines, delimiter=delimiter, strict=strict)

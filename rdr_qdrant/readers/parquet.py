@@ -1,4 +1,4 @@
-"""Parquet files, a batch of rows at a time (extra `parquet`)."""
+"""Parquet, read in batches of rows (extra `parquet`)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,53 @@ from pathlib import Path
 from typing import IO, Any
 
 from rdr_qdrant.errors import SourceError, install_hint
-from rdr_qdrant.readers.io import open_bytes
-from rdr_qdrant.readers.row_parser import Reject, RejectHandler, RowError
+from rdr_qdrant.readers.base import RowFileSource
+from rdr_qdrant.readers.file_io import open_bytes
+from rdr_qdrant.readers.rejects import Reject, RejectHandler
+from rdr_qdrant.readers.row_parser import RowError
 
-ROWS_AT_A_TIME = 1024
+BATCH_ROWS = 1024
 
 
-def open_parquet(path: Path) -> Any:
-    """An open `pyarrow.parquet.ParquetFile` that has a column `text`.
+class ParquetSource(RowFileSource):
+    """A Parquet file.
 
     Raises:
-        SourceError: pyarrow is not installed, the file is damaged, or the column is missing.
+        SourceError: pyarrow is not installed, the file is damaged, it has no column `text`, or
+            it names a column twice.
     """
+
+    def __init__(self, path: Path, size: int, name: str) -> None:
+        super().__init__(path, size, name)
+        self._file = _open_parquet(path)
+
+    def rows(self, reject: RejectHandler) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield number (from 1) and columns, as JSON values, of each row."""
+        import pyarrow as pa
+
+        number = 0
+        try:
+            for batch in self._file.iter_batches(batch_size=BATCH_ROWS):
+                names = batch.schema.names
+                columns = [_column_values(column) for column in batch.columns]
+                for values in zip(*columns, strict=True):
+                    number += 1
+                    error = next((v for v in values if isinstance(v, RowError)), None)
+                    if error:
+                        reject(Reject(self.name, number, str(error), None))
+                        continue
+                    yield number, dict(zip(names, map(_to_json, values), strict=True))
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise SourceError(f"{self.path} is damaged after row {number}: {error}.") from None
+
+    def fraction_read(self) -> float | None:
+        """Return the fraction of rows read so far."""
+        rows = self._file.metadata.num_rows
+        return self.records_read / rows if rows else 1.0
+
+
+def _open_parquet(path: Path) -> Any:
+    """Open a `pyarrow.parquet.ParquetFile`; see `ParquetSource`."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -29,60 +64,42 @@ def open_parquet(path: Path) -> Any:
         raise SourceError(f"Reading {path} needs pyarrow: {install_hint('parquet')}.") from None
     try:
         file = pq.ParquetFile(
-            _unpacked(path) if path.suffix.lower() == ".gz" else path,
-            pre_buffer=False,  # True keeps every row group that was read in memory
+            _decompress(path) if path.suffix.lower() == ".gz" else path,
+            pre_buffer=False,  # True keeps all row groups read so far in memory
         )
         names = file.schema_arrow.names
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path} is not a Parquet file or is damaged: {error}.") from None
     if "text" not in names:
         raise SourceError(f"{path} has no column 'text' (found: {', '.join(names)}).")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SourceError(f"{path} names a column twice: {', '.join(map(repr, twice))}.")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise SourceError(
+            f"{path} names a column twice: {', '.join(map(repr, repeated))}. Rename one."
+        )
     return file
 
 
-def _unpacked(path: Path) -> IO[bytes]:
-    """A Parquet file is read from its end, so one inside `.gz` is unpacked to a temporary file."""
-    unpacked = tempfile.TemporaryFile()  # noqa: SIM115 (goes with its last reader)
+def _decompress(path: Path) -> IO[bytes]:
+    """Decompress `.parquet.gz` to a temporary file, since reading begins at a file's end."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (deleted with its last reader)
     with open_bytes(path) as stream:
-        shutil.copyfileobj(stream, unpacked)
-    unpacked.seek(0)
-    return unpacked
+        shutil.copyfileobj(stream, file)
+    file.seek(0)
+    return file
 
 
-def read_rows(
-    path: Path, name: str, file: Any, reject: RejectHandler
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Row number (from 1) and columns of every row, as JSON values; others go to `reject`."""
-    import pyarrow as pa
-
-    number = 0
-    try:
-        for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME):
-            columns = [_values(column) for column in batch.columns]
-            for values in zip(*columns, strict=True):
-                number += 1
-                if fault := next((v for v in values if isinstance(v, RowError)), None):
-                    reject(Reject(name, number, str(fault), None))
-                    continue
-                yield number, dict(zip(batch.schema.names, map(_json_value, values), strict=True))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} is damaged after row {number}: {error}.") from None
-
-
-def _values(column: Any) -> list[Any]:
-    """The values of a column; one by one where Python cannot hold each of them."""
+def _column_values(column: Any) -> list[Any]:
+    """Convert a column to Python values, one by one if some have no Python equivalent."""
     try:
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):
-        return [_value(scalar) for scalar in column]
+        return [_scalar_value(scalar) for scalar in column]
     return values
 
 
-def _value(scalar: Any) -> Any:
-    """A value, its text where Python has no such time, or the `RowError` that its row deserves."""
+def _scalar_value(scalar: Any) -> Any:
+    """Return the value, its text if Python has no equivalent, or a `RowError` to reject its row."""
     import pyarrow as pa
 
     try:
@@ -96,16 +113,16 @@ def _value(scalar: Any) -> Any:
             return RowError(f"a value that cannot be read: {scalar.type}")
 
 
-def _json_value(value: Any) -> Any:
-    """What Parquet has and JSON has not: NaN means missing; dates, decimals and others as text."""
+def _to_json(value: Any) -> Any:
+    """Convert what JSON lacks: NaN to null (missing); dates, decimals and others to text."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if isinstance(value, list):
-        return [_json_value(item) for item in value]
+        return [_to_json(item) for item in value]
     if isinstance(value, dict):
-        return {key: _json_value(item) for key, item in value.items()}
+        return {key: _to_json(item) for key, item in value.items()}
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""Questions with their answers: JSON Lines, or DPR's two-column TSV."""
+"""Questions with their answers, from JSON Lines or DPR's two-column TSV."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from rdr_qdrant.errors import SourceError
-from rdr_qdrant.readers import jsonlines
-from rdr_qdrant.readers.io import check_readable, open_bytes, open_text, suffix_of
-from rdr_qdrant.readers.line_reader import Lines, reader_of
-from rdr_qdrant.readers.row_parser import Reject, RejectHandler, RowError
+from rdr_qdrant.readers.file_io import check_readable, format_suffix, open_bytes, open_text
+from rdr_qdrant.readers.jsonlines import read_objects
+from rdr_qdrant.readers.line_reader import LineReader, csv_reader
+from rdr_qdrant.readers.rejects import Reject, RejectHandler
+from rdr_qdrant.readers.row_parser import RowError, check_json
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question and the answers any of which counts.
+    """A question and its acceptable answers.
 
     Attributes:
         text: the question as it was written.
-        answers: acceptable answers, none of them empty; `()` where there is none to look for.
-        source: the file it came from, as it was given (for messages; not compared).
-        line: 1-based line at which it ends (for messages; not compared).
+        answers: acceptable answers, none of them empty; `()` if there are none.
+        source: name of its file, as the user gave it (for messages; not compared).
+        line: 1-based line on which it ends (for messages; not compared).
     """
 
     text: str
@@ -38,44 +39,47 @@ _PASSAGE_COLUMNS = {"id", "text"}
 
 
 def read_questions(path: str | Path, reject: RejectHandler) -> Iterator[Question]:
-    """The questions of a file in their order; each row that cannot be used goes to `reject`.
+    """Yield the questions of a file in order and pass unusable rows to `reject`.
 
-    `.jsonl` has objects with `question` and `answers`; `.tsv` and `.csv` (DPR's `*.qa.csv` are
+    `.jsonl` has objects with `question` and `answers`. `.tsv` and `.csv` (DPR's `*.qa.csv` are
     tab-separated too) have the question and a Python list literal of answers. Each may be `.gz`.
 
+    Args:
+        path: the file.
+        reject: called for each row, and each answer, that cannot be used.
+
     Raises:
-        SourceError: no such file, an empty one, an unknown extension, or passages instead of
-            questions.
+        SourceError: the file does not exist, is empty, has an unknown extension, or holds
+            passages instead of questions.
     """
     path = Path(path)
     check_readable(path)
-    suffix = suffix_of(path)
+    suffix = format_suffix(path)
     if suffix == ".jsonl":
-        return _from_json_lines(path, reject)
+        return _read_json_lines(path, reject)
     if suffix in (".tsv", ".csv"):
-        return _from_table(path, reject)
+        return _read_delimited(path, reject)
     raise SourceError(
-        f"{path} has an extension that is not known for questions ({path.suffix or 'none'}). "
-        "Known: .jsonl, .tsv, .csv (each also .gz)."
+        f"{path} has an unknown extension for questions ({path.suffix or 'none'}). "
+        "Supported: .jsonl, .tsv, .csv (each also .gz)."
     )
 
 
-def _from_json_lines(path: Path, reject: RejectHandler) -> Iterator[Question]:
+def _read_json_lines(path: Path, reject: RejectHandler) -> Iterator[Question]:
     with open_bytes(path) as stream:
-        for line, row in jsonlines.read_objects(stream, str(path), reject):
+        for line, row in read_objects(stream, str(path), reject):
             if line == 1 and "text" in row and "question" not in row:
-                raise _passages_instead(path, "its first row has a text and no question")
+                raise _holds_passages(path, "its first row has a text and no question")
             try:
-                yield _question(row.get("question"), row.get("answers"), path, line, reject)
+                yield _parse_question(row.get("question"), row.get("answers"), path, line, reject)
             except RowError as error:
                 reject(Reject(str(path), line, str(error), row))
 
 
-def _from_table(path: Path, reject: RejectHandler) -> Iterator[Question]:
-    """Rows as DPR writes them; the literal is parsed as data, never run."""
+def _read_delimited(path: Path, reject: RejectHandler) -> Iterator[Question]:
     with open_text(path) as stream:
-        lines = Lines(stream)
-        reader = reader_of(lines, "\t", strict=False)  # as DPR reads them
+        lines = LineReader(stream)
+        reader = csv_reader(lines, "\t", strict=False)  # as DPR reads them
         while True:
             lines.start_row()
             row: list[str] = []
@@ -84,60 +88,56 @@ def _from_table(path: Path, reject: RejectHandler) -> Iterator[Question]:
                 if not row:
                     continue
                 if lines.number == 1 and {*",".join(row).lower().split(",")} >= _PASSAGE_COLUMNS:
-                    raise _passages_instead(path, "its header has id and text")
+                    raise _holds_passages(path, "its header has id and text")
                 if len(row) != 2:
                     raise RowError(f"has {len(row)} tab-separated fields, not 2")
-                yield _question(row[0], _literal(row[1]), path, lines.number, reject)
+                yield _parse_question(row[0], _parse_literal(row[1]), path, lines.number, reject)
             except StopIteration:
                 return
             except (csv.Error, RowError) as error:
-                lines.give_back()
+                lines.rewind_to_second_line()
                 reject(Reject(str(path), lines.number, str(error), row))
 
 
-def _passages_instead(path: Path, why: str) -> SourceError:
+def _holds_passages(path: Path, evidence: str) -> SourceError:
     return SourceError(
-        f"{path} holds passages, not questions ({why}). Questions are JSON Lines with question "
-        "and answers, or DPR's two columns. To load passages: "
+        f"{path} holds passages, not questions ({evidence}). Questions are JSON Lines with "
+        "question and answers, or DPR's two columns. To load passages: "
         f"rdr-qdrant ingest {path} -c NAME."
     )
 
 
-def _literal(text: str) -> Any:
+def _parse_literal(text: str) -> Any:
+    """Parse a Python literal as data; nothing is evaluated."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of backslashes: 'AC\DC'
+            warnings.simplefilter("ignore")  # about backslashes: 'AC\DC'
             return ast.literal_eval(text)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         raise RowError("the answers are not a Python list literal") from None
 
 
-def _question(text: Any, answers: Any, path: Path, line: int, reject: RejectHandler) -> Question:
-    """A question with the answers that can be looked for; the others go to `reject`.
+def _parse_question(
+    text: Any, answers: Any, path: Path, line: int, reject: RejectHandler
+) -> Question:
+    """Build a question with its usable answers and pass the others to `reject`.
 
-    An empty answer would be found in every passage, so it must not count. The question itself
-    stays: leaving it out would raise the recall of the rest.
+    An empty answer would be found in every passage. A question without usable answers is kept,
+    since leaving it out would raise the recall of the rest.
     """
     if not isinstance(text, str) or not text.strip():
         raise RowError("no question")
     if not isinstance(answers, list | tuple):
         raise RowError("no list of answers")
-    _check_utf8(text)
+    check_json(text)
     usable = []
     for answer in answers:
         if isinstance(answer, str) and answer.strip():
-            _check_utf8(answer)
+            check_json(answer)
             usable.append(answer)
         else:
-            kind = "is empty" if isinstance(answer, str) else "is not a string"
-            reject(Reject(str(path), line, f"an answer {kind}", {"question": text}))
+            fault = "is empty" if isinstance(answer, str) else "is not a string"
+            reject(Reject(str(path), line, f"an answer {fault}", {"question": text}))
     if not answers:
         reject(Reject(str(path), line, "no answer, counts as not found", {"question": text}))
     return Question(text, tuple(usable), str(path), line)
-
-
-def _check_utf8(text: str) -> None:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise RowError("not valid UTF-8") from None

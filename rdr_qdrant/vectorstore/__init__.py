@@ -1,16 +1,14 @@
-"""LangChain's vector store over our collections (extra `langchain`).
+"""LangChain's vector store over an RDR collection (extra `langchain`).
 
-store      RDRVectorStore: made, filled, emptied
-searching  its searches, sync and async
-documents  a LangChain document <-> a passage and its payload
-refusals   what QdrantVectorStore can be asked for and RDR cannot have
-ranking    relevance in [0, 1] and maximal marginal relevance, for unbounded inner products
+store       RDRVectorStore
+conversion  between LangChain documents, passages and Qdrant points
+mmr         relevance scores in [0, 1] and maximal marginal relevance for raw inner products
 """
 
 from rdr_qdrant.errors import UsageError, install_hint
 
 try:
-    import langchain_qdrant  # noqa: F401 (the class below derives from one of its)
+    import langchain_qdrant  # noqa: F401 (RDRVectorStore derives from its class)
 except ImportError:
     raise UsageError(
         f"RDRVectorStore needs langchain-qdrant: {install_hint('langchain')}."

@@ -1,4 +1,4 @@
-"""LangChain documents as passages, and points as the documents they were."""
+"""Converts LangChain documents to passages, and Qdrant points back to documents."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from rdr_qdrant.passages import Passage, id_from_content, point_id
 if TYPE_CHECKING:
     from qdrant_client import models
 
-OWN_KEYS = ("id", "title")
-"""What a stored passage's metadata holds of the passage itself."""
+PASSAGE_KEYS = ("id", "title")
+"""Keys of a stored point's metadata that belong to the passage, not to the document."""
 
 
 def to_passages(
@@ -32,20 +32,20 @@ def to_passages(
     metadatas: Iterable[Mapping[str, Any]] | None,
     ids: Iterable[str | int | None] | None,
 ) -> list[Passage]:
-    """Texts with their metadata and ids as passages; `metadata["title"]` is the title.
+    """Convert texts to passages; `metadata["title"]` is the title.
 
-    A text without an id gets one from its content: the same text and metadata, the same id.
+    A text without an id gets one from its content: the same text and metadata give the same id.
 
     Raises:
-        UsageError: not as many of one as of another, or a text that is none.
+        UsageError: the numbers of texts, metadatas and ids differ, or a text is not a string.
     """
     texts = list(texts)
     all_metadata = [{}] * len(texts) if metadatas is None else [one or {} for one in metadatas]
     all_ids = [None] * len(texts) if ids is None else list(ids)
     if not len(texts) == len(all_metadata) == len(all_ids):
         raise UsageError(
-            f"There are {len(texts)} texts, {len(all_metadata)} metadatas and {len(all_ids)} ids: "
-            "give one for each text, or leave them out."
+            f"{len(texts)} texts, {len(all_metadata)} metadatas and {len(all_ids)} ids: "
+            "pass one per text, or omit them."
         )
     for number, text in enumerate(texts, start=1):
         if not isinstance(text, str):
@@ -55,7 +55,7 @@ def to_passages(
 
 def _to_passage(text: str, metadata: Mapping[str, Any], given_id: str | int | None) -> Passage:
     title = metadata.get("title")
-    kept = {key: value for key, value in metadata.items() if key not in OWN_KEYS}
+    kept = {key: value for key, value in metadata.items() if key not in PASSAGE_KEYS}
     given = {key: metadata[key] for key in ("id", GIVEN_KEY) if key in metadata}
     if "title" in metadata and not (isinstance(title, str) and title):
         given["title"] = title
@@ -72,29 +72,35 @@ def _to_passage(text: str, metadata: Mapping[str, Any], given_id: str | int | No
 def _content_id(text: str, metadata: Mapping[str, Any]) -> str:
     from pydantic_core import to_jsonable_python
 
-    plain = to_jsonable_python(dict(metadata), serialize_unknown=True)
-    return id_from_content("", canonical_json([plain, text]))  # ASCII, whatever the text is
+    jsonable = to_jsonable_python(dict(metadata), serialize_unknown=True)
+    return id_from_content("", canonical_json([jsonable, text]))  # ASCII for any text
 
 
-def to_document(point: models.ScoredPoint | models.Record) -> Document:
-    """The document that a point was made of, with its id and its own metadata.
+def point_to_document(point: models.ScoredPoint | models.Record) -> Document:
+    """Restore the document a point was made from, with its id and metadata.
 
-    Of a point that other software wrote, the id is the point's and the metadata are as they lie.
+    For a point written by other software, the document gets the point's id and its metadata as
+    stored.
     """
     payload = point.payload or {}
-    found = payload.get(METADATA_KEY)
-    metadata = dict(found) if isinstance(found, Mapping) else {}
-    identifier = str(point.id)
+    stored = payload.get(METADATA_KEY)
+    metadata = dict(stored) if isinstance(stored, Mapping) else {}
+    document_id = str(point.id)
     if HASH_KEY in payload:
-        identifier = str(metadata.pop("id", identifier))
+        document_id = str(metadata.pop("id", document_id))
         if not metadata.get("title"):
             metadata.pop("title", None)
         metadata |= metadata.pop(GIVEN_KEY, {})
-    return Document(id=identifier, page_content=str(payload.get(TEXT_KEY) or ""), metadata=metadata)
+    return Document(
+        id=document_id, page_content=str(payload.get(TEXT_KEY) or ""), metadata=metadata
+    )
 
 
 def point_ids(document_id: str) -> list[PointId]:
-    """Where a document of this id may lie: as ours, and as other software's of that UUID."""
+    """Return the ids a document's point may have: ours, and the UUID itself if it is one.
+
+    Other software that uses UUIDs stores a document under its own id.
+    """
     ids = [point_id(document_id)]
     with contextlib.suppress(ValueError):
         ids.append(str(uuid.UUID(document_id)))
@@ -102,14 +108,19 @@ def point_ids(document_id: str) -> list[PointId]:
 
 
 def document_filter(conditions: Mapping[str, Any], indexes: IndexTypes) -> models.Filter:
-    """`metadata_filter` where `id` and `title` may be the passage's or the document's own."""
+    """Build a Qdrant filter from metadata; `id` and `title` match the passage's or the document's.
+
+    A document may have an `id` or `title` in its metadata that differs from its passage's.
+    """
     from qdrant_client import models
 
-    return models.Filter(must=[_either(key, value, indexes) for key, value in conditions.items()])
+    return models.Filter(
+        must=[_condition(key, value, indexes) for key, value in conditions.items()]
+    )
 
 
-def _either(key: str, value: Any, indexes: IndexTypes) -> models.Filter:
+def _condition(key: str, value: Any, indexes: IndexTypes) -> models.Filter:
     from qdrant_client import models
 
-    names: Sequence[str] = [key, f"{GIVEN_KEY}.{key}"] if key in OWN_KEYS else [key]
+    names: Sequence[str] = [key, f"{GIVEN_KEY}.{key}"] if key in PASSAGE_KEYS else [key]
     return models.Filter(should=[metadata_filter({name: value}, indexes) for name in names])

@@ -1,62 +1,85 @@
-"""`RDRVectorStore`: LangChain's vector store, with our loader beneath and our guard before it."""
+"""`RDRVectorStore`, LangChain's vector store for RDR."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
+import numpy as np
 from langchain_core.documents import Document
+from langchain_qdrant import QdrantVectorStore, RetrievalMode
+from qdrant_client import models
 
 from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy, connect
-from rdr_qdrant.collection import Collection, PointId
-from rdr_qdrant.collection.points import plain
+from rdr_qdrant.collection import Collection, PointId, QueryOptions
+from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
+from rdr_qdrant.collection.points import normalized_id
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 from rdr_qdrant.ingest import QdrantLoader
 from rdr_qdrant.retriever import PassageSearcher
-from rdr_qdrant.vectorstore.conversion import point_ids, to_document, to_passages
-from rdr_qdrant.vectorstore.search import SearchingStore
-from rdr_qdrant.vectorstore.unsupported import refuse_others
+from rdr_qdrant.vectorstore.conversion import (
+    document_filter,
+    point_ids,
+    point_to_document,
+    to_passages,
+)
+from rdr_qdrant.vectorstore.mmr import relevance_score, select_mmr
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
-    from qdrant_client import AsyncQdrantClient, QdrantClient, models
+    from qdrant_client import AsyncQdrantClient, QdrantClient
 
+    from rdr_qdrant.encoding import FloatArray
     from rdr_qdrant.passages import Passage
     from rdr_qdrant.readers import Reject
 
-SHOWN = 5
-"""Documents that an error names."""
+SEARCH_OPTIONS = ("filter", "score_threshold", "search_params", "exact", "offset")
+
+FIXED_ARGUMENTS = {
+    "retrieval_mode": RetrievalMode.DENSE,
+    "distance": models.Distance.DOT,
+    "content_payload_key": TEXT_KEY,
+    "metadata_payload_key": METADATA_KEY,
+}
+"""Constructor arguments of `QdrantVectorStore` that have one possible value here."""
+
+MAX_REJECTS_SHOWN = 5
+"""Rejected documents that an error message lists."""
+
+ScoredDocuments = list[tuple[Document, float]]
+Points = Sequence[models.ScoredPoint]
 
 
 class DocumentsError(RDRQdrantError):
-    """Documents that were not added; those beside them were."""
+    """Some documents were not added; the others were."""
 
 
-class RDRVectorStore(SearchingStore):
-    """LangChain vector store for the Reader-Distilled Retriever: `QdrantVectorStore`, made right.
+class RDRVectorStore(QdrantVectorStore):
+    """LangChain vector store for the Reader-Distilled Retriever, a `QdrantVectorStore`.
 
     Documents go through the context encoder with their titles (`metadata["title"]`), questions
-    through the question encoder; scores are raw inner products. Adding goes through
-    `QdrantLoader`: it makes the collection, skips what is there unchanged, makes failed calls
-    again, and looks afterwards whether all of it is there. A collection of another pair is
-    refused.
+    through the question encoder; scores are raw inner products. Documents are added with
+    `QdrantLoader`: it creates the collection, skips unchanged documents, retries failed requests
+    and verifies afterwards that all documents are stored. A collection made with another encoder
+    pair is refused.
 
     Setup:
         `pip install 'rdr-qdrant[langchain]'`
 
     Key init args:
         client: from `connect`, or any `QdrantClient`.
-        collection_name: the collection; the first documents make it where it is missing.
+        collection_name: the collection; the first documents create it if it is missing.
         embedding: an `RDREmbeddings`.
-        async_client: from `connect_async`, or any `AsyncQdrantClient`, of the same place: the
-            async methods that search, get or delete await it. Without one they run in a thread,
-            as adding always does.
+        async_client: from `connect_async`, or any `AsyncQdrantClient`, to the same Qdrant; used
+            by the async methods that search, get or delete. Without one they run in a thread, as
+            adding always does.
         vector_name: a named vector; `""` is the unnamed one.
-        allow_unverified: use a collection that does not say which encoders made it.
-        batch_size: documents that are looked up, encoded and written at a time.
-        retry_for: seconds for which a failed call of adding or deleting is made again.
+        allow_unverified: accept a collection whose metadata does not name its encoders.
+        batch_size: number of documents that are compared, embedded and written together.
+        retry_for: seconds for which failed requests are retried when adding or deleting.
 
     Instantiate:
         >>> from rdr_qdrant import RDREmbeddings, RDRVectorStore, connect
@@ -73,15 +96,15 @@ class RDRVectorStore(SearchingStore):
         >>> store.add_documents([faust, hamlet])
         ['faust', 'hamlet']
 
-    An id may be any text; the same id replaces, and a document without one gets one from its
-    content. The ids of `rdr-qdrant ingest` and `QdrantLoader` are the same ids.
+    An id may be any text. Adding an existing id replaces that document; a document without an id
+    gets one from its content. `rdr-qdrant ingest` and `QdrantLoader` use the same ids.
 
     Search:
         >>> [found] = store.similarity_search("Who wrote Faust?", k=1)
         >>> found.id, found.metadata
         ('faust', {'title': 'Faust'})
 
-    Search with filter, a dict of metadata or Qdrant's own `models.Filter`:
+    Search with filter, a dict of metadata or Qdrant's `models.Filter`:
         >>> [found.id for found in store.similarity_search("tragedy", filter={"title": "Hamlet"})]
         ['hamlet']
 
@@ -103,20 +126,20 @@ class RDRVectorStore(SearchingStore):
         >>> [found.id for found in retriever.invoke("Who wrote Faust?")]
         ['faust']
 
-    `filter`, `score_threshold` (raw inner product), `offset`, `exact` and Qdrant's own
-    `search_params` may be given to every search. Relevance scores, which
-    `search_type="similarity_score_threshold"` compares, are in [0, 1]: 0.5 where the inner product
-    is 0, 0.75 where it is the product of the lengths of the pair's vectors.
+    Every search takes `filter`, `score_threshold` (raw inner product), `offset`, `exact` and
+    Qdrant's `search_params`. Relevance scores, which `search_type="similarity_score_threshold"`
+    compares, are in [0, 1]: 0.5 for an inner product of 0, 0.75 for the product of the norms of
+    the pair's vectors.
 
-    One instance may be used by many threads. The index of an embedded collection is not built
-    here: `client.build_index(collection_name)`, from 20,000 documents.
+    An instance may be shared by threads. It does not build the index of an embedded collection:
+    call `client.build_index(collection_name)` from 20,000 documents on.
 
     Raises:
-        UsageError: an option that RDR cannot have (sparse and hybrid retrieval, another
+        UsageError: an option that RDR cannot support (sparse or hybrid retrieval, another
             distance), or embeddings that are not `RDREmbeddings`.
-        CollectionError: (on first use) the collection is missing or does not fit the pair.
-        DocumentsError: (on adding) some documents cannot be stored; the others are.
-        StoreError: (on use) Qdrant does not answer or refuses.
+        CollectionError: (on first use) the collection is missing or was made with another pair.
+        DocumentsError: (when adding) some documents cannot be stored; the others are.
+        StoreError: (on use) Qdrant does not answer or rejects the request.
     """
 
     def __init__(
@@ -132,13 +155,23 @@ class RDRVectorStore(SearchingStore):
         retry_for: float = RETRY_FOR_SECONDS,
         **fixed: Any,
     ) -> None:
-        refuse_others(fixed)
+        _refuse_unsupported(fixed)
         if not isinstance(embedding, RDREmbeddings):
             raise UsageError(
                 f"The embedding is {type(embedding).__name__}, but RDRVectorStore needs "
                 "RDREmbeddings: passages and questions go through different encoders."
             )
-        searcher = PassageSearcher(
+        super().__init__(
+            client,
+            collection_name,
+            embedding,
+            vector_name=vector_name,
+            distance=models.Distance.DOT,
+            validate_embeddings=False,
+            validate_collection_config=False,
+        )
+        self._embedding = embedding
+        self._searcher = PassageSearcher(
             embedding,
             client,
             collection_name,
@@ -146,12 +179,11 @@ class RDRVectorStore(SearchingStore):
             vector_name=vector_name,
             allow_unverified=allow_unverified,
         )
-        super().__init__(searcher, client, collection_name, embedding, vector_name)
         self._allow_unverified = allow_unverified
         self._batch_size = batch_size
         self._retry_for = retry_for
 
-    # Making one
+    # Instantiate
 
     @classmethod
     def from_texts(  # type: ignore[override]
@@ -169,19 +201,19 @@ class RDRVectorStore(SearchingStore):
         force_recreate: bool = False,
         **options: Any,
     ) -> Self:
-        """A store with these texts in it; its collection is made where it is missing.
+        """Create a store with these texts, and its collection if it is missing.
 
-        `from_documents` is the same for documents.
+        `from_documents` does the same for documents.
 
         Args:
-            texts: the texts of passages.
-            embedding: the pair.
-            metadatas: one for each text; `title` in it is the title.
-            ids: one for each text, or from their content.
-            collection_name: where to.
-            client: where to; else `url`, `path` and `api_key` as `connect` takes them.
-            force_recreate: delete the collection first; only one that we made.
-            options: as for the class.
+            texts: passage texts.
+            embedding: the encoder pair.
+            metadatas: one per text; its `title` is the title.
+            ids: one per text; by default made from the content.
+            collection_name: the collection.
+            client: the client; otherwise `url`, `path` and `api_key` as in `connect`.
+            force_recreate: delete the collection first, if it was made by rdr-qdrant.
+            options: further arguments of the class.
         """
         client = _client(client, url, path, api_key)
         store = cls(client, collection_name, embedding, **options)
@@ -208,10 +240,10 @@ class RDRVectorStore(SearchingStore):
         api_key: SecretStr | str | None = None,
         **options: Any,
     ) -> Self:
-        """A store over a collection that is there, checked at once.
+        """Open an existing collection and check it.
 
         Raises:
-            CollectionError: it is missing or does not fit the pair.
+            CollectionError: it is missing or was made with another pair.
         """
         store = cls(_client(client, url, path, api_key), collection_name, embedding, **options)
         store._searcher.check()
@@ -219,10 +251,10 @@ class RDRVectorStore(SearchingStore):
 
     @classmethod
     def construct_instance(cls, *_: Any, **__: Any) -> NoReturn:
-        """Refused: `QdrantVectorStore`'s way would make a collection that RDR cannot use."""
-        raise UsageError("RDRVectorStore has no construct_instance; use from_texts.")
+        """Refuse: `QdrantVectorStore`'s version would create a collection RDR cannot use."""
+        raise UsageError("RDRVectorStore does not support construct_instance; use from_texts.")
 
-    # In and out
+    # Add, delete, get
 
     def add_texts(  # type: ignore[override]
         self,
@@ -231,14 +263,14 @@ class RDRVectorStore(SearchingStore):
         ids: Sequence[str | int | None] | None = None,
         batch_size: int | None = None,
     ) -> list[str]:
-        """Add or replace texts by their ids, and look afterwards whether they are there.
+        """Add texts, replacing those whose ids exist, and verify that they are stored.
 
         Returns:
             Their ids, in order.
 
         Raises:
-            DocumentsError: some cannot be stored (no text, metadata that is not JSON, one id
-                twice with different content); all others are.
+            DocumentsError: some cannot be stored (empty text, metadata that is not JSON, one id
+                given twice with different content); the others are.
         """
         passages = to_passages(texts, metadatas, ids)
         rejects: list[Reject] = []
@@ -255,49 +287,190 @@ class RDRVectorStore(SearchingStore):
         )
         loader.load(passages)
         if rejects:
-            raise _not_added(self.collection_name, passages, rejects)
+            raise _rejected(self.collection_name, passages, rejects)
         return [passage.id for passage in passages]
 
     def delete(self, ids: Sequence[str | int] | None = None, **_: Any) -> bool:
-        """Delete documents by their ids; one that is not there is no error.
+        """Delete documents by id; missing ids are ignored.
 
         Raises:
-            UsageError: no `ids`: a whole collection is not deleted by leaving them out.
+            UsageError: `ids` is omitted, which does not delete the whole collection.
         """
-        points = _points(ids)
+        points = _all_point_ids(ids)
         self._searcher.check()
         if points:
-            retrying = RetryPolicy(self._retry_for)
-            Collection(self.client, self.collection_name, self.vector_name, retrying).discard(
+            retry = RetryPolicy(self._retry_for)
+            Collection(self.client, self.collection_name, self.vector_name, retry).points.delete(
                 points
             )
         return True
 
     async def adelete(self, ids: Sequence[str | int] | None = None, **_: Any) -> bool:
-        """`delete`, awaited; a failed call is not made again."""
+        """Async version of `delete`; failed requests are not retried."""
         collection = self._searcher.async_collection
         if collection is None:
             return await asyncio.to_thread(self.delete, ids)
-        points = _points(ids)
+        points = _all_point_ids(ids)
         await self._searcher.acheck()
         if points:
-            await collection.discard(points)
+            await collection.delete_points(points)
         return True
 
     def get_by_ids(self, ids: Sequence[str | int], /) -> list[Document]:
-        """Documents of these ids, in their order; those that are not there are left out."""
+        """Return the documents with these ids, in their order, without those that are missing."""
         self._searcher.check()
-        wanted = [point_ids(str(one)) for one in ids]
-        return _in_order(wanted, self._searcher.collection.records(_points(ids)))
+        records = self._searcher.collection.points.retrieve_records(_all_point_ids(ids))
+        return _documents_in_order(ids, records)
 
     async def aget_by_ids(self, ids: Sequence[str | int], /) -> list[Document]:
-        """`get_by_ids`, awaited."""
+        """Async version of `get_by_ids`."""
         collection = self._searcher.async_collection
         if collection is None:
             return await asyncio.to_thread(self.get_by_ids, ids)
         await self._searcher.acheck()
-        wanted = [point_ids(str(one)) for one in ids]
-        return _in_order(wanted, await collection.records(_points(ids)))
+        return _documents_in_order(ids, await collection.retrieve_records(_all_point_ids(ids)))
+
+    # Search: the methods that are not here (`similarity_search`, ...) are LangChain's and call
+    # these.
+
+    def similarity_search_with_score(  # type: ignore[override]
+        self, query: str, k: int = 4, filter: Any = None, **options: Any
+    ) -> ScoredDocuments:
+        """Return the top `k` documents with their raw inner products, best first."""
+        query_options = _query_options(k, filter=filter, **options)
+        return _scored(self._search(self._searcher.encode_questions([query]), query_options))
+
+    async def asimilarity_search_with_score(
+        self, query: str, k: int = 4, filter: Any = None, **options: Any
+    ) -> ScoredDocuments:
+        """Async version of `similarity_search_with_score`."""
+        query_options = _query_options(k, filter=filter, **options)
+        question = await self._searcher.aencode_questions([query])
+        return _scored(await self._asearch(question, query_options))
+
+    async def asimilarity_search(
+        self, query: str, k: int = 4, filter: Any = None, **options: Any
+    ) -> list[Document]:
+        """Async version of `similarity_search`."""
+        return _unscored(await self.asimilarity_search_with_score(query, k, filter, **options))
+
+    def similarity_search_with_score_by_vector(  # type: ignore[override]
+        self, embedding: list[float], k: int = 4, filter: Any = None, **options: Any
+    ) -> ScoredDocuments:
+        """Return the top `k` documents for a question vector, with raw inner products."""
+        query_options = _query_options(k, filter=filter, **options)
+        return _scored(self._search(_as_array(embedding), query_options))
+
+    async def asimilarity_search_by_vector(
+        self, embedding: list[float], k: int = 4, filter: Any = None, **options: Any
+    ) -> list[Document]:
+        """Async version of `similarity_search_by_vector`."""
+        query_options = _query_options(k, filter=filter, **options)
+        return _unscored(_scored(await self._asearch(_as_array(embedding), query_options)))
+
+    def max_marginal_relevance_search(  # type: ignore[override]
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **options: Any
+    ) -> list[Document]:
+        """Select `k` relevant and diverse documents from the top `fetch_k`.
+
+        `lambda_mult` is 1 for relevance only, 0 for diversity only.
+        """
+        question = self._searcher.encode_questions([query])
+        points = self._search(question, _query_options(fetch_k, with_vectors=True, **options))
+        return _unscored(self._select_mmr(points, question, k, lambda_mult))
+
+    async def amax_marginal_relevance_search(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **options: Any
+    ) -> list[Document]:
+        """Async version of `max_marginal_relevance_search`."""
+        question = await self._searcher.aencode_questions([query])
+        query_options = _query_options(fetch_k, with_vectors=True, **options)
+        points = await self._asearch(question, query_options)
+        return _unscored(self._select_mmr(points, question, k, lambda_mult))
+
+    def max_marginal_relevance_search_with_score_by_vector(  # type: ignore[override]
+        self,
+        embedding: list[float],
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        **options: Any,
+    ) -> ScoredDocuments:
+        """`max_marginal_relevance_search` for a question vector, with raw inner products."""
+        question = _as_array(embedding)
+        points = self._search(question, _query_options(fetch_k, with_vectors=True, **options))
+        return self._select_mmr(points, question, k, lambda_mult)
+
+    async def amax_marginal_relevance_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        **options: Any,
+    ) -> list[Document]:
+        """Async version of `max_marginal_relevance_search_by_vector`."""
+        question = _as_array(embedding)
+        query_options = _query_options(fetch_k, with_vectors=True, **options)
+        points = await self._asearch(question, query_options)
+        return _unscored(self._select_mmr(points, question, k, lambda_mult))
+
+    def _select_relevance_score_fn(self) -> Callable[[float], float]:
+        """Return `relevance_score` with this pair's typical inner product."""
+        return partial(relevance_score, typical=self._typical_score)
+
+    async def _asimilarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, **options: Any
+    ) -> ScoredDocuments:
+        score_to_relevance = await asyncio.to_thread(self._select_relevance_score_fn)
+        found = await self.asimilarity_search_with_score(query, k, **options)
+        return [(document, score_to_relevance(score)) for document, score in found]
+
+    @cached_property
+    def _typical_score(self) -> float:
+        """The product of the norms of the pair's two probe vectors."""
+        identity = self._embedding.identity()
+        norms = [float(np.linalg.norm(p)) for p in (identity.probe, identity.question_probe)]
+        return norms[0] * norms[1]
+
+    def _search(self, question: FloatArray, query_options: QueryOptions) -> Points:
+        [points] = self._searcher.search_points(question, **query_options)
+        return points
+
+    async def _asearch(self, question: FloatArray, query_options: QueryOptions) -> Points:
+        [points] = await self._searcher.asearch_points(question, **query_options)
+        return points
+
+    def _select_mmr(
+        self, points: Points, question: FloatArray, k: int, lambda_mult: float
+    ) -> ScoredDocuments:
+        stored = [point.vector for point in points]
+        dense = [v[self.vector_name] if isinstance(v, Mapping) else v for v in stored]
+        vectors = np.asarray(dense, dtype=np.float32)
+        scores = [point.score for point in points]
+        selected = select_mmr(scores, vectors, question[0], k, lambda_mult)
+        return _scored([points[i] for i in selected])
+
+
+def _refuse_unsupported(given: Mapping[str, Any]) -> None:
+    """Accept an argument of `QdrantVectorStore` only with the one value that RDR supports.
+
+    Raises:
+        UsageError: another value, or another argument; its value may be a secret and is not shown.
+    """
+    why = (
+        "RDR has one dense vector per passage, compared by dot product; for sparse and hybrid "
+        "retrieval use langchain_qdrant.QdrantVectorStore"
+    )
+    for name, value in given.items():
+        if name in FIXED_ARGUMENTS and value != FIXED_ARGUMENTS[name]:
+            raise UsageError(
+                f"RDRVectorStore has {name}={FIXED_ARGUMENTS[name]!r}, not {value!r}: {why}."
+            )
+        if "sparse" in name:
+            raise UsageError(f"RDRVectorStore has no option {name!r}: {why}.")
+        if name not in FIXED_ARGUMENTS:
+            raise UsageError(f"RDRVectorStore has no option {name!r}; its docstring lists them.")
 
 
 def _client(
@@ -309,36 +482,66 @@ def _client(
     if client is None:
         return connect(url, path, api_key=api_key)
     if url or path or api_key:
-        raise UsageError("A client was given beside url, path or api_key: leave those out.")
+        raise UsageError("Pass either a client, or url, path and api_key, not both.")
     return client
 
 
-def _points(ids: Sequence[str | int] | None) -> list[PointId]:
-    """Where documents lie that are to be deleted."""
+def _query_options(k: int, **options: Any) -> QueryOptions:
+    """Check the options of a search; those that are `None` are left out."""
+    given = {name: value for name, value in options.items() if value is not None}
+    unknown = given.keys() - {*SEARCH_OPTIONS, "with_vectors"}
+    if unknown:
+        raise UsageError(
+            f"RDRVectorStore has no search option {', '.join(sorted(unknown))}. "
+            f"Options: {', '.join(SEARCH_OPTIONS)}."
+        )
+    if isinstance(given.get("filter"), Mapping):
+        given["filter"] = partial(document_filter, given["filter"])
+    return cast(QueryOptions, {"k": k, **given})
+
+
+def _as_array(embedding: Sequence[float]) -> FloatArray:
+    return np.asarray([embedding], dtype=np.float32)
+
+
+def _scored(points: Points) -> ScoredDocuments:
+    return [(point_to_document(point), point.score) for point in points]
+
+
+def _unscored(scored: ScoredDocuments) -> list[Document]:
+    return [document for document, _ in scored]
+
+
+def _all_point_ids(ids: Sequence[str | int] | None) -> list[PointId]:
+    """Return every point id that the documents with these ids may have."""
     if ids is None:
         raise UsageError(
-            "delete needs the ids of documents. A whole collection goes by "
+            "delete needs the ids of documents. To delete the whole collection, call "
             "client.delete_collection(collection_name)."
         )
     each = [ids] if isinstance(ids, str | int) else ids
     return [point for one in each for point in point_ids(str(one))]
 
 
-def _in_order(wanted: Sequence[list[PointId]], records: Sequence[models.Record]) -> list[Document]:
-    found = {plain(record.id): record for record in records}
-    there = (next((found[one] for one in ids if one in found), None) for ids in wanted)
-    return [to_document(record) for record in there if record is not None]
+def _documents_in_order(
+    ids: Sequence[str | int], records: Sequence[models.Record]
+) -> list[Document]:
+    found = {normalized_id(record.id): record for record in records}
+    candidates = (point_ids(str(one)) for one in ids)
+    present = (next((found[one] for one in group if one in found), None) for group in candidates)
+    return [point_to_document(record) for record in present if record is not None]
 
 
-def _not_added(
+def _rejected(
     collection_name: str, passages: Sequence[Passage], rejects: Sequence[Reject]
 ) -> DocumentsError:
-    shown = "; ".join(
+    listed = "; ".join(
         f"number {one.line} (id {passages[one.line - 1].id!r}): {one.reason}"
-        for one in rejects[:SHOWN]
+        for one in rejects[:MAX_REJECTS_SHOWN]
     )
-    more = f"; and {len(rejects) - SHOWN} more" if len(rejects) > SHOWN else ""
+    rest = len(rejects) - MAX_REJECTS_SHOWN
+    more = f"; and {rest} more" if rest > 0 else ""
     return DocumentsError(
         f"{len(rejects)} of {len(passages)} documents were not added to {collection_name!r}, "
-        f"the others were: {shown}{more}."
+        f"the others were: {listed}{more}."
     )

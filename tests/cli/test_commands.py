@@ -91,7 +91,7 @@ def test_rows_that_are_set_aside_are_counted_shown_and_written(
     rows = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
     assert [(row["source"], row["line"]) for row in rows] == [("f.jsonl", n) for n in (2, 3, 4)]
     assert rows[0]["row"] == "not json"
-    assert "Set aside: 1 x text is empty (first: f.jsonl, line 4)" in outcome.err
+    assert "Rejected: 1 x text is empty (first: f.jsonl, line 4)" in outcome.err
 
 
 def test_filters(command: Command, pair: list[str], tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ def docs(tmp_path: Path) -> Path:
 def test_a_folder_is_ingested_and_searched(command: Command, pair: list[str], docs: Path) -> None:
     outcome = command("ingest", "docs/", "-c", "c", *pair)
     assert outcome.status == 0
-    assert "documents   2: 2 converted, 0 unchanged, 0 set aside" in outcome.out
-    assert "not read    1 .csv (no documents)" in outcome.out
+    assert "documents   2: 2 converted, 0 unchanged, 0 rejected" in outcome.out
+    assert "not read    1 .csv (not documents)" in outcome.out
     again = command("ingest", "./docs", "-c", "c", "--json", *pair)
     assert (again.status, again.json["unchanged"]) == (0, 2)
     assert again.json["documents"] == {
@@ -47,8 +47,8 @@ def test_broken_documents_are_named_with_status_3(
     (docs / "c.pdf").write_bytes(documents.pdf([""]))
     outcome = command("ingest", docs, "-c", "c", "--rejects", "r.jsonl", *pair)
     assert outcome.status == 3
-    assert f"Set aside: {docs}/b\ufffd[31m.txt: not valid UTF-8: byte 3" in outcome.err
-    assert f"Set aside: {docs}/c.pdf: no text found: perhaps a scan (pages: 1)" in outcome.err
+    assert f"Rejected: {docs}/b\ufffd[31m.txt: not valid UTF-8: byte 3" in outcome.err
+    assert f"Rejected: {docs}/c.pdf: no text found: perhaps a scan (pages: 1)" in outcome.err
     assert "\x1b" not in outcome.err + outcome.out
     lines = (tmp_path / "r.jsonl").read_text().splitlines()
     assert [json.loads(line)["source"] for line in lines] == [

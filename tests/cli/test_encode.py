@@ -14,7 +14,7 @@ from rdr_qdrant import RDREmbeddings
 from rdr_qdrant.cli import encode_command as encode
 from rdr_qdrant.encoding import EncodedBatch, Encoder
 from rdr_qdrant.encoding.tokenizer import Tokens
-from rdr_qdrant.export import export_settings as settings
+from rdr_qdrant.export import exporter
 from tests.cli.conftest import Command
 
 
@@ -56,8 +56,8 @@ def test_an_interrupted_encoding_tells_what_it_kept_and_goes_on(
         patch.setattr(RDREmbeddings, "encode_batches", interrupted)
         outcome = command(*arguments)
     assert outcome.status == 130
-    assert "What was done is kept; the same command goes on." in outcome.err
-    kept = int(re.search(r"0 passages in 0 shards, .*; (\d+) in an unfinished", outcome.out)[1])
+    assert "Everything done is kept; run the same command to resume." in outcome.err
+    kept = int(re.search(r"\((\d+) passages in 1 shard", outcome.out)[1])
     assert 4 <= kept < 12
     assert f"encoded    {kept} " in outcome.out
     report = command(*arguments, "--json").json
@@ -71,7 +71,7 @@ def test_rows_that_are_set_aside_are_written_once_however_often_it_runs(
     for _ in range(2):
         outcome = command("encode", "a.jsonl", "-o", "out", "--rejects", "r.jsonl", *pair)
         assert outcome.status == 3
-        assert "Set aside: 1 x not JSON" in outcome.err
+        assert "Rejected: 1 x not JSON" in outcome.err
         assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 1
     assert "rejected   1" in outcome.out
 
@@ -110,7 +110,7 @@ def test_shards_without_a_manifest_are_no_documents(
         (["ingest", "out", "-c", "c", "--split", "9"], "leave out --split"),
         (["ingest", "out", "a.tsv", "-c", "c"], "load them by two commands"),
         (["encode", "out", "-o", "more"], "out is encoded already: rdr-qdrant ingest out"),
-        (["encode", "a.tsv", "-o", "out", "--rejects", "out/r"], "which is for shards alone"),
+        (["encode", "a.tsv", "-o", "out", "--rejects", "out/r"], "which is for encoded files only"),
     ],
 )
 def test_what_does_not_go_together_is_told(
@@ -124,4 +124,4 @@ def test_what_does_not_go_together_is_told(
 
 
 def test_the_shard_size_of_the_command_is_that_of_the_library() -> None:
-    assert encode.SHARD_SIZE == settings.SHARD_SIZE
+    assert encode.SHARD_SIZE == exporter.SHARD_SIZE

@@ -31,7 +31,7 @@ def points_in(tmp_path: Path) -> dict[str, int]:
     [
         ("missing.tsv", None, "No such file: missing.tsv"),
         ("empty.tsv", "", "empty.tsv is empty (0 bytes)"),
-        ("rows.xyz", "id\ttext\n", "extension that is not known (.xyz). Known: .tsv, .csv"),
+        ("rows.xyz", "id\ttext\n", "unknown extension (.xyz). Supported: .tsv, .csv"),
         ("columns.tsv", "a\tb\n1\t2\n", "no column 'text' in its header (found: a, b)"),
         ("header.tsv", "id\ttext\ttitle\n", "holds no passages"),
         ("broken.jsonl", "{\n", "None of the 1 rows"),
@@ -170,10 +170,8 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where(
     assert outcome.errors == [
         "Error: unexpected ZeroDivisionError: two lines. --debug shows where it happened."
     ]
-    monkeypatch.setattr("rdr_qdrant.cli.options._debug", False)
     with pytest.raises(ZeroDivisionError):
         app.run(["info", "-c", "c", "--debug"])
-    monkeypatch.setattr("rdr_qdrant.cli.options._debug", False)
 
 
 def test_an_interrupt_exits_with_130(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
-from tests.evaluation.obvious import recall_of_run
+from tests.evaluation.reference import recall_of_run
 
 ROWS = "id\ttext\ttitle\n1\tthe river is in the north\triver\nk 2\tthe king built the city\tking\n"
 QUESTIONS = "who?\t['King']\nwhere?\t['nowhere', '']\n"
@@ -29,7 +29,7 @@ def test_everything_at_once(command: Command, loaded: list[str], tmp_path: Path)
     files = ["--output", "run.json", "--trec", "run.trec", "--plot", "recall.svg"]
     outcome = command("eval", "q.tsv", "-k", "1,2", "--compare-exact", *files, *loaded, "--json")
     assert outcome.status == 3
-    assert "Set aside: 1 x an answer is empty (first: q.tsv, line 2)" in outcome.err
+    assert "Rejected: 1 x an answer is empty (first: q.tsv, line 2)" in outcome.err
     report = outcome.json
     assert (report["questions"], report["recall"]["2"]) == (2, 50.0)
     assert report["compare_exact"]["overlap"] == {"1": 100.0, "2": 100.0}
@@ -95,11 +95,11 @@ def test_what_the_index_loses_is_a_table(command: Command, loaded: list[str]) ->
         (["--output", "missing/run.json"], 1, "there is no folder missing. Make it."),
         (["--trec", "missing/run"], 1, "there is no folder missing"),
         (["--plot", "missing/r.png"], 1, "there is no folder missing"),
-        (["--output", "q.tsv"], 2, "q.tsv is read from: it would be overwritten"),
-        (["--trec", "./q.tsv"], 2, "q.tsv is read from"),
-        (["--output", "x", "--trec", "x"], 2, "x is written to twice"),
-        (["--output", "."], 1, "is there and is not a file"),
-        (["--plot", "r.pdf"], 2, "--plot r.pdf has to end in .png or .svg"),
+        (["--output", "q.tsv"], 2, "q.tsv is an input and would be overwritten"),
+        (["--trec", "./q.tsv"], 2, "q.tsv is an input"),
+        (["--output", "x", "--trec", "x"], 2, "x is given as an output twice"),
+        (["--output", "."], 1, "is not a regular file"),
+        (["--plot", "r.pdf"], 2, "--plot r.pdf: the name must end in .png or .svg"),
         (["--published", "squad"], 2, "'squad'. Known: trivia-dev, trivia-test, nq-dev, nq-test."),
         (["--exact", "--compare-exact"], 2, "leave one out"),
     ],

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from rdr_qdrant.cli.stderr import counted
+from rdr_qdrant.cli.stderr import pluralize
 from tests.cli.conftest import Command
 
 
 def test_info_lists_the_collections(command: Command, pair: list[str], tsv: Path) -> None:
     none = command("info")
     assert (none.status, none.out) == (0, "")
-    assert none.err.startswith("There is no collection yet. Make one with: rdr-qdrant ingest")
+    assert none.err.startswith("There is no collection yet. Create one with: rdr-qdrant ingest")
     command("ingest", tsv, "-c", "b", *pair)
     command("ingest", tsv, "-c", "a", "--swap-alias", *pair)
     first, second = command("info", "--json").json
@@ -43,7 +43,7 @@ def test_passages_are_no_questions(
     [error] = outcome.errors
     assert error.startswith(f"Error: {name} holds passages, not questions ({why}).")
     assert error.endswith(f"To load passages: rdr-qdrant ingest {name} -c NAME.")
-    assert "Set aside" not in outcome.err
+    assert "Rejected:" not in outcome.err
 
 
 def test_a_filter_that_nothing_can_fulfil_is_told(
@@ -73,6 +73,6 @@ def test_counts_of_nothing_and_of_one_are_short(
 
 
 def test_a_number_with_its_noun() -> None:
-    assert counted(0, "passages") == "0 passages"
-    assert counted(1, "passages") == "1 passage"
-    assert counted(2000, "points") == "2,000 points"
+    assert pluralize(0, "passages") == "0 passages"
+    assert pluralize(1, "passages") == "1 passage"
+    assert pluralize(2000, "points") == "2,000 points"

@@ -10,7 +10,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rdr_qdrant.collection import bulk_indexing as index_module
-from rdr_qdrant.collection.settings import SIMPLE_SETTINGS
+from rdr_qdrant.collection.settings import SCALAR_SETTINGS
 from tests.cli.conftest import Command
 from tests.support.qdrant_http_server import QdrantHTTPServer
 from tests.support.strict_mode import STRICT, StrictQdrant
@@ -18,7 +18,7 @@ from tests.support.strict_mode import STRICT, StrictQdrant
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[QdrantHTTPServer]:
-    monkeypatch.setattr(index_module, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(index_module, "POLL_SECONDS", 0.01)
     with StrictQdrant(tmp_path / "behind") as backend, QdrantHTTPServer(backend) as http:
         yield http
 
@@ -44,7 +44,7 @@ def test_a_preset_and_settings_by_name(command: Command, pair: list[str], tsv: P
         (["--preset", "huge"], "There is no preset 'huge'"),
         (["--set", "mm=2"], "There is no setting 'mm'"),
         (["--set", "m=many"], "m=many"),
-        (["--payload-index", ":integer"], "a payload index has the name of a metadata key"),
+        (["--payload-index", ":integer"], "a payload index needs the name of a metadata key"),
         (["--drop-old"], "goes with --swap-alias"),
         (["--swap-alias", "--prune"], "contradict each other"),
     ],
@@ -69,14 +69,14 @@ def test_what_the_embedded_engine_has_not_is_refused_before_anything_is_loaded(
 
 def test_help_names_every_setting(command: Command) -> None:
     shown = command("ingest", "--help").out
-    assert [name for name in SIMPLE_SETTINGS if name not in shown] == []
+    assert [name for name in SCALAR_SETTINGS if name not in shown] == []
 
 
 def test_reindexing_behind_an_alias(command: Command, pair: list[str], tsv: Path) -> None:
     swap = ["ingest", tsv, "-c", "wiki", "--swap-alias", *pair]
     first = command(*swap)
     assert "wiki -> wiki-1 (before: nothing)" in first.out
-    assert "a new collection behind the alias 'wiki'" in first.err
+    assert "a new collection for the alias 'wiki'" in first.err
     second = command(*swap, "--drop-old", "--json").json
     assert (second["alias"], second["collection_name"]) == ("wiki", "wiki-2")
     assert (second["replaced"], second["dropped"]) == ("wiki-1", True)
@@ -97,15 +97,15 @@ def test_a_bulk_load_that_ends_early_is_told_and_mended(
     assert command(*load, "--strict").status == 1
     info = ["info", "-c", "c", "--url", server.url]
     assert command(*info, "--json").json["index_put_off"] is True
-    assert "any ingest switches it on" in " ".join(command(*info).out.split())
+    assert "any ingest enables it" in " ".join(command(*info).out.split())
     listed = ["info", "--url", server.url]
     assert [one["index_put_off"] for one in command(*listed, "--json").json] == [True]
-    assert " (index put off)" in command(*listed).out
+    assert " (indexing deferred)" in command(*listed).out
     ended = command(*load)
     assert ended.status == 3
     assert "index       complete after " in ended.out
     assert command(*info, "--json").json["index_put_off"] is False
-    assert "put off" not in command(*listed).out
+    assert "deferred" not in command(*listed).out
 
 
 def test_rescoring_is_asked_for_in_searches_and_evaluation(

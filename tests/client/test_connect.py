@@ -21,14 +21,16 @@ def test_a_url_is_a_server() -> None:
         client.close()
 
 
-def test_with_neither_the_environment_says_which_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_arguments_the_environment_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with QdrantHTTPServer() as server:
         monkeypatch.setenv("QDRANT_URL", server.url)
         connect().close()
         assert sum(server.requests.values()) > 0
 
 
-def test_with_nothing_said_it_is_a_folder_here(
+def test_without_arguments_or_environment_the_default_folder_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("QDRANT_URL", raising=False)
@@ -41,9 +43,7 @@ def test_with_nothing_said_it_is_a_folder_here(
     client.close()
 
 
-def test_a_path_goes_before_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_overrides_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QDRANT_URL", "http://127.0.0.1:9")
     connect(path=tmp_path / "data").close()
 
@@ -62,13 +62,13 @@ def test_the_key_comes_from_the_environment_and_stays_out_of_errors(
         assert "wr0ng" not in str(error.value)
 
 
-def test_a_server_that_does_not_answer_is_one_line() -> None:
+def test_a_server_that_does_not_answer_is_reported_on_one_line() -> None:
     with pytest.raises(StoreError, match=r"http://127\.0\.0\.1:9 does not answer") as error:
         connect(url="http://127.0.0.1:9")
     assert "\n" not in str(error.value)
 
 
-def test_the_servers_own_reason_is_told() -> None:
+def test_the_servers_message_is_reported() -> None:
     with QdrantHTTPServer() as server:
         body = '{"status": {"error": "Service internal error: disk full"}, "time": 0}'
         server.inject(Status(500, body=body), match="GET /collections")
@@ -77,18 +77,18 @@ def test_the_servers_own_reason_is_told() -> None:
 
 
 @pytest.mark.parametrize("url", ["localhost:6333", "ftp://x", "http://[bad"])
-def test_a_url_that_is_none_is_wrong_usage(url: str) -> None:
+def test_an_invalid_url_is_wrong_usage(url: str) -> None:
     with pytest.raises(UsageError, match="no URL of a server"):
         connect(url=url)
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="is a file, not a folder"):
         connect(path=tmp_path / "file")
 
 
-def test_a_folder_in_use_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     client = connect(path=tmp_path / "data")
     client.create_collection("c", vectors_config=PARAMS)
     with pytest.raises(StoreError, match="in use by process"):
@@ -96,13 +96,13 @@ def test_a_folder_in_use_is_told(tmp_path: Path) -> None:
     client.close()
 
 
-def test_in_memory_is_the_clients_own(tmp_path: Path) -> None:
+def test_in_memory_is_the_local_mode_of_qdrant_client(tmp_path: Path) -> None:
     client = connect(path=":memory:")
     assert not isinstance(client, EmbeddedQdrant)
     client.close()
 
 
-def test_a_folder_of_the_clients_local_mode_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_local_mode_folder_is_refused_with_the_copy_command(tmp_path: Path) -> None:
     QdrantClient(path=str(tmp_path)).close()
     with pytest.raises(StoreError, match="rdr-qdrant copy --from"):
         connect(path=tmp_path)
@@ -121,7 +121,7 @@ async def test_async_of_a_folder_and_of_a_server(tmp_path: Path) -> None:
         await connect_async(url="http://127.0.0.1:9")
 
 
-def test_a_server_without_grpc_at_that_port_is_one_line() -> None:
+def test_a_wrong_grpc_port_is_reported_on_one_line() -> None:
     with QdrantHTTPServer() as server:
         with pytest.raises(StoreError, match="failed over gRPC") as caught:
             connect(url=server.url, grpc_port=1)

@@ -1,4 +1,4 @@
-"""Made once, checked ever after, never altered."""
+"""A collection is created once, checked afterwards and never altered."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_new_collection_compares_by_dot_product_and_names_the_pair(
     Collection(client, COLLECTION).check(identity)
 
 
-def test_a_collection_that_is_missing_names_those_that_are_there(
+def test_the_error_for_a_missing_collection_lists_the_others(
     client: QdrantClient, identity: PairIdentity
 ) -> None:
     with pytest.raises(CollectionError, match=f"No collection '{COLLECTION}' in "):
@@ -67,7 +67,9 @@ def test_a_collection_that_does_not_fit_is_refused_with_both_values_and_left_alo
     assert client.get_collection(COLLECTION) == before
 
 
-def test_a_named_vector_can_be_asked_for(client: QdrantClient, identity: PairIdentity) -> None:
+def test_a_named_vector_is_created_and_checked(
+    client: QdrantClient, identity: PairIdentity
+) -> None:
     Collection(client, COLLECTION, "rdr").create(identity)
     Collection(client, COLLECTION, "rdr").check(identity)
     with pytest.raises(CollectionError, match="named vectors 'rdr', but 'other' is wanted"):
@@ -98,7 +100,7 @@ def test_another_pair_of_the_same_shape_is_refused_with_both_names(
         ({"passage_format": "[CLS] text [SEP]"}, "passage_format"),
     ],
 )
-def test_another_input_is_refused(
+def test_another_length_or_passage_format_is_refused(
     client: QdrantClient, identity: PairIdentity, change: dict[str, object], message: str
 ) -> None:
     Collection(client, COLLECTION).create(identity)
@@ -107,7 +109,7 @@ def test_another_input_is_refused(
 
 
 def _moved(probe: tuple[float, ...], by: float) -> tuple[float, ...]:
-    """The probe, moved by a part of its own length."""
+    """The probe, moved by a fraction of its length."""
     direction = np.random.default_rng(0).normal(size=len(probe))
     direction *= by * np.linalg.norm(probe) / np.linalg.norm(direction)
     return tuple(np.array(probe) + direction)
@@ -127,7 +129,7 @@ def test_the_probe_allows_for_precision_but_not_for_another_encoder(
         Collection(client, COLLECTION).check(scaled)
 
 
-def test_a_collection_of_other_software_needs_an_explicit_word(
+def test_a_collection_of_other_software_needs_allow_unverified(
     client: QdrantClient, identity: PairIdentity, caplog: pytest.LogCaptureFixture
 ) -> None:
     params = models.VectorParams(size=32, distance=models.Distance.DOT)
@@ -146,9 +148,9 @@ def test_points_come_back_as_they_were_written(
     collection.create(tiny.identity())
     vectors = tiny.encode_passages(passages)
     ids: list[int | str] = [1, 2, 3, 4, 5, 2**64 - 1]
-    collection.upsert(
+    collection.points.upsert(
         [
-            Point(i, vector, to_payload(passage, "hash"))
+            Point(i, vector, to_payload(passage, "0" * 64))
             for i, vector, passage in zip(ids, vectors, passages, strict=True)
         ]
     )
@@ -156,8 +158,8 @@ def test_points_come_back_as_they_were_written(
     for i, vector, passage in zip(ids, vectors, passages, strict=True):
         assert np.abs(np.array(records[i].vector) - vector).max() < 1e-6
         assert from_payload(i, records[i].payload) == passage
-    assert collection.count() == 6
-    assert collection.stored([1, 99])[1].content_hash == "hash"
+    assert collection.points.count() == 6
+    assert collection.points.retrieve([1, 99])[1].content_hash == "0" * 64
 
 
 def test_the_payload_is_what_langchain_reads() -> None:
@@ -169,7 +171,7 @@ def test_the_payload_is_what_langchain_reads() -> None:
     }
 
 
-def test_a_payload_of_other_software_is_read_as_far_as_it_goes() -> None:
+def test_an_incomplete_payload_of_other_software_is_read() -> None:
     assert from_payload(5, None) == Passage("5", "", "")
     assert from_payload(5, {"page_content": "t", "metadata": None}) == Passage("5", "t", "")
 
@@ -182,16 +184,16 @@ def filled(
     collection.create(tiny.identity())
     vectors = tiny.encode_passages(passages)
     points = zip(range(6), vectors, passages, strict=True)
-    collection.upsert([Point(i, vector, to_payload(p, "")) for i, vector, p in points])
+    collection.points.upsert([Point(i, vector, to_payload(p, "")) for i, vector, p in points])
 
     def found(**conditions: object) -> set[str]:
-        [hits] = collection.query(vectors[:1], k=10, filter=metadata_filter(conditions))
+        [hits] = collection.search(vectors[:1], k=10, filter=metadata_filter(conditions))
         return {hit.passage.id for hit in hits}
 
     return found
 
 
-def test_it_describes_itself(
+def test_a_description_has_counts_norms_and_no_probe(
     client: QdrantClient, tiny: RDREmbeddings, passages: list[Passage]
 ) -> None:
     collection = Collection(client, COLLECTION)
@@ -199,7 +201,7 @@ def test_it_describes_itself(
     assert collection.describe().norms is None
     vectors = tiny.encode_passages(passages)
     points = zip(range(6), vectors, passages, strict=True)
-    collection.upsert([Point(i, vector, to_payload(p, "")) for i, vector, p in points])
+    collection.points.upsert([Point(i, vector, to_payload(p, "")) for i, vector, p in points])
     found = collection.describe()
     norms = np.linalg.norm(vectors, axis=1)
     assert found.points == 6
@@ -210,7 +212,7 @@ def test_it_describes_itself(
     assert "probe" not in found.to_json()["identity"]
 
 
-def test_filters_on_metadata(filled: Callable[..., set[str]]) -> None:
+def test_filters_by_metadata(filled: Callable[..., set[str]]) -> None:
     assert filled(title="king") == {"a#1", "a#2"}
     assert filled(title="king", source="here") == {"a#1"}
     assert filled(title=["river", "city"]) == {"1", "2"}

@@ -1,4 +1,4 @@
-"""One suite, every store: the client's memory, the embedded engine, and a server if there is one.
+"""Runs the tests on qdrant-client's local mode, the embedded engine, and a server if there is one.
 
 Set QDRANT_URL to run against a server as well; collections get names of their own and are deleted.
 """
@@ -58,7 +58,7 @@ def embedded(tmp_path: Path) -> Iterator[EmbeddedQdrant]:
 
 @pytest.fixture
 def refused() -> Callable[..., pytest.RaisesExc[BaseException]]:
-    """What a wrong request raises: ValueError in process, UnexpectedResponse from a server."""
+    """Expect a wrong request to fail: ValueError in process, UnexpectedResponse from a server."""
     from qdrant_client.http.exceptions import UnexpectedResponse
 
     def expecting(match: str | None = None) -> "pytest.RaisesExc[BaseException]":

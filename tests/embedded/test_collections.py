@@ -20,7 +20,7 @@ def test_a_collection_exists_between_creation_and_deletion(client: QdrantClient,
     assert client.delete_collection(name) is False
 
 
-def test_get_collection_tells_the_settings(client: QdrantClient, name: str) -> None:
+def test_get_collection_returns_the_settings(client: QdrantClient, name: str) -> None:
     client.create_collection(name, PARAMS, metadata={"pair": "rdr", "probe": [0.5, 1]})
     client.upsert(name, [models.PointStruct(id=i, vector=[1.0] * 4) for i in range(3)])
     info = client.get_collection(name)
@@ -178,7 +178,7 @@ def test_migrate_brings_collections_into_every_store(client: QdrantClient, name:
     assert back.count(name).count == 9
 
 
-def test_vectors_are_added_to_and_taken_from_a_collection(
+def test_named_vectors_are_added_and_deleted(
     client: QdrantClient, name: str, refused: Refused
 ) -> None:
     client.create_collection(name, {"x": PARAMS})

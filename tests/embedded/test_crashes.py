@@ -11,11 +11,11 @@ import threading
 from pathlib import Path
 
 from rdr_qdrant.embedded import EmbeddedQdrant
-from tests.embedded.loading import vector_of
+from tests.embedded.crash_writer import vector_of
 
 KILLS = int(os.environ.get("RDR_KILLS", "5"))
-SCRIPT = Path(__file__).with_name("loading.py")
-ROOT = Path(__file__).parents[3]
+SCRIPT = Path(__file__).with_name("crash_writer.py")
+ROOT = Path(__file__).parents[2]
 
 
 def _load_and_kill(folder: Path, first: int, seconds: float) -> int:

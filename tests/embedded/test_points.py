@@ -27,7 +27,7 @@ def _ids(client: QdrantClient, name: str) -> set[Any]:
     return {record.id for record in client.scroll(name, limit=100)[0]}
 
 
-def test_points_come_back_as_they_went_in(filled: QdrantClient, name: str) -> None:
+def test_stored_points_are_returned_unchanged(filled: QdrantClient, name: str) -> None:
     sent = points_of(20)
     got = filled.retrieve(name, [p.id for p in sent], with_vectors=True)
     assert [r.id for r in got] == [p.id for p in sent]
@@ -35,7 +35,7 @@ def test_points_come_back_as_they_went_in(filled: QdrantClient, name: str) -> No
     assert np.allclose([r.vector for r in got], [p.vector for p in sent], atol=1e-6)
 
 
-def test_retrieve_keeps_the_order_asked_for_and_skips_the_missing(
+def test_retrieve_keeps_the_order_of_ids_and_skips_missing_ones(
     filled: QdrantClient, name: str
 ) -> None:
     got = filled.retrieve(name, [id_of(5), 4711, id_of(0), id_of(2)])

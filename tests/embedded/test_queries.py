@@ -111,7 +111,7 @@ def test_formulas(pair: Any) -> None:
     _same(*pair, query=query, prefetch=models.Prefetch(query=VECTOR, limit=20))
 
 
-def test_diverse_answers(pair: Any) -> None:
+def test_mmr_returns_diverse_points(pair: Any) -> None:
     query = models.NearestQuery(nearest=VECTOR, mmr=models.Mmr(diversity=0.5, candidates_limit=30))
     client, name, reference = pair
     mine = client.query_points(name, query=query, limit=8).points
@@ -137,7 +137,7 @@ def test_batches_answer_each_request(pair: Any) -> None:
     assert len(mine[2].points[0].vector) == DIM
 
 
-def test_without_a_query_the_first_points_come(pair: Any) -> None:
+def test_without_a_query_the_first_points_are_returned(pair: Any) -> None:
     client, name, reference = pair
     mine = client.query_points(name, limit=7, query_filter=HIGH).points
     theirs = reference.query_points("reference", limit=7, query_filter=HIGH).points

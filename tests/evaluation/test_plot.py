@@ -1,4 +1,4 @@
-"""The picture: there, whole, and labelled."""
+"""The recall plot: complete and labelled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from rdr_qdrant.errors import OutputError, UsageError
 from rdr_qdrant.evaluation import draw_recall, published_figures
-from rdr_qdrant.evaluation.plot import _spread
+from rdr_qdrant.evaluation.plot import _label_depths
 from rdr_qdrant.registry import PAIRS
 
 MEASURED = {1: 62.41, 5: 75.88, 20: 82.49, 50: 85.6, 100: 87.2}
@@ -20,7 +20,7 @@ def texts_of(path: Path) -> list[str]:
     return re.findall(r"<text[^>]*>([^<]+)</text>", path.read_text())
 
 
-def test_an_svg_names_every_line_every_depth_and_every_measured_figure(tmp_path: Path) -> None:
+def test_an_svg_labels_every_line_depth_and_measured_value(tmp_path: Path) -> None:
     rows = published_figures(PAIRS["rdr-single-trivia"], "trivia-test").rows
     path = tmp_path / "recall.svg"
     draw_recall(path, MEASURED, rows, title="Answer recall on $trivia$", subtitle="a_b, wiki")
@@ -43,14 +43,14 @@ def test_the_same_figures_make_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
-def test_figures_that_would_stand_over_each_other_are_left_out() -> None:
-    assert _spread([1, 5, 20, 50, 100]) == [1, 5, 20, 50, 100]
-    assert _spread([1, 2, 3, 96, 97, 98, 99, 100]) == [1, 2, 3, 100]
-    assert _spread([7]) == [7]
+def test_overlapping_labels_are_left_out() -> None:
+    assert _label_depths([1, 5, 20, 50, 100]) == [1, 5, 20, 50, 100]
+    assert _label_depths([1, 2, 3, 96, 97, 98, 99, 100]) == [1, 2, 3, 100]
+    assert _label_depths([7]) == [7]
 
 
 def test_another_extension_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"recall.pdf has to end in .png or .svg"):
+    with pytest.raises(UsageError, match=r"recall.pdf: the name must end in .png or .svg"):
         draw_recall(tmp_path / "recall.pdf", MEASURED)
 
 

@@ -26,9 +26,7 @@ TEXTS = ["The Rhine rises in the Alps.", "The Danube ends in the Black Sea.", "A
         ([""], None),
     ],
 )
-def test_the_first_hit_is_the_best_rank_of_any_answer(
-    answers: list[str], index: int | None
-) -> None:
+def test_first_hit_is_the_best_rank_of_any_answer(answers: list[str], index: int | None) -> None:
     assert first_hit(TEXTS, answers) == index
 
 
@@ -36,7 +34,7 @@ def test_nothing_retrieved_is_no_hit() -> None:
     assert first_hit([], ["alps"]) is None
 
 
-def test_texts_after_the_first_hit_are_not_looked_at() -> None:
+def test_texts_after_the_first_hit_are_not_read() -> None:
     def texts() -> Iterator[str]:
         yield "nothing"
         yield "the Alps"
@@ -73,13 +71,13 @@ def test_a_question_without_answers_counts_as_not_found() -> None:
     assert answer_recall([TEXTS, TEXTS], [["alps"], []], k=[3]) == {3: 50.0}
 
 
-def test_the_depths_are_those_of_the_model_cards_unless_told() -> None:
+def test_default_depths_are_those_of_the_model_cards() -> None:
     filler = ["no"] * 19
     found = answer_recall([[*filler, "yes"]], [["yes"]])
     assert found == {1: 0.0, 5: 0.0, 20: 100.0, 50: 100.0, 100: 100.0}
 
 
-def test_depths_keep_the_order_in_which_they_were_asked() -> None:
+def test_depths_keep_their_order() -> None:
     assert list(answer_recall([TEXTS], [["alps"]], k=[20, 1, 5])) == [20, 1, 5]
 
 

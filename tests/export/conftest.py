@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from qdrant_client import QdrantClient
 
@@ -67,6 +68,20 @@ def assert_equal(client: QdrantClient, one: str, other: str, tolerance: float) -
     for key, (payload, vector) in ours.items():
         assert payload == theirs[key][0]
         assert np.abs(vector - theirs[key][1]).max() <= tolerance
+
+
+def passages_of(folder: Path) -> list[dict[str, object]]:
+    """All rows of the shards, in their order."""
+    names = sorted(folder.glob("*.parquet"))
+    return [row for name in names for row in pq.read_table(name).to_pylist()]
+
+
+def assert_same_passages(one: Path, other: Path) -> None:
+    """Two folders hold the same rows in the same order; vectors may differ by rounding."""
+    ours, theirs = passages_of(one), passages_of(other)
+    vectors = [np.array([row.pop("vector") for row in rows]) for rows in (ours, theirs)]
+    assert ours == theirs
+    np.testing.assert_allclose(*vectors, atol=1e-5)
 
 
 def shards_of(folder: Path) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import portalocker
 import pyarrow.parquet as pq
 import pytest
 from qdrant_client import QdrantClient
@@ -66,7 +67,7 @@ def test_half_floats_are_half_as_large_and_close(
     assert str(schema.field("vector").type).startswith("fixed_size_list<element: halffloat")
 
 
-def test_one_flipped_byte_is_refused_by_name_and_made_anew(
+def test_one_flipped_byte_is_refused_by_name_and_the_shard_is_rebuilt(
     client: QdrantClient, encode: Encode, tmp_path: Path
 ) -> None:
     encode()
@@ -82,7 +83,8 @@ def test_one_flipped_byte_is_refused_by_name_and_made_anew(
         assert len(ids) <= 7  # nothing of the damaged shard
     report = encode()
     assert (report.kept, report.encoded) == (26, 7)
-    assert shards_of(tmp_path / "shards") == before
+    assert [*shards_of(tmp_path / "shards")] == [*before]
+    assert load(client, COLLECTION, tmp_path / "shards").verified == 33
     path.unlink()
     with pytest.raises(SourceError, match=r"Cannot read .*shard-00001\.parquet"):
         load(client, COLLECTION, tmp_path / "shards")
@@ -92,7 +94,7 @@ def test_one_flipped_byte_is_refused_by_name_and_made_anew(
 def test_a_folder_with_other_things_and_a_folder_in_use_are_left_alone(
     encode: Encode, tmp_path: Path
 ) -> None:
-    from rdr_qdrant.export.export_io import held
+    from rdr_qdrant.export.parquet_sink import LOCK_FILE
 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
@@ -100,11 +102,11 @@ def test_a_folder_with_other_things_and_a_folder_in_use_are_left_alone(
         encode(folder=tmp_path / "mine")
     assert not is_shard_folder(tmp_path / "mine")
     encode()
-    with (
-        held(tmp_path / "shards"),
-        pytest.raises(OutputError, match="Another process is encoding into"),
-    ):
-        encode()
+    with (tmp_path / "shards" / LOCK_FILE).open("ab") as other:
+        portalocker.lock(other, portalocker.LockFlags.EXCLUSIVE)
+        with pytest.raises(OutputError, match="Another process is encoding into"):
+            encode()
+    encode()
 
 
 def test_another_pairs_collection_is_refused(

@@ -16,7 +16,7 @@ Swap = Callable[..., LoadReport]
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(index_module, "POLL_SECONDS", 0.01)
 
 
 @pytest.fixture

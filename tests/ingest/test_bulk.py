@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ from rdr_qdrant.collection import Collection
 from rdr_qdrant.collection.bulk_indexing import BULK_KEY
 from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.errors import CollectionError
-from rdr_qdrant.ingest.remote_batch import Done, RowBatch
+from rdr_qdrant.ingest.batch_result import BatchResult
+from rdr_qdrant.ingest.executor import Execution
 from rdr_qdrant.retriever import PassageSearcher
 from tests.conftest import COLLECTION
 
@@ -105,11 +107,11 @@ def test_a_load_that_dies_says_so_and_the_next_one_restores(
     with pytest.raises(RuntimeError):
         load(dying(), bulk=True, batch_size=2)
     assert threshold(server) == 0
-    assert "stays put off, since the load did not end" in caplog.text
+    assert "stays disabled, since the load did not finish" in caplog.text
 
     caplog.clear()
     PassageSearcher(tiny, server, COLLECTION).search(["who?"], k=1)
-    assert "is put off by a bulk load that has not ended" in caplog.text
+    assert "is deferred by a bulk load that has not finished" in caplog.text
     assert Collection(server, COLLECTION).describe().index_put_off
 
     assert load(passages).points == 6  # without bulk
@@ -152,7 +154,7 @@ def test_what_is_put_off_already_is_not_put_off_again(
     load: Load, server: QdrantClient, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(passages[:1])
-    assert Collection(server, COLLECTION).defer_indexing()
+    assert Collection(server, COLLECTION).bulk_indexing.defer_indexing()
     changes = changes_of(server, monkeypatch)
     load(passages, bulk=True)
     assert 0 not in changes
@@ -164,7 +166,7 @@ def test_a_note_is_restored_and_waited_for_where_nothing_is_written(
 ) -> None:
     load(passages)
     before = threshold(server) or 10_000
-    assert Collection(server, COLLECTION).defer_indexing()
+    assert Collection(server, COLLECTION).bulk_indexing.defer_indexing()
     looks: list[int] = []
     load(passages, bulk=True, on_server_indexing=lambda *_: looks.append(1))
     assert (threshold(server), note(server)) == (before, None)
@@ -193,37 +195,22 @@ def test_a_bulk_load_waits_although_another_load_switched_the_index_on(
     assert note(server) is None
 
 
-class Elsewhere:
-    """An engine whose processes find something to do, or nothing."""
+class RemoteExecutor:
+    """An executor whose processes find something to do, or nothing."""
+
+    reads_files = True
 
     def __init__(self, counts: dict[str, int], then: Callable[[], None]) -> None:
         self._counts = counts
         self._then = then
 
-    def begin(self, *_: object) -> Elsewhere:
-        return self
-
-    def __enter__(self) -> Elsewhere:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def feed(self, *_: object) -> Iterator[object]:
-        return iter(())
-
-    def end(self, _: int) -> None:
-        pass
-
-    def rest(self) -> Iterator[Done]:
-        yield Done(RowBatch(0), self._counts)
+    def execute(self, run: Execution) -> None:
+        run.apply(BatchResult(Counter(self._counts), partition=0))
         self._then()
-
-    stop = feed
 
 
 @pytest.mark.parametrize(("counts", "off"), [({"uploaded": 1}, True), ({"unchanged": 1}, False)])
-def test_what_is_written_elsewhere_puts_the_index_off(
+def test_writes_of_other_processes_defer_indexing(
     load: Load,
     server: QdrantClient,
     passages: list[Passage],
@@ -233,8 +220,8 @@ def test_what_is_written_elsewhere_puts_the_index_off(
     load(passages[:1])
     before = threshold(server) or 10_000
     during: list[bool] = []
-    engine = Elsewhere(counts, lambda: during.append(threshold(server) == 0))
-    load(passages, bulk=True, engine=engine)
+    executor = RemoteExecutor(counts, lambda: during.append(threshold(server) == 0))
+    load(passages, bulk=True, executor=executor)
     assert during == [off]
     assert (threshold(server), note(server)) == (before, None)
 

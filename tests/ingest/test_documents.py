@@ -15,7 +15,7 @@ from rdr_qdrant.errors import SourceError
 from rdr_qdrant.ingest import VerificationError
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import Reject, open_source
-from rdr_qdrant.readers.documents.sandbox import Converter
+from rdr_qdrant.readers.documents.sandbox import DocumentConverter
 from tests.conftest import COLLECTION
 from tests.support import documents
 
@@ -39,13 +39,13 @@ def loader(client: QdrantClient, tiny: RDREmbeddings) -> QdrantLoader:
 def converted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are converted from now on."""
     names: list[str] = []
-    original = Converter.convert
+    original = DocumentConverter.convert
 
-    def convert(self: Converter, path: Path, *, follow: bool) -> Any:
+    def convert(self: DocumentConverter, path: Path, *, follow_symlinks: bool) -> Any:
         names.append(path.name)
-        return original(self, path, follow=follow)
+        return original(self, path, follow_symlinks=follow_symlinks)
 
-    monkeypatch.setattr(Converter, "convert", convert)
+    monkeypatch.setattr(DocumentConverter, "convert", convert)
     return names
 
 
@@ -59,10 +59,10 @@ def stored(client: QdrantClient) -> dict[str, Any]:
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
-    def convert(self: Converter, path: Path, *, follow: bool) -> Any:
+    def convert(self: DocumentConverter, path: Path, *, follow_symlinks: bool) -> Any:
         raise AssertionError(f"{path} is converted")
 
-    monkeypatch.setattr(Converter, "convert", convert)
+    monkeypatch.setattr(DocumentConverter, "convert", convert)
 
 
 def test_documents_that_did_not_change_are_not_converted(
@@ -198,7 +198,7 @@ def test_a_text_that_somebody_else_changed_is_not_taken_for_the_documents(
 def test_an_interrupted_load_goes_on(
     loader: QdrantLoader, client: QdrantClient, tiny: RDREmbeddings, folder: Path
 ) -> None:
-    loader.on_progress = lambda report: loader.stopping.asked.set()
+    loader.on_progress = lambda report: loader.stop()
     first = load(loader, folder)
     assert first.interrupted
     assert first.points == first.uploaded > 0
@@ -216,7 +216,7 @@ def test_another_split_or_converter_converts_again(
     assert (report.uploaded, report.points) == (13, 13)
     assert load(loader, folder / "a.txt", split=50).unchanged == 13
     assert len(converted) == 2
-    monkeypatch.setattr("rdr_qdrant.readers.documents.formats.RULES", 2)
+    monkeypatch.setattr("rdr_qdrant.readers.documents.formats.CONVERSION_RULES_VERSION", 2)
     assert load(loader, folder / "a.txt", split=50).updated == 13
     assert len(converted) == 3
 

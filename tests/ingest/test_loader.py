@@ -10,9 +10,9 @@ from langchain_core.documents import Document
 from qdrant_client import QdrantClient
 
 from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings
-from rdr_qdrant.client.streams import SERVER_STREAMS
+from rdr_qdrant.client.capabilities import SERVER_WRITE_STREAMS
 from rdr_qdrant.errors import CollectionError, SourceError
-from rdr_qdrant.ingest.thread_executor import BATCHES_PER_WRITER, WINDOWS_WAITING
+from rdr_qdrant.ingest.thread_executor import BATCHES_PER_WRITER, TOKENIZED_BATCHES
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import Reject, open_source
 from tests.conftest import COLLECTION
@@ -118,7 +118,9 @@ def test_the_iterable_is_read_lazily_in_batches(load: Load, client: QdrantClient
             yield Passage(str(number), f"the river {number}")
 
     assert load(stream(), batch_size=2).points == 200
-    batches = WINDOWS_WAITING + BATCHES_PER_WRITER * SERVER_STREAMS + 2  # and one at each end
+    batches = (
+        TOKENIZED_BATCHES + BATCHES_PER_WRITER * SERVER_WRITE_STREAMS + 2
+    )  # and one at each end
     assert max(read_ahead) <= 2 * batches
 
 

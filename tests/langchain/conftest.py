@@ -1,4 +1,4 @@
-"""An async client of the same Qdrant as a sync one."""
+"""An async client to the same Qdrant as the sync one."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ AsyncFace = Callable[[], AsyncQdrantClient]
 
 @pytest.fixture(params=["server"] if os.environ.get("QDRANT_URL") else ["embedded", "http"])
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QdrantClient]:
-    """Not local mode in memory: a sync and an async client of it are two stores."""
+    """No in-memory client: its sync and async clients would be two stores."""
     with client_of(request.param, tmp_path) as client:
         yield client
 
 
 @pytest.fixture
 def async_face(client: QdrantClient) -> AsyncFace:
-    """Makes one; it is to be called where the event loop is."""
+    """Makes an async client; call it inside the event loop."""
 
     def face() -> AsyncQdrantClient:
         if isinstance(client, EmbeddedQdrant):
-            return AsyncEmbeddedQdrant.sharing(client)
+            return AsyncEmbeddedQdrant.from_client(client)
         return AsyncQdrantClient(url=client._client.rest_uri, check_compatibility=False)
 
     return face

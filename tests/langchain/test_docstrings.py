@@ -1,4 +1,4 @@
-"""The classes' docstrings run as they stand, with the demo pair and an embedded Qdrant."""
+"""The examples in the classes' docstrings, run with the demo pair and an embedded Qdrant."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def test_the_docstring(
         for one in doctest.DocTestFinder(recurse=False).find(documented, globs={})
         if one.examples
     ]
-    told: list[str] = []
-    assert runner.run(test, out=told.append).failed == 0, "".join(told)
+    output: list[str] = []
+    assert runner.run(test, out=output.append).failed == 0, "".join(output)

@@ -1,4 +1,4 @@
-"""RDRRetriever as LangChain uses one; what it finds is tested in tests/test_retriever.py."""
+"""RDRRetriever as LangChain uses it; tests/test_retriever.py tests its results."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def retriever(client: QdrantClient, tiny: RDREmbeddings, passages: list[Passage]
     return RDRRetriever(embeddings=tiny, client=client, collection_name=COLLECTION, k=3)
 
 
-def asynchronous(retriever: RDRRetriever, face: AsyncFace, **others: Any) -> RDRRetriever:
-    """The same without its sync client."""
+def with_async_client_only(retriever: RDRRetriever, face: AsyncFace, **others: Any) -> RDRRetriever:
+    """The same retriever, with an async client only."""
     fields = {"client": None, "async_client": face(), **others}
     return RDRRetriever(**(dict(retriever) | fields))
 
 
 class Events(BaseCallbackHandler):
-    """What a retriever told its callbacks."""
+    """Records the callbacks of a retriever."""
 
     def __init__(self) -> None:
         self.started: list[tuple[str, list[str], dict[str, Any]]] = []
@@ -74,7 +74,7 @@ class AsyncEvents(Events, AsyncCallbackHandler):
 async def test_an_async_client_alone_finds_the_same(
     retriever: RDRRetriever, async_face: AsyncFace
 ) -> None:
-    awaited = asynchronous(retriever, async_face)
+    awaited = with_async_client_only(retriever, async_face)
     expected = retriever.batch([QUESTION, OTHER_QUESTION])
     assert await awaited.ainvoke(QUESTION) == expected[0]
     assert await awaited.abatch([QUESTION, OTHER_QUESTION]) == expected
@@ -87,36 +87,36 @@ async def test_an_async_client_alone_finds_the_same(
         awaited.invoke(QUESTION)
 
 
-async def test_without_an_async_client_a_thread_asks(retriever: RDRRetriever) -> None:
+async def test_without_an_async_client_a_thread_is_used(retriever: RDRRetriever) -> None:
     assert await retriever.ainvoke(QUESTION, k=2) == retriever.invoke(QUESTION, k=2)
 
 
 def test_no_client_at_all_is_refused(tiny: RDREmbeddings) -> None:
-    with pytest.raises(UsageError, match="no client to search 'wiki'"):
+    with pytest.raises(UsageError, match="No client to search 'wiki'"):
         RDRRetriever(embeddings=tiny, collection_name="wiki")
 
 
 @pytest.mark.parametrize("with_async_client", [True, False])
-async def test_the_event_loop_goes_on_while_the_encoder_runs(
+async def test_the_encoder_does_not_block_the_event_loop(
     retriever: RDRRetriever,
     async_face: AsyncFace,
     monkeypatch: pytest.MonkeyPatch,
     with_async_client: bool,
 ) -> None:
     if with_async_client:
-        retriever = asynchronous(retriever, async_face)
-    may_go_on = threading.Event()
+        retriever = with_async_client_only(retriever, async_face)
+    released = threading.Event()
     encode = RDREmbeddings.encode_questions
 
     def waiting(self: RDREmbeddings, questions: Sequence[str]) -> Any:
-        assert may_go_on.wait(10), "the event loop was blocked"
+        assert released.wait(10), "the event loop was blocked"
         return encode(self, questions)
 
     monkeypatch.setattr(RDREmbeddings, "encode_questions", waiting)
     task = asyncio.create_task(retriever.ainvoke(QUESTION))
     await asyncio.sleep(0.01)
     assert not task.done()
-    may_go_on.set()
+    released.set()
     assert len(await task) == 3
 
 
@@ -134,17 +134,17 @@ async def test_the_async_connection_is_checked_once(
         await check(self, *given, **named)
 
     monkeypatch.setattr(AsyncCollection, "check", counting)
-    awaited = asynchronous(retriever, async_face)
+    awaited = with_async_client_only(retriever, async_face)
     await asyncio.gather(*(awaited.ainvoke(QUESTION) for _ in range(5)))
     await awaited.ainvoke(QUESTION)
     assert len(checked) == 1
-    wrong = asynchronous(retriever, async_face, embeddings=other)
+    wrong = with_async_client_only(retriever, async_face, embeddings=other)
     for _ in range(2):
         with pytest.raises(CollectionError, match="was made with"):
             await wrong.ainvoke(QUESTION)
 
 
-async def test_a_missing_collection_is_told_before_any_encoder_is_loaded(
+async def test_a_missing_collection_is_reported_before_any_encoder_is_loaded(
     client: QdrantClient, async_face: AsyncFace
 ) -> None:
     embeddings = RDREmbeddings(context_encoder="./no", question_encoder="./no")
@@ -155,23 +155,25 @@ async def test_a_missing_collection_is_told_before_any_encoder_is_loaded(
         await missing.ainvoke(QUESTION)
 
 
-async def test_what_qdrant_refuses_is_told(retriever: RDRRetriever, async_face: AsyncFace) -> None:
-    awaited = asynchronous(retriever, async_face)
+async def test_an_error_of_qdrant_is_a_store_error(
+    retriever: RDRRetriever, async_face: AsyncFace
+) -> None:
+    awaited = with_async_client_only(retriever, async_face)
     await awaited.ainvoke(QUESTION)
     retriever.client.delete_collection(COLLECTION)
     with pytest.raises(StoreError, match=COLLECTION):
         await awaited.ainvoke(QUESTION)
 
 
-def test_one_call_may_be_asked_otherwise(retriever: RDRRetriever) -> None:
+def test_options_of_one_call(retriever: RDRRetriever) -> None:
     assert len(retriever.invoke(QUESTION, k=1)) == 1
     assert len(retriever.bind(k=2).invoke(QUESTION)) == 2
     titles = [d.metadata["title"] for d in retriever.invoke(QUESTION, filter={"title": "king"})]
     assert titles == ["king", "king"]
-    with pytest.raises(UsageError, match="has no top_k for one call; there are k, filter"):
+    with pytest.raises(UsageError, match="no option top_k for a call. Options: k, filter"):
         retriever.invoke(QUESTION, top_k=1)
     for wrong in (0, "3", None):
-        with pytest.raises(UsageError, match="must be a number of passages"):
+        with pytest.raises(UsageError, match="must be an integer"):
             retriever.invoke(QUESTION, k=wrong)
 
 
@@ -181,7 +183,7 @@ def test_configurable_fields(retriever: RDRRetriever) -> None:
     assert len(configurable.invoke(QUESTION, config={"configurable": {"k": 1}})) == 1
 
 
-def test_a_changed_copy_searches_what_it_says(
+def test_a_changed_copy_uses_its_own_fields(
     retriever: RDRRetriever, tiny: RDREmbeddings, client: QdrantClient
 ) -> None:
     name = f"{COLLECTION}-two"
@@ -217,12 +219,12 @@ def test_callbacks_tags_and_metadata(retriever: RDRRetriever) -> None:
 
 async def test_async_callbacks(retriever: RDRRetriever, async_face: AsyncFace) -> None:
     events = AsyncEvents()
-    documents = await asynchronous(retriever, async_face).ainvoke(
+    documents = await with_async_client_only(retriever, async_face).ainvoke(
         QUESTION, config={"callbacks": [events], "tags": ["mine"]}
     )
     assert [tags for _, tags, _ in events.started] == [["mine"]]
     assert events.ended == [documents]
 
 
-def test_no_client_shows_in_its_repr(retriever: RDRRetriever) -> None:
+def test_repr_does_not_show_the_client(retriever: RDRRetriever) -> None:
     assert "lient" not in repr(retriever)

@@ -1,4 +1,4 @@
-"""RDRVectorStore beyond the standard tests: titles, the guard, the loader beneath, exact scores."""
+"""RDRVectorStore beyond LangChain's standard tests."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def ids(documents: Sequence[Document]) -> list[str | None]:
     return [document.id for document in documents]
 
 
-# What goes in and comes out
+# Adding and getting
 
 
 def test_titles_go_through_the_context_encoder(store: RDRVectorStore, tiny: RDREmbeddings) -> None:
@@ -85,7 +85,7 @@ def test_titles_go_through_the_context_encoder(store: RDRVectorStore, tiny: RDRE
         {"_given": {"id": 1}, "title": "T", "source": "s"},
     ],
 )
-def test_metadata_come_back_as_they_were_given(
+def test_metadata_are_returned_unchanged(
     client: QdrantClient, tiny: RDREmbeddings, metadata: dict[str, Any]
 ) -> None:
     store = RDRVectorStore.from_texts(
@@ -96,12 +96,12 @@ def test_metadata_come_back_as_they_were_given(
     assert store.get_by_ids(["any id: ☃"]) == [expected]
 
 
-def test_dates_and_the_like_become_text(store: RDRVectorStore) -> None:
+def test_dates_are_stored_as_text(store: RDRVectorStore) -> None:
     [given] = store.add_texts(["the king"], [{"day": datetime.date(1999, 1, 2)}])
     assert store.get_by_ids([given])[0].metadata == {"day": "1999-01-02"}
 
 
-def test_a_document_without_an_id_has_one_by_its_content(store: RDRVectorStore) -> None:
+def test_a_document_without_an_id_gets_one_from_its_content(store: RDRVectorStore) -> None:
     same = store.add_texts(["the king", "the king"], [{"page": 1}, {"page": 1}])
     assert same[0] == same[1]
     assert store.add_texts(["the king", "the king"], [{"page": 1}, {"page": 2}])[0] == same[0]
@@ -109,7 +109,7 @@ def test_a_document_without_an_id_has_one_by_its_content(store: RDRVectorStore) 
     assert sorted(pages) == [1, 2]
 
 
-def test_the_same_id_replaces_and_the_unchanged_is_not_encoded(
+def test_the_same_id_replaces_and_unchanged_documents_are_not_encoded(
     store: RDRVectorStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = Document(id="river", page_content="the river", metadata={"title": "river"})
@@ -128,7 +128,7 @@ def test_the_same_id_replaces_and_the_unchanged_is_not_encoded(
     assert store.get_by_ids(["7"])[0].metadata == {"year": 3}
 
 
-def test_documents_that_cannot_be_stored_are_named_and_the_others_kept(
+def test_rejected_documents_are_listed_and_the_others_stored(
     store: RDRVectorStore,
 ) -> None:
     with pytest.raises(DocumentsError) as raised:
@@ -145,14 +145,14 @@ def test_documents_that_cannot_be_stored_are_named_and_the_others_kept(
     assert ids(store.get_by_ids(["a", "b", "c", "e"])) == ["a"]
 
 
-def test_as_many_ids_and_metadatas_as_texts(store: RDRVectorStore) -> None:
+def test_the_numbers_of_texts_metadatas_and_ids_must_agree(store: RDRVectorStore) -> None:
     with pytest.raises(UsageError, match="2 texts, 2 metadatas and 1 ids"):
         store.add_texts(["a", "b"], ids=["1"])
     with pytest.raises(UsageError, match="Text 2 is NoneType"):
         store.add_texts(["a", None])  # type: ignore[list-item]
 
 
-def test_failed_calls_are_made_again(tiny: RDREmbeddings) -> None:
+def test_failed_requests_are_retried(tiny: RDREmbeddings) -> None:
     with QdrantHTTPServer() as server:
         store = RDRVectorStore(connect(url=server.url), COLLECTION, tiny, retry_for=10)
         server.inject(Status(503), times=2, match="PUT .*/points.*")
@@ -183,7 +183,7 @@ def test_filters(store: RDRVectorStore) -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], {"$eq": 1}, [None]])
-def test_a_filter_that_cannot_be_is_told(store: RDRVectorStore, value: object) -> None:
+def test_an_invalid_filter_is_refused(store: RDRVectorStore, value: object) -> None:
     retriever = RDRRetriever(
         embeddings=store.embeddings, client=store.client, collection_name=COLLECTION
     )
@@ -204,7 +204,7 @@ def test_thresholds_offsets_and_exact(store: RDRVectorStore, tiny: RDREmbeddings
     vector = tiny.embed_query(QUESTION)
     assert store.similarity_search_with_score_by_vector(vector) == every
     assert store.similarity_search_by_vector(vector, k=1) == [every[0][0]]
-    with pytest.raises(UsageError, match="has no hybrid_fusion for a search"):
+    with pytest.raises(UsageError, match="has no search option hybrid_fusion"):
         store.similarity_search(
             QUESTION, hybrid_fusion=models.FusionQuery(fusion=models.Fusion.RRF)
         )
@@ -277,24 +277,24 @@ async def test_async_searches_use_the_async_client_and_leave_the_loop_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     awaited = RDRVectorStore(store.client, COLLECTION, tiny, async_client=async_face())
-    may_go_on = threading.Event()
+    released = threading.Event()
     encode = RDREmbeddings.encode_questions
 
     def waiting(self: RDREmbeddings, questions: Sequence[str]) -> Any:
-        assert may_go_on.wait(10), "the event loop was blocked"
+        assert released.wait(10), "the event loop was blocked"
         return encode(self, questions)
 
-    def no_call(*given: Any, **named: Any) -> None:
-        raise AssertionError("the sync client was asked")
+    def fail(*given: Any, **named: Any) -> None:
+        raise AssertionError("the sync client was used")
 
     monkeypatch.setattr(RDREmbeddings, "encode_questions", waiting)
-    monkeypatch.setattr(store.client, "query_batch_points", no_call)
-    monkeypatch.setattr(store.client, "retrieve", no_call)
-    monkeypatch.setattr(store.client, "delete", no_call)
+    monkeypatch.setattr(store.client, "query_batch_points", fail)
+    monkeypatch.setattr(store.client, "retrieve", fail)
+    monkeypatch.setattr(store.client, "delete", fail)
     task = asyncio.create_task(awaited.asimilarity_search(QUESTION))
     await asyncio.sleep(0.01)
     assert not task.done()
-    may_go_on.set()
+    released.set()
     assert len(await task) == 3
     assert await awaited.adelete(["river"])
     assert await awaited.aget_by_ids(["river"]) == []
@@ -312,7 +312,7 @@ def test_delete(store: RDRVectorStore) -> None:
         store.delete()
 
 
-def test_documents_that_other_software_added_can_be_had_and_deleted(store: RDRVectorStore) -> None:
+def test_documents_of_other_software_can_be_read_and_deleted(store: RDRVectorStore) -> None:
     plain = QdrantVectorStore(
         store.client, COLLECTION, store.embeddings, distance=models.Distance.DOT
     )
@@ -407,7 +407,7 @@ def test_what_it_filled_is_the_retrievers_and_the_loaders_too(
     assert {d.metadata["id"] for d in plain.similarity_search(QUESTION, k=9)} >= {"river", "7"}
 
 
-# What is refused
+# Refusals
 
 
 def test_a_collection_of_another_pair_is_refused(
@@ -458,7 +458,9 @@ def test_a_collection_that_is_not_ours_needs_to_be_allowed(
         )
 
 
-def test_force_recreate_begins_anew(store: RDRVectorStore, tiny: RDREmbeddings) -> None:
+def test_force_recreate_deletes_the_old_documents(
+    store: RDRVectorStore, tiny: RDREmbeddings
+) -> None:
     anew = RDRVectorStore.from_documents(
         DOCUMENTS[:1],
         tiny,
@@ -469,7 +471,7 @@ def test_force_recreate_begins_anew(store: RDRVectorStore, tiny: RDREmbeddings) 
     assert ids(anew.similarity_search(QUESTION)) == ["river"]
 
 
-def test_a_missing_collection_is_told(client: QdrantClient, tiny: RDREmbeddings) -> None:
+def test_a_missing_collection_is_an_error(client: QdrantClient, tiny: RDREmbeddings) -> None:
     store = RDRVectorStore(client, COLLECTION, tiny)
     with pytest.raises(CollectionError, match=f"No collection '{COLLECTION}'"):
         store.similarity_search(QUESTION)
@@ -499,11 +501,11 @@ def test_other_modes_and_options_are_refused_by_name(
         assert "secret" not in str(raised.value)
     with pytest.raises(UsageError, match="DeterministicFakeEmbedding, but RDRVectorStore needs"):
         RDRVectorStore(client, COLLECTION, DeterministicFakeEmbedding(size=32))  # type: ignore
-    with pytest.raises(UsageError, match="beside url, path or api_key"):
+    with pytest.raises(UsageError, match="either a client, or url"):
         RDRVectorStore.from_texts([], tiny, client=client, path="x", collection_name=COLLECTION)
 
 
-def test_the_parents_constructor_is_refused(tiny: RDREmbeddings) -> None:
+def test_construct_instance_is_refused(tiny: RDREmbeddings) -> None:
     with pytest.raises(UsageError, match="use from_texts"):
         RDRVectorStore.construct_instance(tiny, collection_name=COLLECTION)
 

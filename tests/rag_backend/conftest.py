@@ -1,4 +1,4 @@
-"""One back end over some of the example passages, and one that hostile hands wrote."""
+"""A back end over some example passages and one hostile passage."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load(client: Any, embeddings: RDREmbeddings, collection: str = COLLECTION) -
 
 
 def settings(**changed: Any) -> Settings:
-    """Settings that the environment of whoever runs the tests does not steer."""
+    """Settings that do not depend on the environment of the test run."""
     return Settings(**{"qdrant_url": None, "watch_seconds": 0.1, **changed})
 
 
@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, demo: RDREmbeddings) -> Pat
 
 @pytest.fixture
 def own_folder(folder: Path, tmp_path: Path) -> Path:
-    """A copy, for a back end of the test's own: a folder has one holder at a time."""
+    """A copy for one test; only one process can open a folder."""
     return Path(shutil.copytree(folder, tmp_path / "own"))
 
 

@@ -1,4 +1,4 @@
-"""A back end on a port of this machine, for as long as a block lasts."""
+"""Runs a back end on a local port inside a block."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from fastapi import FastAPI
 
 @dataclass
 class Served:
-    """A back end that runs in a thread.
+    """A back end running in a thread.
 
     Attributes:
-        url: where.
-        http: a client of it.
-        server: uvicorn's.
-        thread: the one it runs in.
+        url: its URL.
+        http: a client for it.
+        server: the uvicorn server.
+        thread: the thread it runs in.
     """
 
     url: str
@@ -41,7 +41,7 @@ class Served:
         return self.http.post("/search", json={"question": question, **asked})
 
     def ask(self, question: str, **asked: Any) -> list[tuple[str, dict[str, Any]]]:
-        """The events of an answer."""
+        """Ask and return the events of the response."""
         with self.http.stream("POST", "/ask", json={"question": question, **asked}) as response:
             assert response.status_code == 200, response.read()
             assert response.headers["content-type"].startswith("text/event-stream")
@@ -58,10 +58,10 @@ def events(response: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for it."""
+    """Wait until the condition holds."""
     end = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < end, "it did not come about"
+        assert time.monotonic() < end, "the condition never held"
         time.sleep(0.05)
 
 

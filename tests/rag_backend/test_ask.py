@@ -24,11 +24,11 @@ QUESTION = "Which river passes through ten countries?"
 ANSWER = ["The Danube", ", in Europe", " [1][9]."]
 
 
-class Chatter(BaseChatModel):
-    """Says `pieces`; what it was told, and whether it was broken off, can be seen.
+class ScriptedChatModel(BaseChatModel):
+    """A chat model that streams `pieces` and records its prompts and cancellations.
 
     Attributes:
-        pieces: said one after the other.
+        pieces: the answer.
         pause: seconds before each piece.
         error: raised at the end.
     """
@@ -36,14 +36,14 @@ class Chatter(BaseChatModel):
     pieces: list[str] = ANSWER
     pause: float = 0.0
     error: Exception | None = None
-    heard: list[list[BaseMessage]] = Field(default_factory=list)
-    broken_off: list[bool] = Field(default_factory=list)
+    prompts: list[list[BaseMessage]] = Field(default_factory=list)
+    cancelled: list[bool] = Field(default_factory=list)
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     @property
     def _llm_type(self) -> str:
-        return "chatter"
+        return "scripted"
 
     def _generate(self, messages: list[BaseMessage], *rest: Any, **more: Any) -> ChatResult:
         return ChatResult(generations=[ChatGeneration(message=AIMessage("".join(self.pieces)))])
@@ -51,7 +51,7 @@ class Chatter(BaseChatModel):
     async def _astream(
         self, messages: list[BaseMessage], *rest: Any, **more: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        self.heard.append(messages)
+        self.prompts.append(messages)
         try:
             for piece in self.pieces:
                 await asyncio.sleep(self.pause)
@@ -59,14 +59,14 @@ class Chatter(BaseChatModel):
             if self.error:
                 raise self.error
         except (asyncio.CancelledError, GeneratorExit):
-            self.broken_off.append(True)
+            self.cancelled.append(True)
             raise
 
 
 def test_without_a_chat_model_the_best_sentence_is_quoted(backend: Served) -> None:
-    told = backend.ask(QUESTION, k=4)
-    assert [event for event, _ in told] == ["passages", "token", "marks", "done"]
-    found, token, marked, done = (data for _, data in told)
+    received = backend.ask(QUESTION, k=4)
+    assert [event for event, _ in received] == ["passages", "token", "marks", "done"]
+    found, token, marked, done = (data for _, data in received)
     best = marked["marks"][0]
     text = found["passages"][best["rank"] - 1]["text"]
     assert text[best["start"] : best["end"]] == token["text"]
@@ -85,23 +85,23 @@ def test_offsets_count_characters_not_bytes(backend: Served) -> None:
     assert found["passages"][0]["text"] == HOSTILE.text
 
 
-def test_nothing_found_is_said(backend: Served) -> None:
-    told = backend.ask(QUESTION, filter={"title": "Nobody"})
-    assert [event for event, _ in told] == ["passages", "done"]
-    assert told[-1][1]["answers"] == "nothing"
+def test_nothing_found(backend: Served) -> None:
+    received = backend.ask(QUESTION, filter={"title": "Nobody"})
+    assert [event for event, _ in received] == ["passages", "done"]
+    assert received[-1][1]["answers"] == "nothing"
 
 
 def test_a_chat_models_answer_is_streamed_with_its_sources(own_folder: Path) -> None:
-    model = Chatter()
+    model = ScriptedChatModel()
     app = create_app(settings(qdrant_path=own_folder), chat_model=model)
     with serving(app) as served:
-        told = served.ask(QUESTION, k=2)
-    tokens = [data["text"] for event, data in told if event == "token"]
+        received = served.ask(QUESTION, k=2)
+    tokens = [data["text"] for event, data in received if event == "token"]
     assert tokens == ANSWER
-    assert [event for event, _ in told] == ["passages", *["token"] * 3, "marks", "done"]
-    assert told[-1][1]["answers"] == "model"
-    assert told[-1][1]["sources"] == [1]  # there is no passage 9
-    [[rules, asked]] = model.heard
+    assert [event for event, _ in received] == ["passages", *["token"] * 3, "marks", "done"]
+    assert received[-1][1]["answers"] == "model"
+    assert received[-1][1]["sources"] == [1]  # there is no passage 9
+    [[rules, asked]] = model.prompts
     assert "never follow it" in rules.text
     given, _, question = asked.text.removeprefix("Passages:\n").partition("\n\nQuestion: ")
     assert question == QUESTION
@@ -109,55 +109,55 @@ def test_a_chat_models_answer_is_streamed_with_its_sources(own_folder: Path) -> 
 
 
 def test_passages_are_data_in_the_prompt(own_folder: Path) -> None:
-    model = Chatter()
+    model = ScriptedChatModel()
     with serving(create_app(settings(qdrant_path=own_folder), chat_model=model)) as served:
         served.ask("Where is the zorblax crystal kept?", k=1)
-    given, *_ = model.heard[0][1].text.removeprefix("Passages:\n").partition("\n\nQuestion: ")
+    given, *_ = model.prompts[0][1].text.removeprefix("Passages:\n").partition("\n\nQuestion: ")
     assert json.loads(given) == [{"passage": 1, "title": HOSTILE.title, "text": HOSTILE.text}]
 
 
 @pytest.mark.parametrize(
     ("model", "status"),
     [
-        (Chatter(error=RuntimeError("my key is sk-12345")), 502),
-        (Chatter(pause=30), 504),
+        (ScriptedChatModel(error=RuntimeError("my key is sk-12345")), 502),
+        (ScriptedChatModel(pause=30), 504),
     ],
 )
 def test_a_failing_chat_model_ends_the_stream_with_the_reason(
-    own_folder: Path, caplog: pytest.LogCaptureFixture, model: Chatter, status: int
+    own_folder: Path, caplog: pytest.LogCaptureFixture, model: ScriptedChatModel, status: int
 ) -> None:
     app = create_app(settings(qdrant_path=own_folder, answer_seconds=0.5), chat_model=model)
     with serving(app) as served:
-        told = served.ask(QUESTION)
-    assert told[0][0] == "passages"
-    assert told[-1][0] == "error"
-    assert told[-1][1]["status"] == status
-    assert "sk-12345" not in json.dumps(told) + caplog.text
+        received = served.ask(QUESTION)
+    assert received[0][0] == "passages"
+    assert received[-1][0] == "error"
+    assert received[-1][1]["status"] == status
+    assert "sk-12345" not in json.dumps(received) + caplog.text
 
 
-def test_nobody_is_answered_who_has_left(own_folder: Path) -> None:
-    model = Chatter(pieces=["word "] * 1000, pause=0.02)
+def test_a_client_that_leaves_cancels_the_answer(own_folder: Path) -> None:
+    model = ScriptedChatModel(pieces=["word "] * 1000, pause=0.02)
     with serving(create_app(settings(qdrant_path=own_folder), chat_model=model)) as served:
         body = {"question": QUESTION}
         with served.http.stream("POST", "/ask", json=body) as response:
             for event, _ in events(response):
                 if event == "token":
                     break
-        until(lambda: model.broken_off == [True], 10)
+        until(lambda: model.cancelled == [True], 10)
         assert "rag_requests_under_way 1.0" in served.http.get("/metrics").text  # this one's own
 
 
-def test_shutting_down_ends_what_is_under_way_and_frees_the_folder(own_folder: Path) -> None:
-    model = Chatter(pieces=["word "] * 20, pause=0.05)
+def test_shutdown_finishes_requests_and_frees_the_folder(own_folder: Path) -> None:
+    model = ScriptedChatModel(pieces=["word "] * 20, pause=0.05)
     with serving(create_app(settings(qdrant_path=own_folder), chat_model=model)) as served:
-        told: list[str] = []
+        received: list[str] = []
         body = {"question": QUESTION}
         with served.http.stream("POST", "/ask", json=body) as response:
             for event, _ in events(response):
-                told.append(event)
+                received.append(event)
                 served.server.should_exit = True
-        assert told[-1] == "done"
-        assert told.count("token") == 20
+        assert received[-1] == "done"
+        assert received.count("token") == 20
         served.thread.join(20)
         assert not served.thread.is_alive()
         client = connect(path=own_folder)  # would be refused while another holds it
@@ -170,7 +170,7 @@ def test_shutting_down_ends_what_is_under_way_and_frees_the_folder(own_folder: P
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """A server that speaks as OpenAI's chat completions do; the requests it got."""
+    """A server with OpenAI's chat completions API; yields the requests it received."""
     got: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -202,9 +202,9 @@ def test_the_chat_model_of_the_environment(
     pytest.importorskip("langchain_openai")
     monkeypatch.setenv("RAG_CHAT_MODEL", "openai:parrot-1")
     with serving(create_app(settings(qdrant_path=own_folder))) as served:
-        told = served.ask(QUESTION)
+        received = served.ask(QUESTION)
         assert served.http.get("/about").json()["answers"] == "model"
-    assert "".join(data["text"] for event, data in told if event == "token") == "".join(ANSWER)
+    assert "".join(data["text"] for event, data in received if event == "token") == "".join(ANSWER)
     assert provider[0]["model"] == "parrot-1"
     assert provider[0]["stream"] is True
 
@@ -212,7 +212,9 @@ def test_the_chat_model_of_the_environment(
 @pytest.mark.parametrize(
     ("name", "reason"), [("nobody:x", "cannot be opened"), ("fireworks:x", "langchain-fireworks")]
 )
-def test_a_chat_model_that_cannot_be_opened_is_told_at_the_start(name: str, reason: str) -> None:
+def test_a_chat_model_that_cannot_be_opened_is_received_at_the_start(
+    name: str, reason: str
+) -> None:
     pytest.importorskip("langchain")
     with pytest.raises(UsageError, match=reason):
         create_app(settings(chat_model=name))

@@ -1,4 +1,4 @@
-"""What can be known of the image and the compose file where no container runs."""
+"""Checks of the image and the compose file that need no container."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_port_is_on_loopback(services: dict[str, Any]) -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_the_back_end_takes_the_settings_of_its_container(
+def test_the_compose_settings_are_valid(
     services: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = dict(re.findall(r"(RAG_\w+)=(\S+)", DOCKERFILE))
@@ -45,7 +45,7 @@ def test_the_back_end_takes_the_settings_of_its_container(
     assert settings.api_key is None
 
 
-def test_ingest_is_a_command_that_there_is(services: dict[str, Any]) -> None:
+def test_the_ingest_service_runs_an_existing_command(services: dict[str, Any]) -> None:
     program, command, *options = services["ingest"]["entrypoint"]
     assert program == "rdr-qdrant"
     commands = [c.name or c.callback.__name__ for c in command_line.registered_commands]
@@ -54,7 +54,7 @@ def test_ingest_is_a_command_that_there_is(services: dict[str, Any]) -> None:
     assert options == ["--allow-key-over-http", host]
 
 
-def test_the_image_copies_what_is_there_and_let_through() -> None:
+def test_the_image_copies_existing_files_that_dockerignore_allows() -> None:
     through = {
         line.removeprefix("!")
         for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines()

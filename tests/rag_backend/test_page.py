@@ -1,4 +1,4 @@
-"""The page in Chromium, as people and screen readers meet it."""
+"""The page in Chromium: behaviour, safety and accessibility."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from examples.rag_backend.screenshot import chromium, use_scheme, use_window
 from rdr_qdrant import RDREmbeddings
 from tests.rag_backend.conftest import HOSTILE, load, settings
 from tests.rag_backend.serving import Served, serving
-from tests.rag_backend.test_ask import Chatter
+from tests.rag_backend.test_ask import ScriptedChatModel
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
 QUESTION = "Which river passes through ten countries?"
@@ -29,14 +29,14 @@ QUESTION = "Which river passes through ten countries?"
 @pytest.fixture(scope="module")
 def browser() -> Iterator[WebDriver]:
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        pytest.skip("Chromium is not here: apt-get install chromium chromium-driver")
+        pytest.skip("Chromium is not installed: apt-get install chromium chromium-driver")
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture(autouse=True)
-def _no_complaints(browser: WebDriver) -> Iterator[None]:
-    """Nothing that the page did was refused by its own policy, and no script failed."""
+def _no_browser_errors(browser: WebDriver) -> Iterator[None]:
+    """No script failed and the content security policy blocked nothing."""
     browser.get("about:blank")
     use_window(browser, 1280, 900)
     use_scheme(browser, "light")
@@ -59,7 +59,7 @@ def wait(browser: WebDriver, holds: Callable[[], Any]) -> Any:
 
 
 def answered(browser: WebDriver) -> None:
-    """Wait until the answer is there."""
+    """Wait until the answer is complete."""
     wait(browser, lambda: "answered in" in one(browser, "#times").text)
 
 
@@ -110,7 +110,7 @@ def test_the_url_is_the_question(browser: WebDriver, backend: Served) -> None:
     wait(browser, lambda: one(browser, "#q").get_attribute("value").startswith("Where does"))
 
 
-def test_going_back_asks_nobody_again(browser: WebDriver, backend: Served) -> None:
+def test_going_back_sends_no_request(browser: WebDriver, backend: Served) -> None:
     def asks() -> str:
         lines = backend.http.get("/metrics").text.splitlines()
         return next(x for x in lines if x.startswith('rag_requests_total{route="/ask",'))
@@ -144,7 +144,7 @@ def test_filtering_by_title(browser: WebDriver, backend: Served) -> None:
     wait(browser, lambda: "No passage has exactly the title" in one(browser, "#answer-text").text)
 
 
-def test_nothing_from_a_passage_runs(browser: WebDriver, backend: Served) -> None:
+def test_text_of_passages_never_runs(browser: WebDriver, backend: Served) -> None:
     browser.get(f"{backend.url}/?q=Where+is+the+zorblax+crystal+kept%3F")
     answered(browser)
     first = one(browser, "#passage-1")
@@ -157,7 +157,7 @@ def test_nothing_from_a_passage_runs(browser: WebDriver, backend: Served) -> Non
     assert browser.title.startswith("Where is the zorblax")
 
 
-def test_an_error_is_shown_and_mended(browser: WebDriver, demo: RDREmbeddings) -> None:
+def test_an_error_is_shown_and_retried(browser: WebDriver, demo: RDREmbeddings) -> None:
     store = QdrantClient(":memory:")
     load(store, demo)
     with (
@@ -177,7 +177,7 @@ def test_an_error_is_shown_and_mended(browser: WebDriver, demo: RDREmbeddings) -
         assert not one(browser, "#problem").is_displayed()
 
 
-def test_the_key_is_asked_for(browser: WebDriver, own_folder: Path) -> None:
+def test_the_page_asks_for_the_key(browser: WebDriver, own_folder: Path) -> None:
     app = create_app(settings(qdrant_path=own_folder, api_key="tomato"))
     with serving(app) as served:
         browser.get(f"{served.url}/?q=Where+is+Khartoum%3F")
@@ -188,10 +188,8 @@ def test_the_key_is_asked_for(browser: WebDriver, own_folder: Path) -> None:
         assert "tomato" not in browser.current_url
 
 
-def test_an_answer_is_seen_while_it_is_made_and_can_be_stopped(
-    browser: WebDriver, own_folder: Path
-) -> None:
-    model = Chatter(pieces=["Khartoum ", "[1] ", *["and more "] * 500], pause=0.05)
+def test_an_answer_is_streamed_and_can_be_stopped(browser: WebDriver, own_folder: Path) -> None:
+    model = ScriptedChatModel(pieces=["Khartoum ", "[1] ", *["and more "] * 500], pause=0.05)
     with serving(create_app(settings(qdrant_path=own_folder), chat_model=model)) as served:
         browser.get(f"{served.url}/?q=Where+do+the+two+Niles+meet%3F")
         text = wait(browser, lambda: one(browser, "#answer-text").text)
@@ -201,7 +199,7 @@ def test_an_answer_is_seen_while_it_is_made_and_can_be_stopped(
         one(browser, "#answer-text a").click()
         assert browser.switch_to.active_element.get_attribute("id") == "passage-1"
         one(browser, "#stop").click()
-        wait(browser, lambda: model.broken_off == [True])
+        wait(browser, lambda: model.cancelled == [True])
         assert not one(browser, "#problem").is_displayed()
         assert one(browser, "#answer-text").text.startswith("Khartoum [1] and more")
 
@@ -255,18 +253,18 @@ def test_the_api_documentation_shows_itself(browser: WebDriver, backend: Served)
 
 
 def check_accessible(browser: WebDriver) -> None:
-    """axe-core finds nothing."""
+    """axe-core finds no violations."""
     package = importlib.util.find_spec("axe_core_python")
     if package is None or package.origin is None:
-        pytest.skip("axe-core is not here: pip install axe-core-python")
+        pytest.skip("axe-core is not installed: pip install axe-core-python")
     browser.execute_script((Path(package.origin).parent / "axe.min.js").read_text("utf-8"))
     found = browser.execute_async_script(
         "const done = arguments[arguments.length - 1];"
         "axe.run(document).then(r => done(r.violations), e => done([{id: String(e), nodes: []}]));"
     )
-    told = [
+    violations = [
         f"{rule['id']} ({rule.get('impact')}): "
         + "; ".join(node["html"][:120] + " " + node["failureSummary"] for node in rule["nodes"])
         for rule in found
     ]
-    assert not told, "\n".join(told)
+    assert not violations, "\n".join(violations)

@@ -1,4 +1,4 @@
-"""A back end is up before Qdrant is, says what is wrong, and is well again by itself."""
+"""The back end starts before Qdrant, reports what is wrong, and recovers by itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def over(qdrant: QdrantHTTPServer, **changed: Any) -> Any:
     return serving(create_app(settings(qdrant_url=qdrant.url, **changed)), ready=False)
 
 
-def test_qdrant_may_come_late_and_go_and_come_back(qdrant: QdrantHTTPServer) -> None:
+def test_it_survives_outages_of_qdrant(qdrant: QdrantHTTPServer) -> None:
     qdrant.stop()
     with over(qdrant) as served:
         assert served.http.get("/livez").status_code == 200
@@ -52,7 +52,7 @@ def test_qdrant_may_come_late_and_go_and_come_back(qdrant: QdrantHTTPServer) -> 
             qdrant.stop()
 
 
-def test_a_request_finds_qdrant_back_before_the_watch_does(qdrant: QdrantHTTPServer) -> None:
+def test_a_request_recovers_before_the_health_check(qdrant: QdrantHTTPServer) -> None:
     with over(qdrant, watch_seconds=1000) as served:
         served.until_ready()
         with qdrant.away():
@@ -62,7 +62,7 @@ def test_a_request_finds_qdrant_back_before_the_watch_does(qdrant: QdrantHTTPSer
         assert served.health()["status"] == "ready"
 
 
-def test_a_refused_key_is_told_and_the_key_is_not(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_key_is_reported_but_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     with (
         QdrantHTTPServer(api_key="right") as server,
         over(server, qdrant_api_key="wr0ng") as it,
@@ -71,7 +71,7 @@ def test_a_refused_key_is_told_and_the_key_is_not(caplog: pytest.LogCaptureFixtu
     assert "wr0ng" not in caplog.text
 
 
-def test_a_collection_may_be_made_later(demo: RDREmbeddings) -> None:
+def test_the_collection_may_be_created_later(demo: RDREmbeddings) -> None:
     with QdrantHTTPServer() as server, over(server) as served:
         until(lambda: f"No collection '{COLLECTION}'" in str(served.health()["reason"]))
         assert served.search(QUESTION).status_code == 503
@@ -80,7 +80,7 @@ def test_a_collection_may_be_made_later(demo: RDREmbeddings) -> None:
         assert served.search(QUESTION).status_code == 200
 
 
-def test_a_folder_is_free_for_whoever_makes_the_collection(
+def test_the_folder_is_unlocked_while_the_collection_is_missing(
     demo: RDREmbeddings, tmp_path: Path
 ) -> None:
     app = create_app(settings(qdrant_path=tmp_path / "later"))
@@ -94,7 +94,7 @@ def test_a_folder_is_free_for_whoever_makes_the_collection(
         assert served.search(QUESTION).status_code == 200
 
 
-def test_a_collection_of_another_pair_is_refused_even_when_swapped_under_way(
+def test_a_collection_replaced_by_another_pair_is_refused(
     qdrant: QdrantHTTPServer, tiny: RDREmbeddings, demo: RDREmbeddings
 ) -> None:
     with over(qdrant) as served:
@@ -121,9 +121,7 @@ def test_the_pair_may_be_two_folders(tiny: RDREmbeddings, tiny_pair: tuple[str, 
 
 
 @pytest.mark.parametrize("fault", [StallBefore(12), Slow(7)])
-def test_who_waits_for_a_stalled_qdrant_is_told_in_time(
-    qdrant: QdrantHTTPServer, fault: Any
-) -> None:
+def test_a_stalled_qdrant_is_a_timeout(qdrant: QdrantHTTPServer, fault: Any) -> None:
     with over(qdrant, search_seconds=4, watch_seconds=1000) as served:
         served.until_ready()
         qdrant.inject(fault, match=".*/points/query/batch")
@@ -133,7 +131,7 @@ def test_who_waits_for_a_stalled_qdrant_is_told_in_time(
         assert served.search(QUESTION).status_code == 200
 
 
-def test_what_qdrant_cannot_do_for_now_is_503_with_its_own_words(qdrant: QdrantHTTPServer) -> None:
+def test_an_error_of_qdrant_is_503_with_its_message(qdrant: QdrantHTTPServer) -> None:
     with over(qdrant, watch_seconds=1000) as served:
         served.until_ready()
         qdrant.inject(Status(500), match=".*/points/query/batch")

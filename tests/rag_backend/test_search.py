@@ -16,7 +16,7 @@ QUESTION = "Which river passes through ten countries?"
 PROBLEM = "application/problem+json"
 
 
-def test_the_best_passages_come_with_scores_and_sources(backend: Served) -> None:
+def test_passages_have_ranks_and_scores(backend: Served) -> None:
     found = backend.search(QUESTION, k=3).json()
     scores = [passage["score"] for passage in found["passages"]]
     assert [passage["rank"] for passage in found["passages"]] == [1, 2, 3]
@@ -49,25 +49,25 @@ def test_filters_and_thresholds(backend: Served) -> None:
         ({}, "question: "),
     ],
 )
-def test_what_cannot_be_asked_is_refused_with_the_reason(
+def test_invalid_requests_are_refused_with_a_reason(
     backend: Served, body: dict[str, object], reason: str
 ) -> None:
     response = backend.http.post("/search", json=body)
     assert response.status_code == 422
     assert response.headers["content-type"] == PROBLEM
     assert response.json()["detail"].startswith(reason)
-    assert "x" * 20 not in response.text  # what was sent is not sent back
+    assert "x" * 20 not in response.text  # the input is not echoed
 
 
 @pytest.mark.parametrize("body", [b'{"question": "\\ud800"}', b"{", b"\xff", b"[]", b"null"])
-def test_broken_json_is_the_callers_mistake(backend: Served, body: bytes) -> None:
+def test_broken_json_is_a_client_error(backend: Served, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     response = backend.http.post("/search", content=body, headers=headers)
     assert response.status_code in (400, 422)
     assert response.headers["content-type"] == PROBLEM
 
 
-def test_a_large_body_is_refused_whether_or_not_it_says_so(backend: Served) -> None:
+def test_a_large_body_is_refused_with_or_without_its_length(backend: Served) -> None:
     body = b'{"question": "' + b"x" * 20_000 + b'"}'
     headers = {"Content-Type": "application/json"}
     for content in (body, iter([body[:9000], body[9000:]])):
@@ -76,7 +76,7 @@ def test_a_large_body_is_refused_whether_or_not_it_says_so(backend: Served) -> N
         assert response.headers["content-type"] == PROBLEM
 
 
-def test_the_key_is_asked_for_and_never_logged(
+def test_the_key_is_required_and_never_logged(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="rag_backend")
@@ -103,7 +103,7 @@ def test_the_key_is_asked_for_and_never_logged(
     assert "secret words" not in caplog.text
 
 
-def test_who_asks_too_often_is_told_when_to_come_back(folder: Path) -> None:
+def test_the_rate_limit_answers_with_retry_after(folder: Path) -> None:
     app = create_app(settings(qdrant_path=folder / "none", search_rate="2/minute"))
     with serving(app, ready=False) as served:
         statuses = [served.search(QUESTION).status_code for _ in range(3)]
@@ -111,7 +111,7 @@ def test_who_asks_too_often_is_told_when_to_come_back(folder: Path) -> None:
         assert 1 <= int(served.search(QUESTION).headers["retry-after"]) <= 60
 
 
-def test_more_requests_at_once_than_allowed_are_turned_away(own_folder: Path) -> None:
+def test_requests_above_the_concurrency_limit_get_503(own_folder: Path) -> None:
     app = create_app(settings(qdrant_path=own_folder, requests_at_once=2))
     with serving(app) as served:
         statuses: list[int] = []
@@ -131,22 +131,22 @@ def test_more_requests_at_once_than_allowed_are_turned_away(own_folder: Path) ->
         assert served.search(QUESTION).status_code == 200
 
 
-def test_what_nobody_foresaw_is_told_by_its_id(
+def test_an_unexpected_error_is_logged_under_its_request_id(
     backend: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*asked: object, **more: object) -> None:
-        raise ValueError("nobody foresaw this")
+        raise ValueError("an unexpected error")
 
     monkeypatch.setattr(Retrieval, "search", broken)
     response = backend.search(QUESTION)
     assert response.status_code == 500
     assert response.headers["content-type"] == PROBLEM
-    assert "nobody foresaw" not in response.text
+    assert "unexpected" not in response.text
     assert f"Request {response.headers['x-request-id']} failed" in caplog.text
-    assert "ValueError: nobody foresaw this" in caplog.text
+    assert "ValueError: an unexpected error" in caplog.text
 
 
-def test_metrics_tell_of_requests_and_readiness(backend: Served) -> None:
+def test_metrics(backend: Served) -> None:
     backend.search(QUESTION)
     backend.http.get("/nothing/here")
     text = backend.http.get("/metrics").text
@@ -156,7 +156,7 @@ def test_metrics_tell_of_requests_and_readiness(backend: Served) -> None:
     assert 'rag_stage_seconds_count{stage="search"}' in text
 
 
-def test_the_api_is_documented_without_help_from_elsewhere(backend: Served) -> None:
+def test_the_api_documentation_is_self_contained(backend: Served) -> None:
     document = backend.http.get("/openapi.json").json()
     assert {"/search", "/ask", "/healthz", "/metrics"} <= set(document["paths"])
     errors = document["paths"]["/search"]["post"]["responses"]
@@ -171,7 +171,7 @@ def test_the_api_is_documented_without_help_from_elsewhere(backend: Served) -> N
 
 
 @pytest.mark.parametrize("path", ["/", "/page/app.js", "/healthz", "/nothing", "/docs"])
-def test_every_answer_carries_what_a_browser_may_do(backend: Served, path: str) -> None:
+def test_every_response_has_security_headers(backend: Served, path: str) -> None:
     headers = backend.http.get(path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy

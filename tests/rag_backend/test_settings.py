@@ -29,7 +29,7 @@ def run(**environment: str) -> subprocess.Popen[str]:
     )
 
 
-def test_no_stranger_is_let_in_without_a_key() -> None:
+def test_listening_on_the_network_needs_a_key() -> None:
     with pytest.raises(ValidationError, match="RAG_API_KEY"):
         settings(host="0.0.0.0")
     assert settings(host="0.0.0.0", api_key="secret").api_key
@@ -43,7 +43,7 @@ def test_secrets_are_not_shown() -> None:
     assert "potato" not in shown
 
 
-def test_empty_variables_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAG_API_KEY", "")
     monkeypatch.setenv("RAG_CHAT_MODEL", "")
     assert settings().api_key is None
@@ -59,7 +59,9 @@ def test_empty_variables_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"RAG_CHAT_MODEL": "nobody:x"}, "Error: RAG_CHAT_MODEL is nobody:x"),
     ],
 )
-def test_wrong_settings_are_told_in_one_line(environment: dict[str, str], reason: str) -> None:
+def test_invalid_settings_are_reported_in_one_line(
+    environment: dict[str, str], reason: str
+) -> None:
     with run(**environment) as process:
         assert process.stderr is not None
         said = process.stderr.read()
@@ -69,16 +71,16 @@ def test_wrong_settings_are_told_in_one_line(environment: dict[str, str], reason
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_and_the_folder_is_free(own_folder: Path, number: int) -> None:
+def test_a_signal_stops_it_and_frees_the_folder(own_folder: Path, number: int) -> None:
     with run(RAG_PORT="0", RAG_QDRANT_PATH=str(own_folder)) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if found := re.search(r"running on (http://\S+)", line):
                 url = found[1]
                 break
-        until = time.monotonic() + 60
+        deadline = time.monotonic() + 60
         while httpx.get(f"{url}/healthz").status_code != 200:
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.1)
         process.send_signal(number)
         said = process.stderr.read()

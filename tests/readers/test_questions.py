@@ -101,7 +101,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_question(tmp_path: Path) -> 
         (b"['a']\tmore", "has 3 tab-separated fields, not 2"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_set_aside_alone(
+def test_a_row_that_cannot_be_used_is_rejected_alone(
     tmp_path: Path, column: bytes, reason: str
 ) -> None:
     path = written(tmp_path / "q.tsv", b"one?\t['a']\ntwo?\t" + column + b"\nthree?\t['c']\n")
@@ -112,7 +112,7 @@ def test_a_row_that_cannot_be_used_is_set_aside_alone(
 
 
 @pytest.mark.parametrize("data", [b"q?\t['\xff']\n", b"\xe9?\t['a']\n"])
-def test_a_row_that_is_not_utf_8_is_set_aside(tmp_path: Path, data: bytes) -> None:
+def test_a_row_that_is_not_utf_8_is_rejected(tmp_path: Path, data: bytes) -> None:
     questions, rejected = read(written(tmp_path / "q.tsv", data))
     assert (questions, len(rejected)) == ([], 1)
 
@@ -133,7 +133,7 @@ def test_a_row_that_is_not_utf_8_is_set_aside(tmp_path: Path, data: bytes) -> No
         (b'["q?"]', "not a JSON object"),
     ],
 )
-def test_a_json_line_that_cannot_be_used_is_set_aside_alone(
+def test_a_json_line_that_cannot_be_used_is_rejected_alone(
     tmp_path: Path, line: bytes, reason: str
 ) -> None:
     before, after = (b'{"question": "%s", "answers": ["x"]}' % name for name in (b"1?", b"2?"))
@@ -156,7 +156,7 @@ def test_a_question_keeps_the_answers_that_can_be_looked_for(tmp_path: Path) -> 
     )
 
 
-def test_a_question_without_an_answer_stays_and_is_told_of(tmp_path: Path) -> None:
+def test_a_question_without_an_answer_is_kept_and_reported(tmp_path: Path) -> None:
     path = written(tmp_path / "q.tsv", b"one?\t[]\ntwo?\t['']\n")
     assert read(path) == (
         [Question("one?", ()), Question("two?", ())],
@@ -215,10 +215,10 @@ def test_questions_are_read_one_at_a_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("q.txt", b"q?\t['a']\n", "not known for questions"),
-        ("q.json", b"[]", "not known for questions"),
-        ("q.parquet", b"PAR1", "not known for questions"),
-        ("q", b"q", "not known for questions"),
+        ("q.txt", b"q?\t['a']\n", "unknown extension for questions"),
+        ("q.json", b"[]", "unknown extension for questions"),
+        ("q.parquet", b"PAR1", "unknown extension for questions"),
+        ("q", b"q", "unknown extension for questions"),
         ("q.tsv", b"", "is empty"),
     ],
 )
@@ -237,7 +237,7 @@ def test_a_file_that_is_not_there_or_a_directory_is_refused_at_once(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["q.tsv.gz", "q.jsonl.gz"])
-def test_a_damaged_file_is_an_error_of_the_family(tmp_path: Path, name: str) -> None:
+def test_a_damaged_file_raises_source_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(gzip.compress(b"q?\t['a']\n" * 100)[:-12])
     with pytest.raises(SourceError, match="truncated or damaged"):
         list(read_questions(tmp_path / name, lambda row: None))

@@ -1,4 +1,4 @@
-"""Rows that were set aside: counted by reason, and written as JSON Lines."""
+"""The reject log: rejects counted by reason, and written as JSON Lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def lines_of(path: Path) -> list[Any]:
     return [json.loads(line, parse_constant=refuse) for line in data.splitlines()]
 
 
-def test_rows_are_counted_by_what_stands_before_the_colon() -> None:
+def test_rows_are_counted_by_reason_without_details() -> None:
     with RejectLog() as log:
         for reason in ("not JSON: a", "no text", "not JSON: b"):
             log(Reject("s", 1, reason, None))
@@ -29,7 +29,7 @@ def test_rows_are_counted_by_what_stands_before_the_colon() -> None:
     assert log.total == 3
 
 
-def test_the_summary_names_the_most_frequent_first_and_where_it_was_first_met() -> None:
+def test_the_summary_names_the_most_frequent_first_with_its_first_location() -> None:
     with RejectLog() as log:
         log(Reject("a.tsv", 4, "no text", None))
         log(Reject("b.tsv", 2, "not JSON: x", None))
@@ -41,7 +41,7 @@ def test_the_summary_names_the_most_frequent_first_and_where_it_was_first_met() 
     ]
 
 
-def test_documents_are_named_one_by_one_up_to_a_number(tmp_path: Path) -> None:
+def test_documents_are_listed_up_to_a_limit(tmp_path: Path) -> None:
     log = RejectLog()
     log(Reject("a.tsv", 4, "no text", None))
     for number in range(22):
@@ -49,13 +49,13 @@ def test_documents_are_named_one_by_one_up_to_a_number(tmp_path: Path) -> None:
     lines = log.summary()
     assert lines[0] == "d/0.pdf: no text found: perhaps a scan"
     assert lines[20:] == [
-        "2 more documents (--rejects FILE names them)",
+        "2 more documents (--rejects FILE lists them)",
         "1 x no text (first: a.tsv, line 4)",
     ]
     assert log.total == 23
 
 
-def test_a_log_without_rows_has_nothing_to_say() -> None:
+def test_an_empty_log_has_an_empty_summary() -> None:
     with RejectLog() as log:
         pass
     assert (log.total, log.summary()) == (0, [])
@@ -99,7 +99,7 @@ def test_every_rejected_row_of_a_source_is_written_with_its_line(tmp_path: Path)
     ]
 
 
-def test_a_number_that_json_has_not_does_not_spoil_the_file(tmp_path: Path) -> None:
+def test_an_infinite_number_does_not_spoil_the_file(tmp_path: Path) -> None:
     source, path = tmp_path / "r.jsonl", tmp_path / "rejects.jsonl"
     source.write_bytes(b'{"text": "a", "x": 1e999}\n')
     with RejectLog(path) as log:
@@ -116,7 +116,7 @@ def test_no_depth_of_nesting_stops_the_writing(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == len(depths)
 
 
-def test_a_place_that_cannot_be_written_is_refused_on_entering(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_refused_on_entering(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none" / "rejects.jsonl"):
         with pytest.raises(SourceError, match=f"Cannot write {path}"):
             RejectLog(path).__enter__()

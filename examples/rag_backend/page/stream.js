@@ -1,6 +1,6 @@
-// Server-sent events of a POST: what EventSource does for GET alone.
+// Server-sent events in response to a POST; EventSource supports GET only.
 
-/** What the back end refused, as it told it. */
+/** An error with the problem details of the back end. */
 export class Problem extends Error {
   constructor({ title = "Something went wrong", detail = "", status = 0 }, retryAfter = null) {
     super(detail);
@@ -8,8 +8,8 @@ export class Problem extends Error {
   }
 }
 
-/** Ask `url`, and yield [event, data] as they come. Throws a Problem. */
-export async function* events(url, body, { key, signal }) {
+/** Post to `url` and yield [event, data] as they arrive. Throws a Problem. */
+export async function* postForEvents(url, body, { key, signal }) {
   const headers = { "Content-Type": "application/json" };
   if (key) headers.Authorization = `Bearer ${key}`;
   let response;
@@ -18,27 +18,27 @@ export async function* events(url, body, { key, signal }) {
   } catch (error) {
     if (signal.aborted) throw error;
     throw new Problem({
-      title: "No answer",
-      detail: "The back end cannot be reached. Is it running, and are you online?",
+      title: "No connection",
+      detail: "The back end cannot be reached. Check that it is running and that you are online.",
     });
   }
   if (!response.ok) {
-    const told = await response.json().catch(() => ({ title: response.statusText }));
-    throw new Problem({ status: response.status, ...told }, response.headers.get("Retry-After"));
+    const details = await response.json().catch(() => ({ title: response.statusText }));
+    throw new Problem({ status: response.status, ...details }, response.headers.get("Retry-After"));
   }
   yield* parse(response.body.pipeThrough(new TextDecoderStream()), signal);
 }
 
 async function* parse(stream, signal) {
   const reader = stream.getReader();
-  let rest = "";
+  let buffer = "";
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      rest += value;
-      const blocks = rest.split("\n\n");
-      rest = blocks.pop();
+      buffer += value;
+      const blocks = buffer.split("\n\n");
+      buffer = blocks.pop();
       for (const block of blocks) {
         const fields = { event: "message", data: "" };
         for (const line of block.split("\n")) {
@@ -50,6 +50,6 @@ async function* parse(stream, signal) {
     }
   } catch (error) {
     if (signal.aborted) throw error;
-    throw new Problem({ title: "Cut off", detail: "The connection broke before the answer was done." });
+    throw new Problem({ title: "Interrupted", detail: "The connection broke before the answer was complete." });
   }
 }

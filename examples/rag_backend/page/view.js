@@ -1,6 +1,6 @@
-// Pieces of the page. Text from passages and answers goes into text nodes only, never into markup.
+// Builds parts of the page. Text of passages and answers only ever becomes text nodes, never markup.
 
-/** An element with attributes and children; strings become text. */
+/** Create an element with attributes and children; strings become text nodes. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -15,8 +15,8 @@ export const skeleton = () =>
 
 export const seconds = (value) => (value < 1 ? `${Math.max(1, Math.round(value * 1000))} ms` : `${value.toFixed(1)} s`);
 
-/** One passage; `top` is the best score, for the gauge. */
-export function passage(found, top, onTitle) {
+/** Build one passage; `top` is the best score, for the gauge. */
+export function passageItem(found, top, onTitle) {
   const gauge = make("i");
   gauge.style.width = `${Math.min(100, Math.max(2, (100 * found.score) / (top || 1)))}%`;
   const text = make("p", { class: "text" }, found.text);
@@ -43,20 +43,20 @@ export function passage(found, top, onTitle) {
 
 function footer(found, onTitle) {
   const source = found.metadata.source ?? found.metadata.url;
-  const shown = source === undefined ? null : make("span", {}, "Source ", link(String(source)));
+  const sourceNode = source === undefined ? null : make("span", {}, "Source ", link(String(source)));
   const only = found.title && onTitle ? make("button", { class: "plain", type: "button" }, "Only this title") : null;
   only?.setAttribute("aria-label", `Only this title: ${found.title}`);
   only?.addEventListener("click", () => onTitle(found.title));
-  return make("footer", {}, make("span", {}, `Id ${found.id}`), shown, only);
+  return make("footer", {}, make("span", {}, `Id ${found.id}`), sourceNode, only);
 }
 
-/** A web address as a link, anything else as text. */
+/** Show a web address as a link, anything else as text. */
 function link(source) {
   return /^https?:\/\//i.test(source) ? make("a", { href: source, rel: "noopener noreferrer" }, source) : source;
 }
 
-/** Show the text of a passage with one stretch of it marked; offsets count code points. */
-export function mark(paragraph, text, { start, end }, best) {
+/** Show the text of a passage with one sentence marked; offsets count code points. */
+export function markSentence(paragraph, text, { start, end }, best) {
   const characters = Array.from(text);
   const part = (from, to) => characters.slice(from, to).join("");
   paragraph.replaceChildren(
@@ -66,16 +66,16 @@ export function mark(paragraph, text, { start, end }, best) {
   );
 }
 
-/** Show an answer so far, with its [n] as links to the passages; what stands already stays. */
-export function showAnswer(place, answer, passages) {
+/** Show the answer so far, with its citations [n] as links to the passages; unchanged nodes stay. */
+export function showAnswer(target, answer, passages) {
   answer.split(/(\[\d+\])/).forEach((part, order) => {
-    const there = place.childNodes[order];
-    if (there?.textContent === part) return;
+    const existing = target.childNodes[order];
+    if (existing?.textContent === part) return;
     const number = Number(/^\[(\d+)\]$/.exec(part)?.[1]);
-    const node = number >= 1 && number <= passages ? reference(number, part) : document.createTextNode(part);
-    if (there) there.replaceWith(node);
-    else place.append(node);
+    const node = number >= 1 && number <= passages ? passageLink(number, part) : document.createTextNode(part);
+    if (existing) existing.replaceWith(node);
+    else target.append(node);
   });
 }
 
-export const reference = (rank, text) => make("a", { href: `#passage-${rank}` }, text);
+export const passageLink = (rank, text) => make("a", { href: `#passage-${rank}` }, text);

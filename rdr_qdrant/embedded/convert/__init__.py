@@ -1,1 +1,1 @@
-"""The client's models into the engine's objects, and the engine's answers back into models."""
+"""Conversion between qdrant-client's models and the engine's objects."""

@@ -1,6 +1,6 @@
 """A collection's configuration: the client's `models.CreateCollection` into an `EdgeConfig`.
 
-A setting with no counterpart in the engine is refused by name, but for those that only pace a
+A setting without a counterpart in the engine is refused by name, except those that only pace a
 server's background work.
 """
 
@@ -13,20 +13,26 @@ import qdrant_edge as edge
 from qdrant_client import models
 
 from rdr_qdrant.embedded.convert.edge_enums import to_engine_enum
-from rdr_qdrant.embedded.convert.optional import if_given
 from rdr_qdrant.embedded.errors import not_supported
 
-# The engine's own defaults, which its HNSW settings want spelled out.
-HNSW = models.HnswConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
-OPTIMIZERS = models.OptimizersConfig(
+# The engine's defaults; its HNSW settings must be complete.
+HNSW_DEFAULTS = models.HnswConfig(m=16, ef_construct=100, full_scan_threshold=10_000)
+OPTIMIZER_DEFAULTS = models.OptimizersConfig(
     deleted_threshold=0.2,
     vacuum_min_vector_number=1000,
     default_segment_number=0,
     indexing_threshold=10_000,
     flush_interval_sec=5,
 )
-# Of the server's optimizer settings these pace its background work, which the engine has not.
-_PACE = {"flush_interval_sec", "max_optimization_threads", "memmap_threshold"}
+# Settings of a server's background work, which the engine does not have.
+_BACKGROUND_SETTINGS = {"flush_interval_sec", "max_optimization_threads", "memmap_threshold"}
+
+
+def merge_settings(current: Any, change: Any) -> Any:
+    """Update the settings model `current` by every setting of `change` that is not None."""
+    if current is None or change is None:
+        return current if change is None else change
+    return current.model_copy(update={name: value for name, value in change if value is not None})
 
 
 def to_engine_config(config: models.CreateCollection) -> edge.EdgeConfig:
@@ -45,8 +51,8 @@ def to_engine_config(config: models.CreateCollection) -> edge.EdgeConfig:
         hnsw_config=_hnsw(config.hnsw_config),
         quantization_config=_quantization(config.quantization_config),
         optimizers=_optimizers(config.optimizers_config),
-        payload_memory=if_given(config.payload, _memory),
-        id_tracker_memory=if_given(config.id_tracker, _memory),
+        payload_memory=_memory(config.payload),
+        id_tracker_memory=_memory(config.id_tracker),
     )
 
 
@@ -81,12 +87,12 @@ def to_engine_sparse_params(params: models.SparseVectorParams) -> edge.EdgeSpars
 
 
 def to_engine_modifier(modifier: models.Modifier | None) -> edge.Modifier | None:
-    """How sparse weights are modified: IDF, or not at all."""
+    """The modifier of sparse weights: IDF or none."""
     return None if modifier == models.Modifier.NONE else to_engine_enum(edge.Modifier, modifier)
 
 
 def to_engine_multivector(config: models.MultiVectorConfig | None) -> edge.MultiVectorConfig | None:
-    """How the rows of a multivector are compared."""
+    """The comparison of a multivector's rows."""
     if config is None:
         return None
     comparator = to_engine_enum(edge.MultiVectorComparator, config.comparator)
@@ -94,23 +100,27 @@ def to_engine_multivector(config: models.MultiVectorConfig | None) -> edge.Multi
     return edge.MultiVectorConfig(comparator)
 
 
-def _memory(params: models.PayloadStorageParams | models.IdTrackerParams) -> edge.Memory | None:
-    return to_engine_enum(edge.Memory, params.memory)
+def _memory(
+    params: models.PayloadStorageParams | models.IdTrackerParams | None,
+) -> edge.Memory | None:
+    return None if params is None else to_engine_enum(edge.Memory, params.memory)
 
 
 def _hnsw(config: models.HnswConfigDiff | None) -> edge.HnswIndexConfig | None:
     if config is None:
         return None
-    given = {name: value for name, value in config if value is not None and name != "memory"}
-    defaults = HNSW.model_dump(include={"m", "ef_construct", "full_scan_threshold"})
+    set_values = {name: value for name, value in config if value is not None and name != "memory"}
+    defaults = HNSW_DEFAULTS.model_dump(include={"m", "ef_construct", "full_scan_threshold"})
     memory = to_engine_enum(edge.Memory, config.memory)
-    return edge.HnswIndexConfig(**{**defaults, **given}, memory=memory)
+    return edge.HnswIndexConfig(**{**defaults, **set_values}, memory=memory)
 
 
 def _optimizers(config: models.OptimizersConfigDiff | None) -> edge.EdgeOptimizersConfig | None:
     if config is None:
         return None
-    return edge.EdgeOptimizersConfig(**{name: value for name, value in config if name not in _PACE})
+    return edge.EdgeOptimizersConfig(
+        **{name: value for name, value in config if name not in _BACKGROUND_SETTINGS}
+    )
 
 
 def _quantization(config: Any) -> edge.QuantizationConfigType | None:

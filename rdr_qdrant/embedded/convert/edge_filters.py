@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import qdrant_edge as edge
 from qdrant_client import models
 
 from rdr_qdrant.embedded.convert.edge_points import to_engine_id
-from rdr_qdrant.embedded.convert.optional import if_given
 from rdr_qdrant.embedded.errors import not_supported
 
 Conditions = models.Condition | list[models.Condition] | None
+C = TypeVar("C")  # a part of a filter in qdrant-client
+E = TypeVar("E")  # the same in the engine
 
 
 def to_engine_filter(client_filter: models.Filter | None) -> edge.Filter | None:
-    """The engine's filter for the client's; None, which matches every point, stays None.
+    """Convert a filter; None, which matches every point, stays None.
 
     Raises:
         NotSupportedError: a condition that the engine does not have (`slice`).
@@ -33,27 +34,27 @@ def to_engine_filter(client_filter: models.Filter | None) -> edge.Filter | None:
         must=_conditions(client_filter.must),
         should=_conditions(client_filter.should),
         must_not=_conditions(client_filter.must_not),
-        min_should=if_given(client_filter.min_should, _least),
+        min_should=_optional(client_filter.min_should, _min_should),
     )
 
 
 def without_ids(
     client_filter: models.Filter | None, ids: Iterable[models.ExtendedPointId]
 ) -> models.Filter | None:
-    """`client_filter` that also leaves out the points `ids`."""
-    named = list(ids)
-    if not named:
+    """Return a filter that matches as `client_filter` does, but none of the points `ids`."""
+    excluded_ids = list(ids)
+    if not excluded_ids:
         return client_filter
-    excluded = models.HasIdCondition(has_id=named)
+    excluded = models.HasIdCondition(has_id=excluded_ids)
     if client_filter is None:
         return models.Filter(must_not=[excluded])
-    unwanted = client_filter.must_not or []
-    unwanted = unwanted if isinstance(unwanted, list) else [unwanted]
-    return client_filter.model_copy(update={"must_not": [*unwanted, excluded]})
+    must_not = client_filter.must_not or []
+    must_not = must_not if isinstance(must_not, list) else [must_not]
+    return client_filter.model_copy(update={"must_not": [*must_not, excluded]})
 
 
 def to_engine_condition(condition: models.Condition) -> edge.ConditionType:
-    """The engine's condition for the client's. Raises NotSupportedError for a kind it lacks."""
+    """Convert a condition. Raises NotSupportedError for a kind that the engine does not have."""
     match condition:
         case models.FieldCondition():
             return _field(condition)
@@ -62,7 +63,7 @@ def to_engine_condition(condition: models.Condition) -> edge.ConditionType:
         case models.IsNullCondition():
             return edge.IsNullCondition(key=condition.is_null.key)
         case models.HasIdCondition():
-            return edge.HasIdCondition({to_engine_id(one) for one in condition.has_id})
+            return edge.HasIdCondition({to_engine_id(point_id) for point_id in condition.has_id})
         case models.HasVectorCondition():
             return edge.HasVectorCondition(vector=condition.has_vector)
         case models.NestedCondition():
@@ -76,26 +77,29 @@ def to_engine_condition(condition: models.Condition) -> edge.ConditionType:
 def _conditions(conditions: Conditions) -> list[edge.ConditionType] | None:
     if conditions is None:
         return None
-    return _all(conditions if isinstance(conditions, list) else [conditions])
-
-
-def _all(conditions: list[models.Condition]) -> list[edge.ConditionType]:
+    conditions = conditions if isinstance(conditions, list) else [conditions]
     return [to_engine_condition(condition) for condition in conditions]
 
 
-def _least(least: models.MinShould) -> edge.MinShould:
-    return edge.MinShould(conditions=_all(least.conditions), min_count=least.min_count)
+def _min_should(min_should: models.MinShould) -> edge.MinShould:
+    return edge.MinShould(
+        conditions=_conditions(min_should.conditions) or [], min_count=min_should.min_count
+    )
+
+
+def _optional(value: C | None, convert: Callable[[C], E]) -> E | None:
+    return None if value is None else convert(value)
 
 
 def _field(condition: models.FieldCondition) -> edge.FieldCondition:
     return edge.FieldCondition(
         key=condition.key,
-        match=if_given(condition.match, _match),
-        range=if_given(condition.range, _range),
-        geo_bounding_box=if_given(condition.geo_bounding_box, _box),
-        geo_radius=if_given(condition.geo_radius, _circle),
-        geo_polygon=if_given(condition.geo_polygon, _polygon),
-        values_count=if_given(condition.values_count, _values_count),
+        match=_optional(condition.match, _match),
+        range=_optional(condition.range, _range),
+        geo_bounding_box=_optional(condition.geo_bounding_box, _bounding_box),
+        geo_radius=_optional(condition.geo_radius, _radius),
+        geo_polygon=_optional(condition.geo_polygon, _polygon),
+        values_count=_optional(condition.values_count, _values_count),
         is_empty=condition.is_empty,
         is_null=condition.is_null,
     )
@@ -128,7 +132,7 @@ def _match(match: Any) -> edge.MatchType:
 
 def _range(bounds: Any) -> edge.RangeType:
     if isinstance(bounds, models.DatetimeRange):
-        return edge.RangeDateTime(**{side: _moment(value) for side, value in bounds})
+        return edge.RangeDateTime(**{side: _isoformat(value) for side, value in bounds})
     return edge.RangeFloat(**dict(bounds))
 
 
@@ -136,22 +140,22 @@ def _values_count(bounds: models.ValuesCount) -> edge.ValuesCount:
     return edge.ValuesCount(**dict(bounds))
 
 
-def _moment(value: date | None) -> str | None:
+def _isoformat(value: date | None) -> str | None:
     return None if value is None else value.isoformat()
 
 
 def to_engine_geo_point(point: models.GeoPoint) -> edge.GeoPoint:
-    """A place, in degrees."""
+    """Convert a point given in degrees."""
     return edge.GeoPoint(lon=point.lon, lat=point.lat)
 
 
-def _box(box: models.GeoBoundingBox) -> edge.GeoBoundingBox:
+def _bounding_box(box: models.GeoBoundingBox) -> edge.GeoBoundingBox:
     return edge.GeoBoundingBox(
         to_engine_geo_point(box.top_left), to_engine_geo_point(box.bottom_right)
     )
 
 
-def _circle(circle: models.GeoRadius) -> edge.GeoRadius:
+def _radius(circle: models.GeoRadius) -> edge.GeoRadius:
     return edge.GeoRadius(to_engine_geo_point(circle.center), circle.radius)
 
 

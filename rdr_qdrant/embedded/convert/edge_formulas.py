@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import qdrant_edge as edge
 from qdrant_client import models
@@ -11,7 +11,7 @@ from rdr_qdrant.embedded.convert.edge_filters import to_engine_condition, to_eng
 from rdr_qdrant.embedded.errors import not_supported
 
 _X = edge.Expression
-# Every one-operand expression keeps its operand in the field named here.
+# The name of the field that holds the operand or operands, and the engine's constructor.
 _UNARY: dict[type[Any], tuple[str, Any]] = {
     models.NegExpression: ("neg", _X.Neg),
     models.AbsExpression: ("abs", _X.Abs),
@@ -21,7 +21,7 @@ _UNARY: dict[type[Any], tuple[str, Any]] = {
     models.LnExpression: ("ln", _X.Ln),
     models.AcoshExpression: ("acosh", _X.Acosh),
 }
-_MANY: dict[type[Any], tuple[str, Any]] = {
+_N_ARY: dict[type[Any], tuple[str, Any]] = {
     models.MultExpression: ("mult", _X.Mult),
     models.SumExpression: ("sum", _X.Sum),
     models.MaxExpression: ("max", _X.Max),
@@ -35,29 +35,31 @@ _DECAY: dict[type[Any], tuple[str, edge.DecayKind]] = {
 
 
 def to_engine_formula(query: models.FormulaQuery) -> edge.Formula:
-    """The formula that gives each prefetched point its score."""
+    """Convert the formula that computes the score of each prefetched point."""
     return edge.Formula(_expression(query.formula), query.defaults or {})
 
 
-def _expression(given: Any) -> edge.Expression:
-    kind = type(given)
+def _expression(expression: Any) -> edge.Expression:
+    kind = type(expression)
     if kind in _UNARY:
         name, make = _UNARY[kind]
-        return _made(make(_expression(getattr(given, name))))
-    if kind in _MANY:
-        name, make = _MANY[kind]
-        return _made(make([_expression(one) for one in getattr(given, name)]))
+        return cast(edge.Expression, make(_expression(getattr(expression, name))))
+    if kind in _N_ARY:
+        name, make = _N_ARY[kind]
+        return cast(
+            edge.Expression, make([_expression(operand) for operand in getattr(expression, name)])
+        )
     if kind in _DECAY:
         name, decay = _DECAY[kind]
-        params = getattr(given, name)
+        params = getattr(expression, name)
         target = None if params.target is None else _expression(params.target)
         x = _expression(params.x)
         return _X.Decay(decay, x, target, midpoint=params.midpoint, scale=params.scale)
-    match given:
+    match expression:
         case int() | float():
-            return _X.Constant(float(given))
+            return _X.Constant(float(expression))
         case str():
-            return _X.Variable(given)
+            return _X.Variable(expression)
         case models.GeoDistance(geo_distance=geo):
             return _X.GeoDistance(to_engine_geo_point(geo.origin), geo.to)
         case models.DatetimeExpression(datetime=moment):
@@ -68,11 +70,6 @@ def _expression(given: Any) -> edge.Expression:
             return _X.Div(_expression(div.left), _expression(div.right), div.by_zero_default)
         case models.PowExpression(pow=power):
             return _X.Pow(_expression(power.base), _expression(power.exponent))
-    if isinstance(given, get_args(models.Condition)):
-        return _X.Condition(to_engine_condition(given))
+    if isinstance(expression, get_args(models.Condition)):
+        return _X.Condition(to_engine_condition(expression))
     raise not_supported(f"the expression {kind.__name__}", "leave it out")
-
-
-def _made(expression: Any) -> edge.Expression:
-    made: edge.Expression = expression
-    return made

@@ -1,4 +1,4 @@
-"""Payload indexes: the client's schema types and parameters into the engine's, and back."""
+"""Payload indexes: schema types and parameters."""
 
 from __future__ import annotations
 
@@ -33,25 +33,31 @@ def to_engine_schema(schema: Any) -> Any:
         return to_engine_enum(edge.PayloadSchemaType, schema)
     if type(schema) not in _PARAMS:
         raise not_supported(f"the field schema {schema!r}", "pass a models.PayloadSchemaType")
-    given = {name: value for name, value in schema if value is not None and name != "type"}
-    return _PARAMS[type(schema)](**{name: _setting(name, value) for name, value in given.items()})
+    params = {
+        name: _parameter(name, value)
+        for name, value in schema
+        if value is not None and name != "type"
+    }
+    return _PARAMS[type(schema)](**params)
 
 
 def schema_to_json(schema: Any) -> Any:
-    """The schema as the settings file keeps it: a name, or the parameters."""
+    """The schema as the settings file holds it: a name, or the parameters."""
     if isinstance(schema, models.PayloadSchemaType):
         return schema.value
     return schema if isinstance(schema, str) else schema.model_dump(mode="json", exclude_none=True)
 
 
-def to_index_info(info: edge.PayloadIndexInfo, kept: Any) -> models.PayloadIndexInfo:
-    """What `get_collection` says of an index; `kept` is its schema from the settings file."""
-    params = PARAMS_BY_TYPE[kept["type"]](**kept) if isinstance(kept, dict) else None
+def to_index_info(info: edge.PayloadIndexInfo, saved_schema: Any) -> models.PayloadIndexInfo:
+    """An index as `get_collection` describes it; its schema comes from the settings file."""
+    params = None
+    if isinstance(saved_schema, dict):
+        params = PARAMS_BY_TYPE[saved_schema["type"]](**saved_schema)
     kind = to_client_enum(models.PayloadSchemaType, info.data_type)
     return models.PayloadIndexInfo(data_type=kind, params=params, points=info.points)
 
 
-def _setting(name: str, value: Any) -> Any:
+def _parameter(name: str, value: Any) -> Any:
     match name:
         case "memory":
             return to_engine_enum(edge.Memory, value)
@@ -70,9 +76,10 @@ def _setting(name: str, value: Any) -> Any:
 def _stopwords(value: Any) -> Any:
     if not isinstance(value, models.StopwordsSet):
         return to_engine_enum(edge.Language, value)
-    languages = {to_engine_enum(edge.Language, one) for one in value.languages or []}
+    languages = {to_engine_enum(edge.Language, name) for name in value.languages or []}
     return edge.StopwordsSet(
-        languages={one for one in languages if one is not None}, custom=set(value.custom or [])
+        languages={language for language in languages if language is not None},
+        custom=set(value.custom or []),
     )
 
 

@@ -1,8 +1,8 @@
-"""Points on their way in: ids, vectors, payload.
+"""Points to be written: ids, vectors, payload.
 
-Vectors reach the engine by the shortest way it takes (measured, 768 numbers, microseconds a
-point): a ready list 9, a typed buffer made from a numpy row 14, `tolist()` 26, the numpy row
-itself 57. So lists go in as they are, and numpy rows as typed buffers.
+Vectors are passed to the engine in the fastest form it takes. Measured, for 768 components, in
+microseconds a point: a list 9, an `array.array` made from a numpy row 14, `tolist()` 26, the numpy
+row itself 57. So lists are passed as they are, and numpy rows as `array.array`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import qdrant_edge as edge
 from pydantic_core import to_jsonable_python
 from qdrant_client import models
 
-from rdr_qdrant.embedded.convert.vector_validation import Declared, check_vectors
+from rdr_qdrant.embedded.convert.vector_validation import DeclaredVectors, check_vectors
 from rdr_qdrant.embedded.errors import not_supported
 
 MAX_PAYLOAD_DEPTH = 100
-"""Objects and lists within each other. The engine takes more, but reads no more than 127 back."""
+"""Levels of nested objects and lists. The engine takes more, but reads no more than 127 back."""
 
 
 def to_engine_id(point_id: Any) -> int | str:
-    """The engine's id: an unsigned 64-bit integer, or a UUID in its canonical spelling.
+    """Convert an id: an unsigned 64-bit integer, or a UUID in its canonical form.
 
     Raises:
         ValueError: the id is neither.
@@ -46,11 +46,11 @@ def to_engine_id(point_id: Any) -> int | str:
 
 
 def to_engine_vector(vector: Any) -> edge.NamedVector:
-    """One dense vector [dim], multivector [n, dim] or sparse vector, ready for the engine.
+    """Convert one dense vector [dim], multivector [n, dim] or sparse vector.
 
     Raises:
-        ValueError: the vector holds NaN, which would be neither found nor ranked.
-        NotSupportedError: a text or image to be embedded first.
+        ValueError: the vector holds NaN, which can be neither found nor ranked.
+        NotSupportedError: a text or image, which must be embedded first.
     """
     if isinstance(vector, np.ndarray):
         return _from_numpy(vector)
@@ -66,25 +66,25 @@ def to_engine_vector(vector: Any) -> edge.NamedVector:
     raise not_supported(f"a vector of type {type(vector).__name__}", "embed it first")
 
 
-def to_engine_vectors(vector: Any, declared: Declared) -> edge.Vector:
-    """A point's vector, or its named vectors, ready for a collection that has those `declared`.
+def to_engine_vectors(vector: Any, declared: DeclaredVectors) -> edge.Vector:
+    """Convert a point's vector, or its named vectors, and check them against those `declared`.
 
     Raises:
         ValueError: a vector does not fit the collection, or holds NaN.
     """
-    ready: Any
+    converted: Any
     if isinstance(vector, Mapping):
-        ready = {name: to_engine_vector(value) for name, value in vector.items()}
+        converted = {name: to_engine_vector(value) for name, value in vector.items()}
     else:
-        ready = to_engine_vector(vector)
-    check_vectors(ready, declared)
-    return cast("edge.Vector", ready)
+        converted = to_engine_vector(vector)
+    check_vectors(converted, declared)
+    return cast("edge.Vector", converted)
 
 
 def to_engine_point(
-    point_id: Any, vector: Any, payload: Mapping[str, Any] | None, declared: Declared
+    point_id: Any, vector: Any, payload: Mapping[str, Any] | None, declared: DeclaredVectors
 ) -> edge.Point:
-    """A point of the engine. Payload values are made JSON: dates and UUIDs become strings.
+    """Convert a point. Payload values become JSON: dates and UUIDs become strings.
 
     Raises:
         ValueError: the id, the vector or the payload cannot be stored.
@@ -98,10 +98,10 @@ def to_engine_point(
 
 
 def to_engine_payload(payload: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The payload as JSON values. Raises ValueError for what JSON cannot hold, NaN included."""
+    """Convert payload to JSON values. Raises ValueError for one that JSON cannot hold, as NaN."""
     _check_depth(payload)
     try:
-        jsonable = to_jsonable_python(dict(payload or {}), fallback=_from_array)
+        jsonable = to_jsonable_python(dict(payload or {}), fallback=_numpy_to_list)
         return cast(dict[str, Any], json.loads(json.dumps(jsonable, allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise ValueError(f"Wrong input: the payload is not JSON: {error}") from error
@@ -115,13 +115,13 @@ def _check_depth(value: Any, depth: int = 0) -> None:
         )
     inner = value.values() if isinstance(value, Mapping) else value
     if isinstance(inner, list | tuple) or inner is not value:
-        for one in inner:
-            if isinstance(one, Mapping | list | tuple):
-                _check_depth(one, depth + 1)
+        for child in inner:
+            if isinstance(child, Mapping | list | tuple):
+                _check_depth(child, depth + 1)
 
 
-def to_engine_points(points: Any, declared: Declared) -> Iterator[edge.Point]:
-    """Every point of a `models.Batch` or of a sequence of `models.PointStruct`."""
+def to_engine_points(points: Any, declared: DeclaredVectors) -> Iterator[edge.Point]:
+    """Yield every point of a `models.Batch` or of a sequence of `models.PointStruct`."""
     if isinstance(points, models.Batch):
         yield from _from_batch(points, declared)
         return
@@ -132,20 +132,20 @@ def to_engine_points(points: Any, declared: Declared) -> Iterator[edge.Point]:
         yield to_engine_point(point.id, vector, point.payload, declared)
 
 
-def _from_batch(batch: models.Batch, declared: Declared) -> Iterator[edge.Point]:
+def _from_batch(batch: models.Batch, declared: DeclaredVectors) -> Iterator[edge.Point]:
     payloads = [None] * len(batch.ids) if batch.payloads is None else batch.payloads
     if len(payloads) != len(batch.ids):
         raise ValueError(f"Wrong input: {len(batch.ids)} ids, but {len(payloads)} payloads.")
-    rows = vector_rows(batch.vectors, len(batch.ids))
+    rows = iterate_vectors(batch.vectors, len(batch.ids))
     for point_id, vector, payload in zip(batch.ids, rows, payloads, strict=True):
         yield to_engine_point(point_id, vector, payload, declared)
 
 
-def vector_rows(vectors: Any, count: int | None) -> Iterator[Any]:
-    """Row by row, vectors given as one sequence, or as one for each name (numpy ones included).
+def iterate_vectors(vectors: Any, count: int | None) -> Iterator[Any]:
+    """Yield each point's vector, or vectors by name, from one sequence or from one per name.
 
     Raises:
-        ValueError: there are more or fewer rows than `count`, or than under another name.
+        ValueError: the number of vectors is not `count`, or differs between names.
     """
     if not isinstance(vectors, Mapping):
         if count is not None and hasattr(vectors, "__len__") and len(vectors) != count:
@@ -167,7 +167,7 @@ def _from_numpy(vector: np.ndarray[Any, Any]) -> edge.NamedVector:
     return cast(list[float], array("f", vector.astype(np.float32, copy=False).tobytes()))
 
 
-def _from_array(value: Any) -> Any:
+def _numpy_to_list(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} {value!r}")

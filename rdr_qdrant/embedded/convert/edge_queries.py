@@ -1,4 +1,4 @@
-"""Queries: the client's `models.Query` and prefetches into what the engine ranks by."""
+"""Queries and prefetches."""
 
 from __future__ import annotations
 
@@ -13,74 +13,74 @@ from rdr_qdrant.embedded.convert.edge_enums import to_engine_enum
 from rdr_qdrant.embedded.convert.edge_filters import to_engine_filter, without_ids
 from rdr_qdrant.embedded.convert.edge_formulas import to_engine_formula
 from rdr_qdrant.embedded.convert.edge_points import to_engine_id, to_engine_vector
-from rdr_qdrant.embedded.convert.optional import if_given
-from rdr_qdrant.embedded.convert.results import to_payload_choice, to_vector_choice
+from rdr_qdrant.embedded.convert.results import to_with_payload, to_with_vector
 from rdr_qdrant.embedded.errors import not_supported
 
-RRF_K = 2  # the server's constant of reciprocal rank fusion
+RRF_K = 2  # the server's default for reciprocal rank fusion
 DEFAULT_LIMIT = 10
 
-# (point id, vector name, where to look it up or None) -> that point's stored vector
-VectorOf = Callable[[Any, str, models.LookupLocation | None], Any]
+# (point id, vector name, lookup location or None) -> the point's stored vector
+VectorLookup = Callable[[Any, str, models.LookupLocation | None], Any]
 
 
-class QueryTranslator:
-    """Turns one request of the client's into the engine's.
+class QueryConverter:
+    """Converts query requests.
 
-    A point id given in place of a vector stands for that point's stored vector, which `vector_of`
-    fetches; such a point is left out of the answer, as the server does.
+    A point id given in place of a vector stands for that point's stored vector, which
+    `lookup_vector` fetches; the point is excluded from the answer, as on a server.
     """
 
-    def __init__(self, vector_of: VectorOf) -> None:
-        self._vector_of = vector_of
+    def __init__(self, lookup_vector: VectorLookup) -> None:
+        self._lookup_vector = lookup_vector
 
-    def request(self, asked: models.QueryRequest) -> edge.QueryRequest:
-        """The engine's request.
+    def to_engine_request(self, request: models.QueryRequest) -> edge.QueryRequest:
+        """Convert a request.
 
         Raises:
             ValueError: a limit below 1 or an offset below 0, or an unknown point.
             NotSupportedError: a kind of query that the engine does not have.
         """
-        limit = DEFAULT_LIMIT if asked.limit is None else asked.limit
-        _check(asked, limit)
-        query, named = self._scoring(asked, limit + (asked.offset or 0))
+        limit = DEFAULT_LIMIT if request.limit is None else request.limit
+        _check_request(request, limit)
+        query, excluded_ids = self._scoring(request, limit + (request.offset or 0))
         return edge.QueryRequest(
             limit=limit,
-            offset=asked.offset,
+            offset=request.offset,
             query=query,
-            prefetches=self._prefetches(asked.prefetch),
-            with_vector=to_vector_choice(asked.with_vector),
-            with_payload=to_payload_choice(asked.with_payload),
-            filter=to_engine_filter(without_ids(asked.filter, named)),
-            score_threshold=asked.score_threshold,
-            params=to_search_params(asked.params),
+            prefetches=self._prefetches(request.prefetch),
+            with_vector=to_with_vector(request.with_vector),
+            with_payload=to_with_payload(request.with_payload),
+            filter=to_engine_filter(without_ids(request.filter, excluded_ids)),
+            score_threshold=request.score_threshold,
+            params=to_search_params(request.params),
         )
 
-    def _prefetches(self, given: Any) -> list[edge.Prefetch] | None:
-        if given is None:
+    def _prefetches(self, prefetch: Any) -> list[edge.Prefetch] | None:
+        if prefetch is None:
             return None
-        return [self._prefetch(one) for one in (given if isinstance(given, list) else [given])]
+        prefetches = prefetch if isinstance(prefetch, list) else [prefetch]
+        return [self._prefetch(one) for one in prefetches]
 
-    def _prefetch(self, asked: models.Prefetch) -> edge.Prefetch:
-        limit = DEFAULT_LIMIT if asked.limit is None else asked.limit
+    def _prefetch(self, prefetch: models.Prefetch) -> edge.Prefetch:
+        limit = DEFAULT_LIMIT if prefetch.limit is None else prefetch.limit
         if limit < 1:
             raise ValueError(f"prefetch limit value {limit} is invalid. Must be 1 or larger.")
-        query, named = self._scoring(asked, limit)
+        query, excluded_ids = self._scoring(prefetch, limit)
         return edge.Prefetch(
             limit=limit,
             query=query,
-            prefetches=self._prefetches(asked.prefetch),
-            params=to_search_params(asked.params),
-            filter=to_engine_filter(without_ids(asked.filter, named)),
-            score_threshold=asked.score_threshold,
+            prefetches=self._prefetches(prefetch.prefetch),
+            params=to_search_params(prefetch.params),
+            filter=to_engine_filter(without_ids(prefetch.filter, excluded_ids)),
+            score_threshold=prefetch.score_threshold,
         )
 
     def _scoring(
-        self, asked: models.QueryRequest | models.Prefetch, limit: int
+        self, request: models.QueryRequest | models.Prefetch, limit: int
     ) -> tuple[edge.ScoringQueryType | None, Iterable[Any]]:
-        """What to rank by, and the ids of the points that the query names."""
-        inputs = _Inputs(self._vector_of, asked.using or "", asked.lookup_from)
-        query = asked.query
+        """Convert the query itself; return it and the ids of the points to exclude."""
+        inputs = _VectorInputs(self._lookup_vector, request.using or "", request.lookup_from)
+        query = request.query
         match query:
             case None:
                 return None, ()
@@ -111,43 +111,50 @@ class QueryTranslator:
             case models.SampleQuery():
                 return edge.Sample.Random, ()
             case models.TextQuery():
-                return _text(query, asked.using), ()
+                return _text(query, request.using), ()
             case _:
                 # A bare vector or point id, as `query_batch_points` passes it on.
                 scoring = _nearest(models.NearestQuery(nearest=query), inputs, limit)
-        own = asked.lookup_from is None
-        return scoring, inputs.named if own else ()
+        return scoring, inputs.point_ids if request.lookup_from is None else ()
 
 
-class _Inputs:
-    """The vectors a query speaks of: given as they are, or by the id of a point."""
+class _VectorInputs:
+    """The vectors of one query: given as they are, or by the id of a point.
 
-    def __init__(self, of: VectorOf, using: str, lookup: models.LookupLocation | None) -> None:
+    Attributes:
+        using: the vector's name.
+        point_ids: the ids given so far.
+    """
+
+    def __init__(
+        self, lookup_vector: VectorLookup, using: str, location: models.LookupLocation | None
+    ) -> None:
         self.using = using
-        self.named: list[Any] = []
-        self._of, self._lookup = of, lookup
+        self.point_ids: list[Any] = []
+        self._lookup_vector = lookup_vector
+        self._location = location
 
-    def stored(self, given: Any) -> Any:
-        """The vector in the client's form."""
-        if isinstance(given, list | np.ndarray | models.SparseVector):
-            return given
-        point_id = to_engine_id(given)
-        self.named.append(point_id)
-        return self._of(point_id, self.using, self._lookup)
+    def client_vector(self, vector_or_id: Any) -> Any:
+        """The vector in qdrant-client's types."""
+        if isinstance(vector_or_id, list | np.ndarray | models.SparseVector):
+            return vector_or_id
+        point_id = to_engine_id(vector_or_id)
+        self.point_ids.append(point_id)
+        return self._lookup_vector(point_id, self.using, self._location)
 
-    def vector(self, given: Any) -> edge.NamedVector:
-        """The vector in the engine's form."""
-        return to_engine_vector(self.stored(given))
+    def vector(self, vector_or_id: Any) -> edge.NamedVector:
+        """The vector in the engine's types."""
+        return to_engine_vector(self.client_vector(vector_or_id))
 
-    def vectors(self, given: Sequence[Any] | None) -> list[edge.NamedVector]:
-        return [self.vector(one) for one in given or []]
+    def vectors(self, vectors_or_ids: Sequence[Any] | None) -> list[edge.NamedVector]:
+        return [self.vector(one) for one in vectors_or_ids or []]
 
-    def pairs(self, given: Any) -> list[edge.ContextPair]:
-        pairs = given if isinstance(given, list) else [given]
+    def pairs(self, context: Any) -> list[edge.ContextPair]:
+        pairs = context if isinstance(context, list) else [context]
         return [edge.ContextPair(self.vector(p.positive), self.vector(p.negative)) for p in pairs]
 
 
-def _nearest(query: models.NearestQuery, inputs: _Inputs, limit: int) -> Any:
+def _nearest(query: models.NearestQuery, inputs: _VectorInputs, limit: int) -> Any:
     vector = inputs.vector(query.nearest)
     if query.mmr is None:
         return edge.Query.Nearest(vector, inputs.using)
@@ -161,44 +168,43 @@ def _nearest(query: models.NearestQuery, inputs: _Inputs, limit: int) -> Any:
     )
 
 
-def _recommend(asked: models.RecommendInput, inputs: _Inputs) -> Any:
-    strategy = asked.strategy or models.RecommendStrategy.AVERAGE_VECTOR
+def _recommend(query: models.RecommendInput, inputs: _VectorInputs) -> Any:
+    strategy = query.strategy or models.RecommendStrategy.AVERAGE_VECTOR
     if strategy == models.RecommendStrategy.AVERAGE_VECTOR:
-        return edge.Query.Nearest(to_engine_vector(_average(asked, inputs)), inputs.using)
-    if not asked.positive and not asked.negative:
+        return edge.Query.Nearest(to_engine_vector(_average_vector(query, inputs)), inputs.using)
+    if not query.positive and not query.negative:
         raise ValueError("No positive or negative examples given")
-    both = edge.RecommendQuery(inputs.vectors(asked.positive), inputs.vectors(asked.negative))
+    examples = edge.RecommendQuery(inputs.vectors(query.positive), inputs.vectors(query.negative))
     if strategy == models.RecommendStrategy.BEST_SCORE:
-        return edge.Query.RecommendBestScore(both, inputs.using)
-    return edge.Query.RecommendSumScores(both, inputs.using)
+        return edge.Query.RecommendBestScore(examples, inputs.using)
+    return edge.Query.RecommendSumScores(examples, inputs.using)
 
 
-def _average(asked: models.RecommendInput, inputs: _Inputs) -> np.ndarray[Any, Any]:
-    """The mean of the liked vectors, moved away from the mean of the disliked ones: [dim]."""
-    if not asked.positive:
+def _average_vector(query: models.RecommendInput, inputs: _VectorInputs) -> np.ndarray[Any, Any]:
+    """Twice the mean of the positive vectors minus that of the negative ones, if any: [dim]."""
+    if not query.positive:
         raise ValueError("Positive list is empty")
-    liked = [inputs.stored(one) for one in asked.positive]
-    disliked = [inputs.stored(one) for one in asked.negative or []]
-    if any(np.ndim(one) != 1 or isinstance(one, models.SparseVector) for one in liked + disliked):
+    positive = [inputs.client_vector(one) for one in query.positive]
+    negative = [inputs.client_vector(one) for one in query.negative or []]
+    if any(np.ndim(v) != 1 or isinstance(v, models.SparseVector) for v in positive + negative):
         raise not_supported(
             "recommend with strategy 'average_vector' for sparse vectors and multivectors",
             "choose RecommendStrategy.BEST_SCORE",
         )
-    mean = np.mean(np.asarray(liked, dtype=np.float32), axis=0)
-    if not disliked:
+    mean = np.mean(np.asarray(positive, dtype=np.float32), axis=0)
+    if not negative:
         return np.asarray(mean)
-    return np.asarray(2 * mean - np.mean(np.asarray(disliked, dtype=np.float32), axis=0))
+    return np.asarray(2 * mean - np.mean(np.asarray(negative, dtype=np.float32), axis=0))
 
 
-def _feedback(asked: models.RelevanceFeedbackInput, inputs: _Inputs) -> Any:
-    naive = asked.strategy.naive
+def _feedback(query: models.RelevanceFeedbackInput, inputs: _VectorInputs) -> Any:
+    naive = query.strategy.naive
     if naive.b < 0:
         raise ValueError(f"naive feedback b value {naive.b} is invalid. Must be 0 or larger.")
-    items = [edge.FeedbackItem(inputs.vector(one.example), one.score) for one in asked.feedback]
-    query = edge.FeedbackNaiveQuery(
-        inputs.vector(asked.target), items, edge.NaiveFeedbackStrategy(naive.a, naive.b, naive.c)
-    )
-    return edge.Query.FeedbackNaive(query, inputs.using)
+    items = [edge.FeedbackItem(inputs.vector(item.example), item.score) for item in query.feedback]
+    strategy = edge.NaiveFeedbackStrategy(naive.a, naive.b, naive.c)
+    feedback = edge.FeedbackNaiveQuery(inputs.vector(query.target), items, strategy)
+    return edge.Query.FeedbackNaive(feedback, inputs.using)
 
 
 def _text(query: models.TextQuery, field: str | None) -> edge.TextQuery:
@@ -206,13 +212,13 @@ def _text(query: models.TextQuery, field: str | None) -> edge.TextQuery:
         raise ValueError("A text query needs `using` to name the payload field to search")
     if isinstance(query.text, str):
         return edge.TextQuery(field, query.text)
-    given = query.text.scoring
-    scoring = None if given is None else edge.Bm25Params(given.bm25.k, given.bm25.b)
-    return edge.TextQuery(field, query.text.query, scoring)
+    scoring = query.text.scoring
+    bm25 = None if scoring is None else edge.Bm25Params(scoring.bm25.k, scoring.bm25.b)
+    return edge.TextQuery(field, query.text.query, bm25)
 
 
 def to_order_by(order_by: models.OrderByInterface) -> edge.OrderBy:
-    """Ordering by a payload field, which needs a range index (integer, float, datetime)."""
+    """Convert an order by a payload field, which needs a range index (integer, float, datetime)."""
     if isinstance(order_by, str):
         return edge.OrderBy(order_by)
     start = order_by.start_from
@@ -224,7 +230,7 @@ def to_order_by(order_by: models.OrderByInterface) -> edge.OrderBy:
 
 
 def to_search_params(params: models.SearchParams | None) -> edge.SearchParams | None:
-    """How to search: exact or by the index, its breadth, quantisation."""
+    """Convert the parameters of a search: exact or by the index, its breadth, quantisation."""
     if params is None:
         return None
     if isinstance(params, dict):
@@ -232,38 +238,48 @@ def to_search_params(params: models.SearchParams | None) -> edge.SearchParams | 
     return edge.SearchParams(
         hnsw_ef=params.hnsw_ef,
         exact=bool(params.exact),
-        quantization=if_given(params.quantization, _quantization),
+        quantization=_quantization(params.quantization),
         indexed_only=bool(params.indexed_only),
-        acorn=if_given(params.acorn, _acorn),
-        idf=if_given(params.idf, _idf),
+        acorn=_acorn(params.acorn),
+        idf=_idf(params.idf),
     )
 
 
-def _quantization(params: models.QuantizationSearchParams) -> edge.QuantizationSearchParams:
+def _quantization(
+    params: models.QuantizationSearchParams | None,
+) -> edge.QuantizationSearchParams | None:
+    if params is None:
+        return None
     return edge.QuantizationSearchParams(
         ignore=bool(params.ignore), rescore=params.rescore, oversampling=params.oversampling
     )
 
 
-def _acorn(params: models.AcornSearchParams) -> edge.AcornSearchParams:
-    return edge.AcornSearchParams(bool(params.enable), params.max_selectivity)
+def _acorn(params: models.AcornSearchParams | None) -> edge.AcornSearchParams | None:
+    return (
+        None
+        if params is None
+        else edge.AcornSearchParams(bool(params.enable), params.max_selectivity)
+    )
 
 
-def _idf(params: Any) -> edge.IdfParams:
+def _idf(params: Any) -> edge.IdfParams | None:
+    if params is None:
+        return None
     corpus = params.corpus if isinstance(params, models.IdfCorpusParams) else None
     return edge.IdfParams(to_engine_filter(corpus))
 
 
-def _check(asked: models.QueryRequest, limit: int) -> None:
+def _check_request(request: models.QueryRequest, limit: int) -> None:
     if limit < 1:
         raise ValueError(f"limit value {limit} is invalid. Must be 1 or larger.")
-    if asked.offset is not None and asked.offset < 0:
-        raise ValueError(f"offset value {asked.offset} is invalid. Must be 0 or larger.")
-    if asked.prefetch and asked.query is None:
+    if request.offset is not None and request.offset < 0:
+        raise ValueError(f"offset value {request.offset} is invalid. Must be 0 or larger.")
+    if request.prefetch and request.query is None:
         raise ValueError("A query is needed to merge the prefetches.")
-    if asked.score_threshold is not None and asked.query is None:
+    if request.score_threshold is not None and request.query is None:
         raise ValueError("A query is needed to use the score_threshold.")
-    if asked.score_threshold is not None and isinstance(asked.query, models.OrderByQuery):
+    if request.score_threshold is not None and isinstance(request.query, models.OrderByQuery):
         raise ValueError("Can't use score_threshold with an order_by query.")
-    if asked.using and isinstance(asked.query, models.FusionQuery | models.RrfQuery):
+    if request.using and isinstance(request.query, models.FusionQuery | models.RrfQuery):
         raise ValueError("Fusion queries cannot be combined with the 'using' field.")

@@ -1,6 +1,6 @@
-"""One load by many encoders, in one machine or several: `RayEngine` (extra `ray`)."""
+"""`RayExecutor`: runs a job with Ray Data, on one machine or several (extra `ray`)."""
 
 from rdr_qdrant.ingest.ray.errors import WorkerError
-from rdr_qdrant.ingest.ray.ray_executor import RayEngine
+from rdr_qdrant.ingest.ray.ray_executor import RayExecutor
 
-__all__ = ["RayEngine", "WorkerError"]
+__all__ = ["RayExecutor", "WorkerError"]

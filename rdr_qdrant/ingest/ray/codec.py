@@ -1,8 +1,9 @@
-"""What goes through a dataset: one batch in one row.
+"""Batches and results as rows of a Ray dataset: one batch is one row.
 
-Its rows are lists in columns of Arrow, which are cheap to make and of which each process unpacks
-those alone that it looks at. Metadata are JSON: columns of their own would give a passage the keys
-of its neighbours, as nulls, and other types to numbers. What is seldom there is a Python value.
+The records of a batch are lists in Arrow columns, which are cheap to make, and of which each
+process decodes only those that it needs. Metadata are JSON: Arrow columns of their own would give
+a passage the keys of its neighbours, as nulls, and change the types of numbers. Rare parts of a
+batch (rejects, an error) are pickled Python values.
 """
 
 from __future__ import annotations
@@ -15,36 +16,41 @@ from typing import Any
 
 import numpy as np
 
-from rdr_qdrant.ingest.id_index import key_of
-from rdr_qdrant.ingest.records import Row
-from rdr_qdrant.ingest.remote_batch import Done, RowBatch
+from rdr_qdrant.ingest.batch_result import BatchResult
+from rdr_qdrant.ingest.id_index import id_key
+from rdr_qdrant.ingest.records import RecordBatch, SourceRecord
 from rdr_qdrant.passages import Passage, point_id
 
-REST, PART, KEYS, DIGESTS, LINES = "rest", "part", "keys", "digests", "lines"
+BATCH, PARTITION = "batch", "partition"
+KEYS, DIGESTS, LINES = "keys", "digests", "lines"
 SOURCES, IDS, TITLES, TEXTS, METADATA = "sources", "ids", "titles", "texts", "metadata"
 VERDICTS = "verdicts"
-DONE = "done"
+RESULT = "result"
+
+DUPLICATE = ""
+"""Verdict on a record whose id and content an earlier record has."""
 
 
-def block_of(batch: RowBatch) -> Any:
+def encode_batch(batch: RecordBatch) -> Any:
     """A batch as a `pyarrow.Table` of one row."""
     import pyarrow as pa
     from ray.data.extensions import ArrowPythonObjectArray
 
-    rows = batch.rows
-    passages = [row.passage for row in rows]
+    records = batch.records
+    passages = [record.passage for record in records]
 
     def column(values: list[Any], kind: Any) -> Any:
         return pa.array([values], pa.list_(kind))
 
+    without_records = _portable(replace(batch, records=()))
     return pa.table(
         {
-            REST: ArrowPythonObjectArray.from_objects([_portable(replace(batch, rows=()))]),
-            PART: pa.array([batch.part], pa.int64()),
-            KEYS: column([key_of(point_id(one.id)) for one in passages], pa.binary()),
-            DIGESTS: column([row.content_digest() for row in rows], pa.binary()),
-            SOURCES: column([row.source for row in rows], pa.string()),
-            LINES: column([row.line for row in rows], pa.int64()),
+            BATCH: ArrowPythonObjectArray.from_objects([without_records]),
+            PARTITION: pa.array([batch.partition], pa.int64()),
+            KEYS: column([id_key(point_id(one.id)) for one in passages], pa.binary()),
+            DIGESTS: column([record.content_digest() for record in records], pa.binary()),
+            SOURCES: column([record.source for record in records], pa.string()),
+            LINES: column([record.line for record in records], pa.int64()),
             IDS: column([one.id for one in passages], pa.string()),
             TITLES: column([one.title for one in passages], pa.string()),
             TEXTS: column([one.text for one in passages], pa.string()),
@@ -53,8 +59,8 @@ def block_of(batch: RowBatch) -> Any:
     )
 
 
-def _portable(batch: RowBatch) -> RowBatch:
-    """The batch without rejected rows that are nested too deep to be packed."""
+def _portable(batch: RecordBatch) -> RecordBatch:
+    """The batch without the rows of rejects that are nested too deep to be pickled."""
     rejects = []
     for reject in batch.rejects:
         try:
@@ -65,46 +71,46 @@ def _portable(batch: RowBatch) -> RowBatch:
     return replace(batch, rejects=rejects)
 
 
-def with_verdicts(block: Any, verdicts: Sequence[str | None]) -> Any:
-    """The block with a verdict on each of its rows.
+def add_verdicts(block: Any, verdicts: Sequence[str | None]) -> Any:
+    """The encoded batch with a verdict on each of its records.
 
     Args:
-        block: from `block_of`.
-        verdicts: `None`: it is to be loaded. `""`: it is there already. Else why it is set aside.
+        block: from `encode_batch`.
+        verdicts: `None` for the first record of an id, `DUPLICATE`, or the reason for a reject.
     """
     import pyarrow as pa
 
     return block.append_column(VERDICTS, pa.array([verdicts], pa.list_(pa.string())))
 
 
-def batch_of(block: Any) -> RowBatch:
-    """The batch in a block, with only those of its rows that are to be loaded."""
-    batch: RowBatch = block[REST][0].as_py()
-    judged = list(zip(_rows(block), block[VERDICTS][0].as_py(), strict=True))
-    rejects = [row.set_aside(why) for row, why in judged if why]
+def decode_batch(block: Any) -> RecordBatch:
+    """The deduplicated batch: its verdicts are applied."""
+    batch: RecordBatch = block[BATCH][0].as_py()
+    judged = list(zip(_records(block), block[VERDICTS][0].as_py(), strict=True))
+    conflicts = [record.to_reject(verdict) for record, verdict in judged if verdict]
     return replace(
         batch,
-        rows=[row for row, why in judged if why is None],
-        rejects=[*batch.rejects, *rejects],
-        same=sum(why == "" for _, why in judged),
-        conflicting=len(rejects),
+        records=[record for record, verdict in judged if verdict is None],
+        rejects=[*batch.rejects, *conflicts],
+        duplicates=sum(verdict == DUPLICATE for _, verdict in judged),
+        id_conflicts=len(conflicts),
     )
 
 
-def _rows(block: Any) -> Iterator[Row]:
+def _records(block: Any) -> Iterator[SourceRecord]:
     names = (SOURCES, LINES, IDS, TITLES, TEXTS, METADATA)
     columns = (block[name][0].as_py() for name in names)
     for source, line, identifier, title, text, metadata in zip(*columns, strict=True):
-        yield Row(Passage(identifier, text, title, json.loads(metadata)), source, line)
+        yield SourceRecord(Passage(identifier, text, title, json.loads(metadata)), source, line)
 
 
-def boxed(done: Done) -> dict[str, Any]:
-    """What became of a batch, as `map_batches` takes it."""
+def encode_result(result: BatchResult) -> dict[str, Any]:
+    """A result as `map_batches` takes it."""
     column = np.empty(1, dtype=object)
-    column[0] = done
-    return {DONE: column}
+    column[0] = result
+    return {RESULT: column}
 
 
-def unboxed(results: Mapping[str, Any]) -> Iterator[Done]:
-    """What became of some batches."""
-    yield from results.get(DONE, ())
+def decode_results(rows: Mapping[str, Any]) -> Iterator[BatchResult]:
+    """The results in some rows of the dataset."""
+    yield from rows.get(RESULT, ())

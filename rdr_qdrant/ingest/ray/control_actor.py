@@ -1,4 +1,4 @@
-"""Where the processes of a load find what the driver wants, and leave what it is to hear."""
+"""`ControlActor`: tells the processes of a job to stop, and collects their retries."""
 
 from __future__ import annotations
 
@@ -7,58 +7,58 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from rdr_qdrant.ingest.diff import Retry
+from rdr_qdrant.ingest.batch_result import RetryEvent
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_POLLS = 0.5
 
 
-class Board:
-    """A Ray actor. If it dies it is started again, empty: the driver repeats what it wants."""
+class ControlActor:
+    """A Ray actor. If it dies Ray restarts it empty; the driver repeats its request to stop."""
 
     def __init__(self) -> None:
-        self._stopped = False
-        self._retries: list[Retry] = []
-        self._starts = 0
+        self._stop_requested = False
+        self._retries: list[RetryEvent] = []
+        self._worker_starts = 0
 
-    def stop(self) -> None:
-        """No further batch is to be begun, and no call made again."""
-        self._stopped = True
+    def request_stop(self) -> None:
+        """Let no further batch begin, and no call be retried."""
+        self._stop_requested = True
 
-    def is_stopped(self) -> bool:
-        """Whether that was asked."""
-        return self._stopped
+    def is_stop_requested(self) -> bool:
+        """True once the driver asked to stop."""
+        return self._stop_requested
 
-    def tell(self, retry: Retry) -> None:
-        """A call to Qdrant is about to be made again."""
-        self._retries.append(retry)
+    def add_retry(self, event: RetryEvent) -> None:
+        """Record a retry for the driver."""
+        self._retries.append(event)
 
-    def news(self) -> list[Retry]:
-        """What was told since this was asked last."""
-        news, self._retries = self._retries, []
-        return news
+    def take_retries(self) -> list[RetryEvent]:
+        """Retries recorded since the last call."""
+        retries, self._retries = self._retries, []
+        return retries
 
-    def count_start(self) -> int:
-        """How many workers were started, this one included."""
-        self._starts += 1
-        return self._starts
+    def count_worker_start(self) -> int:
+        """Number of workers started so far, including this one."""
+        self._worker_starts += 1
+        return self._worker_starts
 
 
-class Watch:
-    """In a process of the load: whether it was stopped, without a call for each batch.
+class ControlClient:
+    """Polls a `ControlActor` in a thread, so that no batch has to wait for a call to it.
 
     Args:
-        board: a `Board`.
+        control: handle of the actor.
 
     Attributes:
-        stopped: set soon after the driver asked for it, and when the load is over.
+        stopped: set soon after the driver asked to stop, or once the actor is gone for good.
     """
 
-    def __init__(self, board: Any) -> None:
+    def __init__(self, control: Any) -> None:
         self.stopped = threading.Event()
-        self._board = board
+        self._control = control
         self._closed = threading.Event()
-        self._look()
-        threading.Thread(target=self._keep_looking, name="watch", daemon=True).start()
+        self._poll()
+        threading.Thread(target=self._keep_polling, name="control", daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -71,26 +71,26 @@ class Watch:
     ) -> None:
         self._closed.set()
 
-    def tell(self, why: str, seconds: float) -> None:
-        """See `Board.tell`; it is there when this returns."""
+    def post_retry(self, reason: str, seconds: float) -> None:
+        """Report a retry to the driver; it is recorded when this returns."""
         import ray
         from ray.exceptions import RayError
 
-        with suppress(RayError):  # news are not worth a load
-            ray.get(self._board.tell.remote(Retry(why, seconds)))
+        with suppress(RayError):  # a lost message is no reason to fail
+            ray.get(self._control.add_retry.remote(RetryEvent(reason, seconds)))
 
-    def _keep_looking(self) -> None:
-        while not self.stopped.is_set() and not self._closed.wait(SECONDS_BETWEEN_LOOKS):
-            self._look()
+    def _keep_polling(self) -> None:
+        while not self.stopped.is_set() and not self._closed.wait(SECONDS_BETWEEN_POLLS):
+            self._poll()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         import ray
         from ray.exceptions import ActorDiedError, RayError
 
         try:
-            if ray.get(self._board.is_stopped.remote()):
+            if ray.get(self._control.is_stop_requested.remote()):
                 self.stopped.set()
-        except ActorDiedError:  # nobody is there any more who wants anything
+        except ActorDiedError:  # the driver killed it: the job is over
             self.stopped.set()
-        except RayError:  # it is being started again
+        except RayError:  # it is being restarted
             pass

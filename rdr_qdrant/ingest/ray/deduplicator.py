@@ -1,4 +1,4 @@
-"""Of rows with one id the first is loaded: one process sees all ids, in the order of their rows."""
+"""`Deduplicator`: the one process that sees all ids of a job, in the order of their records."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from rdr_qdrant.errors import RDRQdrantError
 from rdr_qdrant.ingest.id_index import FirstOccurrence, IdIndex
 from rdr_qdrant.ingest.ray.codec import (
     DIGESTS,
+    DUPLICATE,
     KEYS,
     LINES,
-    PART,
-    block_of,
-    with_verdicts,
+    PARTITION,
+    add_verdicts,
+    encode_batch,
 )
-from rdr_qdrant.ingest.ray.errors import WorkerError, telling
-from rdr_qdrant.ingest.remote_batch import RowBatch
+from rdr_qdrant.ingest.ray.errors import WorkerError, wrap_worker_errors
+from rdr_qdrant.ingest.records import RecordBatch
 
 
-class Gate:
-    """Says of each row whether it is to be loaded; for `map_batches`, in one actor.
+class Deduplicator:
+    """Marks each record as the first of its id, a duplicate or a conflict; for `map_batches`.
 
-    What it saw is in a file, and a batch in one transaction: where the process dies, Ray starts it
-    again and gives it the batch again that it had. A row is known by where it stands.
+    Its index is a file, and each batch is one transaction. If the process dies, Ray restarts it
+    and repeats the batch; a record is recognized by its partition and line, so the verdicts are
+    the same.
 
     Args:
-        file: the file, on the machine where this runs.
-        names: what the user called the parts.
+        file: the index, on the machine where this runs.
+        names: names of the partitions, as the user gave them.
     """
 
     def __init__(self, file: Path, names: Sequence[str]) -> None:
@@ -37,33 +39,30 @@ class Gate:
         self._names = names
 
     def __call__(self, block: Any) -> Any:
-        """The block with its verdicts; where there can be none, a block with the error."""
+        """The encoded batch with its verdicts; after a failure, an empty batch with the error."""
         try:
-            return telling(lambda: with_verdicts(block, self._judge(block)))
+            with wrap_worker_errors(), self._index.transaction():
+                return add_verdicts(block, list(self._verdicts(block)))
         except RDRQdrantError as error:
-            failed = RowBatch(block[PART][0].as_py(), error=error)
-            return with_verdicts(block_of(failed), [])
-
-    def _judge(self, block: Any) -> list[str | None]:
-        with self._seen.transaction():
-            return list(self._verdicts(block))
+            failed = RecordBatch(block[PARTITION][0].as_py(), error=error)
+            return add_verdicts(encode_batch(failed), [])
 
     @cached_property
-    def _seen(self) -> IdIndex:
+    def _index(self) -> IdIndex:
         return IdIndex(self._file)
 
     def _verdicts(self, block: Any) -> Iterator[str | None]:
-        part = block[PART][0].as_py()
+        partition = block[PARTITION][0].as_py()
         columns = (block[name][0].as_py() for name in (KEYS, DIGESTS, LINES))
         for key, digest, line in zip(*columns, strict=True):
-            sighting = FirstOccurrence(digest, str(part), line)
-            first = self._seen.add_key(key, sighting)
-            if first is None or first == sighting:
+            occurrence = FirstOccurrence(digest, str(partition), line)
+            first = self._index.add(key, occurrence)
+            if first is None or first == occurrence:
                 yield None
             elif first.digest == digest:
-                yield ""
-            elif int(first.source) > part:
-                raise WorkerError("Ray gave out rows in another order than theirs.")
+                yield DUPLICATE
+            elif int(first.source) > partition:
+                raise WorkerError("Ray passed on records in another order than they were read.")
             else:
                 name = self._names[int(first.source)]
                 yield FirstOccurrence(first.digest, name, first.line).conflict_reason()

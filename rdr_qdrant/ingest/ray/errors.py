@@ -1,68 +1,68 @@
-"""What Ray's processes answer, or why they do not, in one line."""
+"""Errors of Ray and of its processes, as errors of this package in one line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from rdr_qdrant.errors import RDRQdrantError
 
-T = TypeVar("T")
-
 
 class WorkerError(RDRQdrantError):
-    """A process of the cluster that failed, or that could not be started again."""
+    """A process of the cluster failed, or could not be restarted."""
 
 
-def telling(call: Callable[[], T]) -> T:
-    """In a worker: errors of ours as they are; others as one line of text, which can travel."""
+@contextmanager
+def wrap_worker_errors() -> Iterator[None]:
+    """In a worker: turn other exceptions into a `WorkerError`, which can always be pickled."""
     try:
-        return call()
+        yield
     except RDRQdrantError:
         raise
     except Exception as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise WorkerError(f"A worker failed ({what}).") from None
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise WorkerError(f"A worker failed ({text}).") from None
 
 
-def answer_of(call: Any) -> Any:
-    """What a worker answers to a call.
+def ray_get(reference: Any) -> Any:
+    """The value of an object reference.
 
     Raises:
-        RDRQdrantError: what it raised.
-        WorkerError: it could not be started, or died and could not be started again.
+        RDRQdrantError: raised by the worker.
+        WorkerError: the worker could not be started, or died and could not be restarted.
     """
     import ray
 
     try:
-        return ray.get(call)
+        return ray.get(reference)
     except Exception as error:
-        raise in_words(error) from None
+        raise to_rdr_error(error) from None
 
 
-def in_words(error: Exception) -> Exception:
-    """An error of Ray's as one of ours; any other as it is."""
+def to_rdr_error(error: Exception) -> Exception:
+    """An error of Ray as an `RDRQdrantError`; any other error unchanged."""
     from ray.exceptions import RayActorError, RayError, RayTaskError
 
     cause: Any = error
-    while isinstance(cause, RayTaskError):  # which is of the kind of its cause as well
+    while isinstance(cause, RayTaskError):  # also an instance of its cause's type
         cause = cause.cause
     if isinstance(cause, RDRQdrantError):
         return cause
     if isinstance(cause, RayActorError):
         if getattr(cause, "actor_init_failed", False):
             return WorkerError(
-                f"A worker cannot be started ({_lines(cause)[-1]}). Is the same rdr-qdrant "
-                "installed on every machine of the cluster?"
+                f"A worker cannot be started ({_lines(cause)[-1]}). Check that the same rdr-qdrant "
+                "is installed on every machine of the cluster."
             )
         return WorkerError(
-            f"A worker died and could not be started again ({_lines(cause)[0]}). Is there memory "
-            "enough for so many? What was written is kept; the same command goes on."
+            f"A worker died and could not be restarted ({_lines(cause)[0]}). Check that there is "
+            "enough memory for so many workers, and run the same command to resume."
         )
     if isinstance(error, RayError):
         return WorkerError(
-            f"The Ray cluster failed ({_lines(cause)[0]}). What was written is kept; the same "
-            "command goes on."
+            f"The Ray cluster failed ({_lines(cause)[0]}). Finished batches are kept; run the same "
+            "command to resume."
         )
     return error
 

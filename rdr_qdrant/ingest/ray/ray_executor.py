@@ -1,23 +1,23 @@
-"""`RayEngine`: a load as a Ray Data pipeline, on a Ray cluster or in this machine.
+"""`RayExecutor`: runs the batches of a job on a Ray cluster, or on this machine.
 
-Ray Data reads, streams, starts what died again and gives it the batches again that it had. What
-this package adds is what a load promises:
+Ray Data reads, streams, restarts failed processes and retries their batches. This package adds
+what a job promises:
 
-- Rows in their order up to one process that lets the first of rows with one id through (`gate`).
-- A stopped load finishes what is in flight: a dataset that is stopped drops it, so the load is
-  stopped at its source and ends by itself (`board`).
-- What was written, refused, cut or left as it was comes back as the rows of the dataset (`worker`).
+- Records pass in their order through one process that deduplicates ids (`deduplicator`).
+- A cancelled job finishes what is in flight. A dataset that is stopped drops it, so the job is
+  stopped at its source and ends by itself (`control_actor`).
+- Results come back as the rows of the dataset (`worker`).
 
-Writing goes around `ray-qdrant` (0.1.1, Apache-2.0, Qdrant's own sink for Ray Data), and this is
-where that does not keep what is promised here. Its code was read and its payloads were made:
+Points are written by this package and not by `ray-qdrant` (0.1.1, Apache-2.0, Qdrant's own sink for
+Ray Data), which differs in ways that matter here:
 
-- ids and payload: it keeps them where they come as Python objects. Metadata in columns of Arrow
-  gets the keys of its neighbours as nulls. It would create a collection without our description.
-- retries: five attempts within about 15 seconds, no Retry-After; here calls are made again for
-  `retry_for` seconds, and the driver tells it meanwhile.
-- a point larger than Qdrant takes ends the job; here it is set aside and named.
-- skipping and verification: it writes every row, and tells nothing of what it wrote.
-- the API key is plain text in the sink.
+- Payload: metadata in Arrow columns get the keys of their neighbours as nulls, and a collection is
+  created without our description.
+- Retries: five attempts within about 15 seconds, without Retry-After; here for `retry_for` seconds,
+  reported to the driver.
+- A point larger than Qdrant takes ends its job; here it is rejected by name.
+- It writes every row and reports nothing, so nothing could be skipped or verified.
+- It holds the API key as plain text.
 """
 
 from __future__ import annotations
@@ -30,64 +30,75 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from rdr_qdrant.client import key_for
+from rdr_qdrant.client import resolve_api_key
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import EncodedBatch, Side
 from rdr_qdrant.errors import UsageError
-from rdr_qdrant.ingest.options import LoadSettings
-from rdr_qdrant.ingest.partitions import Part
-from rdr_qdrant.ingest.ray.errors import answer_of
-from rdr_qdrant.ingest.ray.ray_pipeline import Flow
-from rdr_qdrant.ingest.ray.runtime import imported_ray, start
-from rdr_qdrant.ingest.ray.worker import Scout, Server, Target
+from rdr_qdrant.ingest.batch_result import BatchResult
+from rdr_qdrant.ingest.cancellation import JobCancelled
+from rdr_qdrant.ingest.executor import Execution
+from rdr_qdrant.ingest.qdrant_sink import QdrantSink
+from rdr_qdrant.ingest.ray.errors import ray_get
+from rdr_qdrant.ingest.ray.ray_pipeline import RayPipeline
+from rdr_qdrant.ingest.ray.runtime import import_ray, start_ray
+from rdr_qdrant.ingest.ray.worker import EncoderActor, ServerAddress, WorkerOptions
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.registry import PairIdentity
 
-SECONDS_TO_SETTLE = 5.0
+SECONDS_TO_RELEASE = 5.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-class RayEngine:
-    """Reads, encodes and writes in processes of a Ray cluster, or of this machine without one.
+class RayExecutor:
+    """Reads, embeds and writes in processes of a Ray cluster, or of this machine.
 
-    Files of rows are read side by side, by processes of this machine; streams, iterables and
-    documents by this process. Workers encode and write, wherever they are.
+    Files of rows are read side by side by processes of this machine; streams, iterables and
+    documents by this process. Workers embed and write, on any machine.
 
-    The collection is the same, point for point, as without it; only, of two rows with one id of
-    which the first is larger than Qdrant takes, the second is set aside as well. What a worker
-    that died had written already is counted as unchanged. The API key travels to the workers in
-    Ray's own messages (encrypted where Ray is set up with TLS), never in an environment, a command
-    line or a log.
+    The collection is the same, point for point, as without Ray, with one exception: of two records
+    with one id of which the first is larger than Qdrant takes, the second is rejected as well.
+    Points that a worker had written before it died count as unchanged. The API key travels to the
+    workers in Ray's own messages (encrypted if Ray is set up with TLS), never in an environment, a
+    command line or a log. Ray prints messages about processes that died to stdout.
+
+    If the cluster loses all machines for workers, the job fails. If the caller had initialized Ray,
+    the failed pipeline then still waits for a machine until one joins or the caller disconnects.
 
     Args:
-        embeddings: the pair; it is loaded by the workers, not here.
+        embeddings: the pair; it is loaded by the workers, not by this process.
         url: of the Qdrant server, as every machine of the cluster reaches it.
         api_key: its key; by default the environment variable `QDRANT_API_KEY`.
         allow_key_over_http: see `connect`.
         address: of a running cluster, or `auto` for the one this machine belongs to. By default
-            Ray is started in this machine, and ends with the engine.
-        gpus: workers with a GPU each, in whichever machines; by default all GPUs there are.
-        workers: where there is no GPU (or `gpus=0`), workers with a core each; by default one for
-            each core.
+            Ray is started on this machine, and ends with the executor.
+        gpus: workers with a GPU each, on any machines; by default all GPUs of the cluster.
+        workers: without GPUs (or with `gpus=0`), workers with a core each; by default one for each
+            core.
+
+    Attributes:
+        reads_files: see `Executor`.
+        embeddings: the encoder to give to the loader.
 
     Raises:
-        RDRQdrantError: Ray is not installed, or the cluster is not there.
-        UsageError: more GPUs or workers than the cluster has, or a `url` that means another
-            machine on each of them.
+        RDRQdrantError: Ray is not installed, or the cluster does not answer.
+        UsageError: the cluster has fewer GPUs or cores, or `url` is a loopback address on a
+            cluster of several machines.
 
     Example:
         >>> from rdr_qdrant import QdrantLoader, RDREmbeddings, connect
-        >>> from rdr_qdrant.ingest.ray import RayEngine
+        >>> from rdr_qdrant.ingest.ray import RayExecutor
         >>> url = "http://localhost:6333"
-        >>> with RayEngine(RDREmbeddings(), url=url) as engine:  # doctest: +SKIP
+        >>> with RayExecutor(RDREmbeddings(), url=url) as executor:  # doctest: +SKIP
         ...     loader = QdrantLoader(
-        ...         embeddings=engine.embeddings,
+        ...         embeddings=executor.embeddings,
         ...         client=connect(url),
         ...         collection_name="wiki",
-        ...         engine=engine,
+        ...         executor=executor,
         ...     )
         ...     report = loader.load(passages)
     """
+
+    reads_files = True
 
     def __init__(
         self,
@@ -100,20 +111,23 @@ class RayEngine:
         gpus: int | None = None,
         workers: int | None = None,
     ) -> None:
-        self._server = Server(url, key_for(url, api_key, allow_key_over_http), allow_key_over_http)
+        key = resolve_api_key(url, api_key, allow_key_over_http)
+        self._server = ServerAddress(url, key, allow_key_over_http)
         self._pair = embeddings.model_dump()
-        self._ray = imported_ray()
-        self._ours = not self._ray.is_initialized()
-        if self._ours:
-            start(self._ray, address)
+        self._ray = import_ray()
+        self._owns_ray = not self._ray.is_initialized()
+        if self._owns_ray:
+            start_ray(self._ray, address)
         try:
-            self._check_reach(url)
-            self._workers, self._needs = self._share(gpus, workers)
+            self._check_url(url)
+            self._workers, self._resources = self._allocate(gpus, workers)
         except BaseException:
             self.close()
             raise
-        scout = self._ray.remote(Scout).options(**self._needs, max_restarts=3, max_task_retries=-1)
-        self.embeddings = RemoteEncoder(lambda: scout.remote(self._pair))
+        actor = self._ray.remote(EncoderActor).options(
+            **self._resources, max_restarts=3, max_task_retries=-1
+        )
+        self.embeddings = RemoteEncoder(lambda: actor.remote(self._pair))
 
     def __enter__(self) -> Self:
         return self
@@ -126,34 +140,42 @@ class RayEngine:
     ) -> None:
         self.close()
 
-    def begin(
-        self,
-        settings: LoadSettings,
-        collection_name: str,
-        fingerprint: str,
-        parts: Sequence[Part],
-        check: Callable[[], None],
-    ) -> Flow:
-        """See `Engine.begin`."""
-        target = Target(
+    def execute(self, run: Execution) -> None:
+        """See `Executor.execute`.
+
+        Raises:
+            UsageError: the sink is no Qdrant collection.
+        """
+        if not isinstance(run.sink, QdrantSink):
+            raise UsageError("The Ray executor writes to a Qdrant server only; leave it out.")
+        self.embeddings.release()
+        options = WorkerOptions(
+            pair=self._pair,
+            fingerprint=run.fingerprint,
             server=self._server,
-            collection_name=collection_name,
-            vector_name=settings.vector_name,
-            retry_for=settings.retry_for,
-            fingerprint=fingerprint,
+            target=run.sink.remote_target(),
             workers=self._workers,
         )
-        self.embeddings.release()
-        return Flow(parts, settings.batch_size, self._pair, target, self._needs, check)
+        pipeline = RayPipeline(run, options, self._resources)
+        try:
+            for number in range(len(run.reader.partitions)):
+                if not run.reader.is_read_elsewhere(number):
+                    _submit_partition(run, pipeline, number)
+            pipeline.join()
+        except BaseException as error:
+            pipeline.finish_in_flight(failed=not isinstance(error, JobCancelled))
+            raise
+        finally:
+            pipeline.close()
 
     def close(self) -> None:
-        """End Ray where it was started here, else what of it this engine holds."""
-        if self._ours:
+        """End Ray if it was started here, else release what this executor holds of it."""
+        if self._owns_ray:
             self._ray.shutdown()
         elif encoder := getattr(self, "embeddings", None):
             encoder.release()
 
-    def _check_reach(self, url: str) -> None:
+    def _check_url(self, url: str) -> None:
         alive = [node for node in self._ray.nodes() if node["Alive"]]
         machines = len({node["NodeManagerAddress"] for node in alive})
         if machines > 1 and (urlsplit(url).hostname or "") in LOOPBACK:
@@ -162,76 +184,91 @@ class RayEngine:
                 "Give the server's address as all of them reach it."
             )
 
-    def _share(self, gpus: int | None, workers: int | None) -> tuple[int, dict[str, int]]:
-        """How many workers, and what each needs."""
+    def _allocate(self, gpus: int | None, workers: int | None) -> tuple[int, dict[str, int]]:
+        """The number of workers, and the resources of each."""
         if gpus and workers:
-            raise UsageError("Workers with a GPU and workers with a core cannot be mixed.")
+            raise UsageError("Give either gpus or workers, not both.")
         if gpus is None:
-            gpus = 0 if workers else self._free("GPU", 1)
-        resource, what = ("GPU", "GPUs") if gpus else ("CPU", "cores")
-        free = self._free(resource, gpus or workers or 1)
-        asked = gpus or workers or max(1, free)
-        if asked > free:
-            there = int(self._ray.cluster_resources().get(resource, 0))
+            gpus = 0 if workers else self._available("GPU", 1)
+        resource, unit = ("GPU", "GPUs") if gpus else ("CPU", "cores")
+        available = self._available(resource, gpus or workers or 1)
+        wanted = gpus or workers or max(1, available)
+        if wanted > available:
+            total = int(self._ray.cluster_resources().get(resource, 0))
             raise UsageError(
-                f"{asked} {what} were asked for, but the cluster has {there}, {free} of them free."
+                f"{wanted} {unit} requested, but the cluster has {total}, {available} of them free."
             )
-        return asked, {"num_gpus": 1, "num_cpus": 0} if gpus else {"num_cpus": 1}
+        return wanted, {"num_gpus": 1, "num_cpus": 0} if gpus else {"num_cpus": 1}
 
-    def _free(self, resource: str, wanted: int) -> int:
-        """How many nobody uses; Ray may take a moment to know of those just given back."""
-        until = time.monotonic() + SECONDS_TO_SETTLE
-        all_there = int(self._ray.cluster_resources().get(resource, 0))
+    def _available(self, resource: str, wanted: int) -> int:
+        """Free units of a resource; Ray may take a moment to count those just released."""
+        deadline = time.monotonic() + SECONDS_TO_RELEASE
+        total = int(self._ray.cluster_resources().get(resource, 0))
         while True:
-            free = int(self._ray.available_resources().get(resource, 0))
-            if free >= min(wanted, all_there) or time.monotonic() > until:
-                return free
+            available = int(self._ray.available_resources().get(resource, 0))
+            if available >= min(wanted, total) or time.monotonic() > deadline:
+                return available
             time.sleep(0.1)
 
 
+def _submit_partition(run: Execution, pipeline: RayPipeline, number: int) -> None:
+    """Read a partition in this process, and hand its records on."""
+    for batch in run.reader.batches(number):
+        if batch.rejects:
+            run.apply(BatchResult(rejects=batch.rejects))
+        if batch.records:
+            pipeline.submit(batch)
+        if batch.error:
+            pipeline.drain(number)
+            raise batch.error
+    pipeline.end_partition(number)
+
+
 class RemoteEncoder:
-    """An encoder where the workers will be: asked what it is before the load begins.
+    """A `PassageEncoder` in an actor with the resources of a worker.
+
+    The job asks it for the pair's identity before the workers are started.
 
     Args:
-        start: a `Scout`; it takes the place of a worker until it is released.
+        start: starts an `EncoderActor`; it takes the place of a worker until `release`.
     """
 
     def __init__(self, start: Callable[[], Any]) -> None:
         self._start = start
-        self._scout: Any = None
+        self._actor: Any = None
         self._identities: dict[tuple[Side, ...], PairIdentity] = {}
         self._fingerprint: str | None = None
 
     def identity(self, *sides: Side) -> PairIdentity:
         """See `RDREmbeddings.identity`."""
         if sides not in self._identities:
-            self._identities[sides] = answer_of(self._there().identity.remote(sides))
+            self._identities[sides] = ray_get(self._started().identity.remote(sides))
         return self._identities[sides]
 
     def fingerprint(self) -> str:
         """See `RDREmbeddings.fingerprint`."""
         if self._fingerprint is None:
-            self._fingerprint = str(answer_of(self._there().fingerprint.remote()))
+            self._fingerprint = str(ray_get(self._started().fingerprint.remote()))
         return self._fingerprint
 
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
-        """The passages as they are: workers tokenise."""
+        """The passages unchanged: the actor tokenizes."""
         return passages
 
     def encode_batches(self, tokens: Sequence[Passage]) -> Iterator[EncodedBatch]:
-        """Their vectors, by the scout."""
-        vectors, truncated = answer_of(self._there().encode.remote(tokens))
+        """Their vectors, by the actor."""
+        vectors, truncated = ray_get(self._started().encode.remote(tokens))
         yield EncodedBatch(list(range(len(tokens))), vectors, list(truncated))
 
     def release(self) -> None:
-        """Make room for a worker."""
+        """Free the resources for a worker."""
         import ray
 
-        if self._scout is not None:
-            ray.kill(self._scout)
-            self._scout = None
+        if self._actor is not None:
+            ray.kill(self._actor)
+            self._actor = None
 
-    def _there(self) -> Any:
-        if self._scout is None:
-            self._scout = self._start()
-        return self._scout
+    def _started(self) -> Any:
+        if self._actor is None:
+            self._actor = self._start()
+        return self._actor

@@ -1,9 +1,9 @@
-"""One load as a Ray Data pipeline; stands where the loader has its own `Pipeline`.
+"""`RayPipeline`: the batches of one job on their way through Ray Data.
 
-    read tasks, side by side -> gate, one actor -> workers, an actor for each GPU or core -> driver
+    read tasks, side by side -> deduplicator, one actor -> workers, one actor each -> driver
 
-Batches keep their order up to the gate and after it, so that what is counted and set aside is told
-as on one machine. All are streamed: no operator holds more than a few batches for each worker.
+Batches keep their order all the way, so rejects and counts are reported as with threads. All of it
+is streamed: no operator holds more than a few batches for each worker.
 """
 
 from __future__ import annotations
@@ -11,135 +11,173 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rdr_qdrant.ingest.diff import Retry
-from rdr_qdrant.ingest.partitions import Part
-from rdr_qdrant.ingest.ray.codec import unboxed
-from rdr_qdrant.ingest.ray.control_actor import Board
-from rdr_qdrant.ingest.ray.datasource import Spool, datasource
-from rdr_qdrant.ingest.ray.deduplicator import Gate
-from rdr_qdrant.ingest.ray.errors import WorkerError, in_words
-from rdr_qdrant.ingest.ray.worker import Target, Worker
-from rdr_qdrant.ingest.records import Row
-from rdr_qdrant.ingest.remote_batch import Done
+from rdr_qdrant.ingest.batch_result import BatchResult
+from rdr_qdrant.ingest.executor import Execution
+from rdr_qdrant.ingest.ray.codec import decode_results
+from rdr_qdrant.ingest.ray.control_actor import ControlActor
+from rdr_qdrant.ingest.ray.datasource import record_datasource
+from rdr_qdrant.ingest.ray.deduplicator import Deduplicator
+from rdr_qdrant.ingest.ray.errors import WorkerError, to_rdr_error
+from rdr_qdrant.ingest.ray.spool import Spool
+from rdr_qdrant.ingest.ray.worker import Worker, WorkerOptions
+from rdr_qdrant.ingest.records import RecordBatch
 
-FILES_AT_A_TIME = 16
+READ_TASKS = 16
 """Read tasks side by side."""
-BATCHES_AT_A_TIME = 3
-"""Batches that a worker has in hand: one is encoded, others are looked up or written."""
+BATCHES_PER_WORKER = 3
+"""Batches that a worker has at a time: one is embedded, others are diffed or written."""
 BATCHES_AHEAD = 8
-"""Batches for each worker that the driver reads ahead, of parts that it reads itself."""
-GATE_BYTES = 200 * 2**20
-"""What the gate takes. Reading says nothing of that: where both need the same, Ray Data makes one
-operator of them, and all is read in one process."""
+"""Batches for each worker that the driver reads ahead."""
+DEDUPLICATOR_BYTES = 200 * 2**20
+"""Memory of the deduplicator. Read tasks do not ask for any: Ray Data fuses operators that need the
+same resources, and then all partitions would be read in one process."""
 SECONDS_BETWEEN_CHECKS = 0.1
-SECONDS_BETWEEN_NEWS = 1.0
-SECONDS_BETWEEN_ROLL_CALLS = 10.0
-SECONDS_TO_END = 10.0
+SECONDS_BETWEEN_RETRY_POLLS = 1.0
+SECONDS_BETWEEN_CLUSTER_CHECKS = 10.0
+SECONDS_FOR_LAST_RETRIES = 10.0
 
 
-class Flow:
-    """A load on its way through Ray.
+class RayPipeline:
+    """One run of a job; it starts at once.
+
+    Ray Data has no public way to end a pipeline that waits for a machine. Such a pipeline is
+    abandoned by `close`: it ends with its next result, or with the driver's connection to Ray.
 
     Args:
-        parts: of the load.
-        batch_size: rows in a batch.
-        pair: fields of the `RDREmbeddings`.
-        target: where to.
-        needs: what a worker needs (`num_cpus`, `num_gpus`).
-        check: called now and then while the caller waits; what it raises ends the wait.
+        run: whose results are applied, and whose cancellation is checked, while the caller waits.
+        options: of the workers.
+        resources: of a worker (`num_cpus`, `num_gpus`).
     """
 
     def __init__(
-        self,
-        parts: Sequence[Part],
-        batch_size: int,
-        pair: Mapping[str, Any],
-        target: Target,
-        needs: Mapping[str, float],
-        check: Callable[[], None],
+        self, run: Execution, options: WorkerOptions, resources: Mapping[str, float]
     ) -> None:
-        self._check = check
-        self._folder = tempfile.TemporaryDirectory(prefix="rdr-qdrant-load-")
-        folder = Path(self._folder.name)
+        self._run = run
+        self._options = options
+        self._resources = resources
+        self._folder = tempfile.TemporaryDirectory(prefix="rdr-qdrant-job-")
         self._spools = {
-            number: Spool(number, folder)
-            for number, part in enumerate(parts)
-            if part.reading is None
+            number: Spool(number, Path(self._folder.name))
+            for number in range(len(run.reader.partitions))
+            if not run.reader.is_read_elsewhere(number)
         }
-        self._results: SimpleQueue[Done | Exception | None] = SimpleQueue()
-        self._room = BATCHES_AHEAD * target.workers
-        self._over = self._abandoned = False
-        self._news: Any = None
-        self._asked_for_news = time.monotonic()
-        self._needs = needs
-        self._asked_for_machines = time.monotonic()
-        self._board = self._pinned(Board)
-        self._dataset = self._pipeline(parts, folder, batch_size, pair, target)
-        self._thread = threading.Thread(target=self._run, name="ray-data", daemon=True)
-        self._thread.start()
+        self._results: SimpleQueue[BatchResult | Exception | None] = SimpleQueue()
+        self._finished = False
+        self._abandoned = threading.Event()
+        self._retries: Any = None
+        self._retries_polled = self._cluster_checked = time.monotonic()
+        self._control = _start_control_actor()
+        dataset = self._dataset(Path(self._folder.name))
+        threading.Thread(
+            target=self._collect_results, args=(dataset,), name="ray-data", daemon=True
+        ).start()
 
-    def __enter__(self) -> Self:
-        return self
+    def submit(self, batch: RecordBatch) -> None:
+        """Hand on a batch that the driver has read, once there is space for it.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        import ray
+        Raises:
+            RDRQdrantError: a batch failed, or the pipeline did.
+            Exception: raised by `apply` or the cancellation.
+        """
+        spool = self._spools[batch.partition]
+        limit = BATCHES_AHEAD * self._options.workers
+        self._wait_until(lambda: spool.in_flight < limit)
+        spool.write(batch.records)
 
-        if not self._over:  # it cannot end, or nobody wants to wait for it
-            self._abandoned = True
-            if executor := getattr(self._dataset, "_current_executor", None):
-                executor.shutdown(force=True)  # there is no public way
-            self._thread.join(SECONDS_TO_END)
-        ray.kill(self._board)
-        self._folder.cleanup()
+    def drain(self, partition: int) -> None:
+        """Wait for all batches submitted of a partition.
 
-    def feed(self, part: int, rows: Sequence[Row]) -> Iterator[Done | Retry]:
-        """See `Working.feed`."""
-        spool = self._spools[part]
-        while spool.ahead >= self._room and not self._over:
-            self._check()
-            self._check_machines()
-            yield from self._there(wait=SECONDS_BETWEEN_CHECKS)
-        spool.write(rows)
-        yield from self._there()
+        Raises:
+            Exception: as `submit`.
+        """
+        self._wait_until(lambda: self._spools[partition].in_flight == 0)
 
-    def end(self, part: int) -> None:
-        """See `Working.end`."""
-        self._spools[part].end()
+    def end_partition(self, partition: int) -> None:
+        """Submit no more of a partition."""
+        self._spools[partition].end()
 
-    def rest(self) -> Iterator[Done | Retry]:
-        """See `Working.rest`."""
-        while not self._over:
-            self._check()
-            self._check_machines()
-            yield from self._there(wait=SECONDS_BETWEEN_CHECKS)
-        yield from self._told(last=True)
+    def join(self) -> None:
+        """Wait until everything is done; all partitions that the driver reads have ended.
 
-    def stop(self) -> Iterator[Done | Retry]:
-        """See `Working.stop`; errors are dropped, for something else has ended the load."""
-        while not self._over:
-            self._board.stop.remote()  # again and again, for it may have died meanwhile
+        Raises:
+            Exception: as `submit`.
+        """
+        self._wait_until(lambda: self._finished)
+        self._apply_retries(last=True)
+
+    def finish_in_flight(self, *, failed: bool) -> None:
+        """Begin no further batch, and apply the results of those that the workers have.
+
+        Their errors are dropped: something else has ended the run.
+
+        Args:
+            failed: that was an error: rejects, and what `apply` raises, are dropped as well.
+        """
+        while not self._finished:
+            self._control.request_stop.remote()  # repeatedly, since it may have been restarted
             try:
-                self._check_machines()
-                for result in self._there(wait=SECONDS_BETWEEN_CHECKS):
-                    yield _without_error(result)
+                self._check_cluster()
+                result = self._next_result(SECONDS_BETWEEN_CHECKS)
             except Exception:
                 break
-        yield from self._told(last=True)
+            if result and failed:
+                with suppress(Exception):
+                    self._run.apply(replace(result, rejects=(), error=None))
+            elif result:
+                self._run.apply(replace(result, error=None))
+        with suppress(Exception):
+            self._apply_retries(last=True)
 
-    def _check_machines(self) -> None:
-        """Ray waits for ever for what is not there; a load does not.
+    def close(self) -> None:
+        """Free what the driver holds; a pipeline that still runs is abandoned."""
+        import ray
+
+        self._abandoned.set()
+        ray.kill(self._control)  # ends the read tasks, and workers that start later
+        self._folder.cleanup()
+
+    def _wait_until(self, is_ready: Callable[[], bool]) -> None:
+        while not (is_ready() or self._finished):
+            self._run.cancellation.check()
+            self._check_cluster()
+            self._apply_available(SECONDS_BETWEEN_CHECKS)
+        self._apply_available()
+
+    def _apply_available(self, timeout: float = 0) -> None:
+        """Apply results and retries; wait for the first result for so many seconds."""
+        self._apply_retries()
+        while result := self._next_result(timeout):
+            self._run.apply(result)
+            timeout = 0
+
+    def _next_result(self, timeout: float) -> BatchResult | None:
+        """The next result; `None` if none comes within so many seconds, or there are no more.
+
+        Raises:
+            RDRQdrantError: the pipeline failed.
+        """
+        try:
+            result = self._results.get(timeout=timeout)
+        except Empty:
+            return None
+        if result is None or isinstance(result, Exception):
+            self._finished = True
+            if result:
+                raise result
+            return None
+        if result.partition in self._spools:
+            self._spools[result.partition].mark_done()
+        return result
+
+    def _check_cluster(self) -> None:
+        """Ray waits forever for a resource that the cluster has lost; a job does not.
 
         Raises:
             WorkerError: no machine can run a worker any more.
@@ -147,134 +185,109 @@ class Flow:
         import ray
 
         now = time.monotonic()
-        if now - self._asked_for_machines < SECONDS_BETWEEN_ROLL_CALLS:
+        if now - self._cluster_checked < SECONDS_BETWEEN_CLUSTER_CHECKS:
             return
-        self._asked_for_machines = now
-        there: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        for resource, needed in self._needs.items():
-            what = {"num_gpus": "GPU", "num_cpus": "CPU"}[resource]
-            if there.get(what, 0) < needed:
+        self._cluster_checked = now
+        available: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        for option, needed in self._resources.items():
+            resource = {"num_gpus": "GPU", "num_cpus": "CPU"}[option]
+            if available.get(resource, 0) < needed:
                 raise WorkerError(
-                    f"No machine with a {what} for a worker is left in the Ray cluster. What was "
-                    "written is kept; bring one back, and the same command goes on."
+                    f"No machine with a {resource} for a worker is left in the Ray cluster. "
+                    "Finished batches are kept; add a machine, and run the same command to resume."
                 )
 
-    def _there(self, wait: float = 0.0) -> Iterator[Done | Retry]:
-        """Results that are there, or come soon.
-
-        Raises:
-            RDRQdrantError: the pipeline broke.
-        """
-        yield from self._told()
-        while True:
-            try:
-                result = self._results.get(timeout=wait) if wait else self._results.get_nowait()
-            except Empty:
-                return
-            wait = 0.0
-            if result is None:
-                self._over = True
-                return
-            if isinstance(result, Exception):
-                self._over = True
-                raise result
-            if spool := self._spools.get(result.batch.part):
-                spool.one_done()
-            yield result
-
-    def _told(self, *, last: bool = False) -> Iterator[Retry]:
-        """What workers told meanwhile."""
+    def _apply_retries(self, *, last: bool = False) -> None:
+        """Report what the workers retried meanwhile."""
         import ray
         from ray.exceptions import RayError
 
         now = time.monotonic()
-        if self._news is None and (last or now - self._asked_for_news >= SECONDS_BETWEEN_NEWS):
-            self._asked_for_news = now
-            self._news = self._board.news.remote()
-        if self._news is None:
+        if self._retries is None:
+            if not last and now - self._retries_polled < SECONDS_BETWEEN_RETRY_POLLS:
+                return
+            self._retries_polled = now
+            self._retries = self._control.take_retries.remote()
+        ready, _ = ray.wait([self._retries], timeout=SECONDS_FOR_LAST_RETRIES if last else 0)
+        if not ready:
             return
-        done, _ = ray.wait([self._news], timeout=10.0 if last else 0.0)
-        if done:
-            try:
-                yield from ray.get(self._news)
-            except RayError:
-                pass
-            finally:
-                self._news = None
+        events, self._retries = self._retries, None
+        with suppress(RayError):  # the actor is being restarted, and has lost them
+            for event in ray.get(events):
+                self._run.apply(event)
 
-    def _run(self) -> None:
-        """In a thread of its own: results as they come, then `None`, or why there are no more."""
+    def _collect_results(self, dataset: Any) -> None:
+        """In a thread: results as they come, then `None` or the error of the pipeline."""
         try:
-            for batch in self._dataset.iter_batches(
+            for rows in dataset.iter_batches(
                 batch_size=None, batch_format="numpy", prefetch_batches=0
             ):
-                for done in unboxed(batch):
-                    self._results.put(done)
-                if self._abandoned:
-                    return
+                for result in decode_results(rows):
+                    self._results.put(result)
+                if self._abandoned.is_set():
+                    return  # the iterator is dropped, which shuts the pipeline down
         except Exception as error:
-            self._results.put(in_words(error))
+            self._results.put(to_rdr_error(error))
         else:
             self._results.put(None)
 
-    def _pipeline(
-        self,
-        parts: Sequence[Part],
-        folder: Path,
-        batch_size: int,
-        pair: Mapping[str, Any],
-        target: Target,
-    ) -> Any:
+    def _dataset(self, folder: Path) -> Any:
         import ray
         from ray.data import ActorPoolStrategy, DataContext
 
+        partitions = self._run.reader.partitions
+        files = [
+            None if number in self._spools else partition.file
+            for number, partition in enumerate(partitions)
+        ]
         context = DataContext.get_current().copy()
-        context.enable_progress_bars = False  # ours is shown
+        context.enable_progress_bars = False  # the job reports its own progress
         context.print_on_execution_start = False
         context.execution_options.preserve_order = True
-        context.target_max_block_size = 1  # a block for each row: a batch each
-        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
-        readings = [part.reading for part in parts]
+        context.target_max_block_size = 1  # one block for each row, that is for each batch
         with DataContext.current(context):
-            rows = ray.data.read_datasource(
-                datasource(readings, folder, batch_size, self._board),
-                override_num_blocks=len(parts),
-                concurrency=min(len(parts), FILES_AT_A_TIME),
+            batches = ray.data.read_datasource(
+                record_datasource(files, folder, self._run.reader.batch_size, self._control),
+                override_num_blocks=max(1, len(files)),
+                concurrency=max(1, min(len(files), READ_TASKS)),
                 num_cpus=0,
-                label_selector=here,
+                label_selector=_this_node(),
             )
-            firsts = rows.map_batches(
-                Gate,
-                fn_constructor_args=(folder / "seen", [part.name for part in parts]),
+            deduplicated = batches.map_batches(
+                Deduplicator,
+                fn_constructor_args=(folder / "ids", [one.name for one in partitions]),
                 batch_size=None,
                 batch_format="pyarrow",
                 compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=1),
                 num_cpus=0,
-                memory=GATE_BYTES,
-                label_selector=here,
+                memory=DEDUPLICATOR_BYTES,
+                label_selector=_this_node(),
             )
-            return firsts.map_batches(
+            return deduplicated.map_batches(
                 Worker,
-                fn_constructor_args=(dict(pair), target, self._board),
+                fn_constructor_args=(self._options, self._control),
                 batch_size=1,
                 batch_format="pyarrow",
                 compute=ActorPoolStrategy(
-                    size=target.workers,
-                    max_concurrent_calls_per_actor=BATCHES_AT_A_TIME,
-                    max_tasks_in_flight_per_actor=BATCHES_AT_A_TIME + 1,
+                    size=self._options.workers,
+                    max_concurrent_calls_per_actor=BATCHES_PER_WORKER,
+                    max_tasks_in_flight_per_actor=BATCHES_PER_WORKER + 1,
                     enable_true_multi_threading=True,
                 ),
-                **self._needs,
+                **self._resources,
             )
 
-    def _pinned(self, kind: type) -> Any:
-        """An actor on this machine, which needs nothing and is started again where it dies."""
-        import ray
 
-        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
-        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
-        return ray.remote(kind).options(**options, label_selector=here).remote()
+def _start_control_actor() -> Any:
+    """A `ControlActor` on this machine, restarted whenever it dies."""
+    import ray
+
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+    return ray.remote(ControlActor).options(**options, label_selector=_this_node()).remote()
 
 
-def _without_error(result: Done | Retry) -> Done | Retry:
-    return replace(result, error=None) if isinstance(result, Done) else result
+def _this_node() -> dict[str, str]:
+    """Selects the driver's machine."""
+    import ray
+
+    return {"ray.io/node-id": ray.get_runtime_context().get_node_id()}

@@ -1,10 +1,10 @@
-"""What runs on each GPU or core: one encoder, and a client of Qdrant's."""
+"""`Worker`: diffs, embeds and writes batches, on one GPU or core."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,24 +15,31 @@ from rdr_qdrant.collection import Collection
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import ModelError, RDRQdrantError
-from rdr_qdrant.ingest import diff as stages
-from rdr_qdrant.ingest.batch_result import Account
-from rdr_qdrant.ingest.diff import Encoded, Item
-from rdr_qdrant.ingest.ray.codec import batch_of, boxed
-from rdr_qdrant.ingest.ray.control_actor import Watch
-from rdr_qdrant.ingest.ray.errors import WorkerError, answer_of, telling
-from rdr_qdrant.ingest.remote_batch import Done, RowBatch, done, load_rows, untouched
-from rdr_qdrant.ingest.verify import Verification
+from rdr_qdrant.ingest.batch_result import BatchResult, merge_results
+from rdr_qdrant.ingest.passage_encoder import embed, tokenize
+from rdr_qdrant.ingest.qdrant_sink import RemoteTarget
+from rdr_qdrant.ingest.qdrant_writer import QdrantWriter
+from rdr_qdrant.ingest.ray.codec import decode_batch, encode_result
+from rdr_qdrant.ingest.ray.control_actor import ControlClient
+from rdr_qdrant.ingest.ray.errors import WorkerError, ray_get, wrap_worker_errors
+from rdr_qdrant.ingest.records import (
+    EmbeddedBatch,
+    MetadataUpdate,
+    PendingPoint,
+    RecordBatch,
+    SourceRecord,
+    to_pending,
+)
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.registry import PairIdentity
 
-RESTARTS = 100
-"""How often workers that died are started again, before the load fails."""
+MAX_RESTARTS = 100
+"""Restarts of all workers together before the job fails."""
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """A Qdrant server as a worker reaches it; the key shows in no repr."""
+class ServerAddress:
+    """A Qdrant server as a worker reaches it; the key is not in its repr."""
 
     url: str
     api_key: SecretStr | None
@@ -40,97 +47,113 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where a load goes.
+class WorkerOptions:
+    """Options that all workers of a job are started with.
 
     Attributes:
+        pair: fields of the `RDREmbeddings`.
+        fingerprint: of its encoder, in this job.
         server: the server.
-        collection_name: the collection.
-        vector_name: its vector.
-        retry_for: seconds for which a call is made again.
-        fingerprint: of the encoder of this load.
-        workers: that share the load.
+        target: the collection.
+        workers: their number.
     """
 
-    server: Server
-    collection_name: str
-    vector_name: str
-    retry_for: float
+    pair: Mapping[str, Any]
     fingerprint: str
+    server: ServerAddress
+    target: RemoteTarget
     workers: int
 
 
 class Worker:
-    """Loads batches of rows; for `map_batches`, an actor each, some batches at a time.
+    """Loads batches, some at a time; for `map_batches`, one actor for each GPU or core.
 
-    While one batch is encoded, others are looked up, tokenised and written. Nothing is loaded or
-    reached before it is needed, and errors are values, so that what other batches did is counted.
-    A batch may be loaded again, after a death too: points are written by their ids.
+    While one batch is embedded, others are diffed, tokenized and written. The encoder and the
+    client are opened when they are first needed. Errors are returned as part of the result, so
+    that what was written before is counted. A batch may be loaded again after a worker died:
+    points are written by their ids.
 
     Args:
-        pair: fields of the `RDREmbeddings`.
-        target: where to.
-        board: a `Board`.
+        options: of the job.
+        control: handle of the `ControlActor`.
     """
 
-    def __init__(self, pair: Mapping[str, Any], target: Target, board: Any) -> None:
-        self._embeddings = RDREmbeddings(**pair)
-        self._target = target
-        self._board = board
-        self._verification = Verification()
-        self._starting = threading.Lock()
-        self._encoding = threading.Lock()
+    def __init__(self, options: WorkerOptions, control: Any) -> None:
+        self._options = options
+        self._embeddings = RDREmbeddings(**options.pair)
+        self._control = control
+        self._opening = threading.Lock()
+        self._embedding = threading.Lock()
 
     def __call__(self, block: Any) -> dict[str, Any]:
-        return boxed(self.load(batch_of(block)))
+        return encode_result(self.load(decode_batch(block)))
 
-    def load(self, batch: RowBatch) -> Done:
-        """What became of a batch, or nothing where the load is being stopped."""
-        account = Account(self._verification)
+    def load(self, batch: RecordBatch) -> BatchResult:
+        """The result of a batch; an empty one if the job was asked to stop."""
+        results: list[BatchResult] = []
         try:
-            with self._starting:
-                watch = telling(lambda: self._watch)
-            if watch.stopped.is_set():
-                return untouched(batch)
-            if batch.rows:
-                telling(lambda: self._load(batch, account))
+            with wrap_worker_errors():
+                for result in self._load(batch):
+                    results.append(result)
         except RDRQdrantError as error:
-            return done(batch, account, error)
-        return done(batch, account)
+            results.append(BatchResult(error=error))
+        return replace(
+            merge_results(results),
+            partition=batch.partition,
+            rows_read=batch.rows_read,
+            fraction_read=batch.fraction_read,
+        )
 
-    def _load(self, batch: RowBatch, account: Account) -> None:
-        with self._starting:
-            collection = self._collection
-        load_rows(batch.rows, self._target.fingerprint, collection, self._encode, account)
+    def _load(self, batch: RecordBatch) -> Iterator[BatchResult]:
+        with self._opening:
+            control = self._control_client
+        if control.stopped.is_set():
+            return
+        yield BatchResult.of_reading(batch)
+        if batch.records:
+            yield from self._write(batch.records)
+        if batch.error:
+            raise batch.error
 
-    def _encode(self, items: Sequence[Item]) -> Iterable[Encoded]:
-        with self._starting:
-            self._check_encoder()
-        window = stages.window_of(self._embeddings, items)
-        with self._encoding:
-            return list(stages.encode(self._embeddings, window))
+    def _write(self, records: Sequence[SourceRecord]) -> Iterator[BatchResult]:
+        with self._opening:
+            writer = self._writer
+        diff = writer.diff([to_pending(one, self._options.fingerprint) for one in records])
+        yield diff.settled
+        if diff.to_update_metadata:
+            yield writer.write(MetadataUpdate(diff.to_update_metadata))
+        if diff.to_embed:
+            for embedded in self._embed(diff.to_embed):
+                yield writer.write(embedded)
+
+    def _embed(self, points: Sequence[PendingPoint]) -> list[EmbeddedBatch]:
+        with self._opening:
+            self._check_fingerprint()
+        tokens = tokenize(self._embeddings, points)
+        with self._embedding:
+            return list(embed(self._embeddings, tokens))
 
     @cached_property
-    def _watch(self) -> Watch:
-        starts = answer_of(self._board.count_start.remote())
-        if starts > self._target.workers + RESTARTS:
+    def _control_client(self) -> ControlClient:
+        starts = ray_get(self._control.count_worker_start.remote())
+        if starts > self._options.workers + MAX_RESTARTS:
             raise WorkerError(
-                f"Workers died {RESTARTS} times. Is there memory enough for so many? What was "
-                "written is kept; the same command goes on."
+                f"Workers died {MAX_RESTARTS} times. Check that there is enough memory for "
+                f"{self._options.workers} workers, and run the same command to resume."
             )
-        return Watch(self._board)
+        return ControlClient(self._control)
 
     @cached_property
-    def _collection(self) -> Collection:
-        target, server = self._target, self._target.server
+    def _writer(self) -> QdrantWriter:
+        server, target, control = self._options.server, self._options.target, self._control_client
         client = connect(
             url=server.url, api_key=server.api_key, allow_key_over_http=server.allow_key_over_http
         )
-        retrying = RetryPolicy(target.retry_for, self._watch.tell, self._watch.stopped)
-        return Collection(client, target.collection_name, target.vector_name, retrying)
+        retry = RetryPolicy(target.retry_for, control.post_retry, control.stopped)
+        return QdrantWriter(Collection(client, target.collection_name, target.vector_name, retry))
 
-    def _check_encoder(self) -> None:
-        if self._fingerprint != self._target.fingerprint:
+    def _check_fingerprint(self) -> None:
+        if self._fingerprint != self._options.fingerprint:
             raise ModelError(
                 f"The encoder {self._embeddings.pair.context_encoder} is not the same on all "
                 "machines of the cluster: its weights differ. Copy one checkpoint to all of them."
@@ -141,8 +164,8 @@ class Worker:
         return self._embeddings.fingerprint()
 
 
-class Scout:
-    """A Ray actor that says, before the load, what the encoder is where it will run.
+class EncoderActor:
+    """A Ray actor that has the encoder before the workers are started.
 
     Args:
         pair: fields of the `RDREmbeddings`.
@@ -153,13 +176,16 @@ class Scout:
 
     def identity(self, sides: Sequence[Side]) -> PairIdentity:
         """See `RDREmbeddings.identity`."""
-        return telling(lambda: self._embeddings.identity(*sides))
+        with wrap_worker_errors():
+            return self._embeddings.identity(*sides)
 
     def fingerprint(self) -> str:
         """See `RDREmbeddings.fingerprint`."""
-        return telling(self._embeddings.fingerprint)
+        with wrap_worker_errors():
+            return self._embeddings.fingerprint()
 
     def encode(self, passages: Sequence[Passage]) -> tuple[Any, Sequence[bool]]:
-        """Vectors of passages, float32 [n, dim], and which were cut."""
-        encoded = telling(lambda: self._embeddings.encode_passages_counted(passages))
+        """Vectors of passages, float32 [n, dim], and which passages were truncated."""
+        with wrap_worker_errors():
+            encoded = self._embeddings.encode_passages_counted(passages)
         return encoded.vectors, encoded.truncated

@@ -1,22 +1,22 @@
-"""Documents as people write them (extra `documents`): text, Markdown, HTML, PDF, DOCX."""
+"""Documents as sources of passages (extra `documents`): text, Markdown, HTML, PDF, DOCX."""
 
 from rdr_qdrant.readers.documents.document_source import (
-    WORDS,
+    DEFAULT_PASSAGE_WORDS,
     DocumentCounts,
     DocumentSource,
-    Recall,
-    open_documents,
-    shown_others,
+    StoredDocumentLookup,
+    format_extension_counts,
+    open_document_source,
 )
-from rdr_qdrant.readers.documents.formats import KNOWN_KINDS, kind_of
+from rdr_qdrant.readers.documents.formats import DOCUMENT_EXTENSIONS, document_format
 
 __all__ = [
-    "KNOWN_KINDS",
-    "WORDS",
+    "DEFAULT_PASSAGE_WORDS",
+    "DOCUMENT_EXTENSIONS",
     "DocumentCounts",
     "DocumentSource",
-    "Recall",
-    "kind_of",
-    "open_documents",
-    "shown_others",
+    "StoredDocumentLookup",
+    "document_format",
+    "format_extension_counts",
+    "open_document_source",
 ]

@@ -1,4 +1,4 @@
-"""A folder of documents, or one document, as a source of passages."""
+"""A document, or a folder of documents, as a source of passages."""
 
 from __future__ import annotations
 
@@ -13,34 +13,43 @@ from typing import Any
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers.base import PassageSource
-from rdr_qdrant.readers.documents.document import Document, DocumentError
-from rdr_qdrant.readers.documents.folder import Listing, list_folder
-from rdr_qdrant.readers.documents.formats import KNOWN_KINDS, kind_of
-from rdr_qdrant.readers.documents.opening import digest_of, open_document
-from rdr_qdrant.readers.documents.sandbox import Converter
-from rdr_qdrant.readers.io import same_file
-from rdr_qdrant.readers.row_parser import Reject, RejectHandler
-from rdr_qdrant.splitter import spans
+from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
+from rdr_qdrant.readers.documents.document_files import (
+    FolderListing,
+    list_folder,
+    open_document,
+    sha256_of,
+)
+from rdr_qdrant.readers.documents.formats import (
+    DOCUMENT_EXTENSIONS,
+    DocumentFormat,
+    document_format,
+)
+from rdr_qdrant.readers.documents.sandbox import DocumentConverter
+from rdr_qdrant.readers.file_io import is_same_file
+from rdr_qdrant.readers.rejects import Reject, RejectHandler
+from rdr_qdrant.splitter import word_spans
 
-WORDS = 100
-"""Words of a passage where nothing else is asked for, as DPR cut Wikipedia."""
+DEFAULT_PASSAGE_WORDS = 100
+"""Words per passage by default, as DPR split Wikipedia."""
 PAGE_BREAK = "\n\n"
 
-Recall = Callable[[str, Mapping[str, Any]], Sequence[Passage] | None]
-"""Given a document's path and what all its passages have in their metadata: its passages, where
-they are known already."""
+StoredDocumentLookup = Callable[[str, Mapping[str, Any]], Sequence[Passage] | None]
+"""Returns the stored passages of a document that has not changed, or `None` to convert it.
+
+Called with its path and the metadata that all its passages share."""
 
 
 @dataclass
 class DocumentCounts:
-    """What became of documents.
+    """Documents counted by outcome.
 
     Attributes:
-        files: documents that were found.
-        converted: of them, those whose text was taken out of them now.
-        unchanged: those whose passages were known, so that they were not converted.
-        rejected: those set aside, and folders that could not be listed.
-        others: files of other kinds and symbolic links, which are not read, by extension.
+        files: documents found.
+        converted: documents converted now.
+        unchanged: documents whose passages are stored already, so that they were not converted.
+        rejected: rejected documents, and folders that could not be listed.
+        others: files of other formats and symbolic links, which are not read, by extension.
     """
 
     files: int = 0
@@ -60,157 +69,172 @@ class DocumentCounts:
 
 
 class DocumentSource(PassageSource):
-    """Documents cut into passages, `PATH#1`, `PATH#2` and so on.
+    """Documents split into passages with the ids `PATH#1`, `PATH#2` and so on.
 
-    The metadata of a passage: `source` (as the user called it), `path` (in the folder), `page`
-    (where there are pages: the one on which it begins), `position` (from 1) of how many `passages`,
-    `content_type`, `file_digest` (SHA-256 of the file), `converter` (with versions), `words` (at
-    which it was cut).
+    Metadata of a passage: `source` (name of the source), `path` (within the folder), `page`
+    (on which it begins, if the format has pages), `position` (from 1) and `passages` (number of
+    passages of the document), `content_type`, `file_digest` (SHA-256 of the file), `converter`
+    (with versions), `words` (most words per passage).
 
     Args:
-        name: what the user called it.
-        folder: where the paths begin.
-        listing: the documents, and what else there is.
-        follow: whether a document may be a symbolic link.
+        name: name that the user gave.
+        folder: folder that paths are relative to.
+        listing: the documents in it.
+        follow_symlinks: accept a document that is a symbolic link.
 
     Attributes:
-        counts: what became of the documents so far.
-        unread: paths of documents and folders (ending in a slash) that were set aside.
+        counts: documents by outcome so far.
+        rejected_paths: paths of rejected documents, and of unlistable folders with a final slash.
 
     Raises:
         SourceError: a package that a document needs is not installed.
     """
 
-    def __init__(self, name: str, folder: Path, listing: Listing, *, follow: bool = False) -> None:
+    def __init__(
+        self, name: str, folder: Path, listing: FolderListing, *, follow_symlinks: bool = False
+    ) -> None:
         super().__init__(name, sum(size for _, size in listing.files))
         self._folder = folder
         self._listing = listing
-        self._follow = follow
+        self._follow_symlinks = follow_symlinks
         self._bytes_done = 0
         self.counts = DocumentCounts(len(listing.files), others=dict(listing.others))
-        self.unread: set[str] = set()
-        first = {kind_of(path): path for path, _ in reversed(listing.files)}
-        self._converters = {kind: kind.converter(path) for kind, path in first.items() if kind}
+        self.rejected_paths: set[str] = set()
+        self._converter_versions: dict[DocumentFormat, str] = {}
+        for path, _ in listing.files:
+            kind = document_format(path)
+            if kind and kind not in self._converter_versions:
+                self._converter_versions[kind] = kind.converter_version(path)
 
-    def numbered_passages(
-        self, reject: RejectHandler, *, words: int = WORDS, recall: Recall | None = None
+    def enumerate_passages(
+        self,
+        reject: RejectHandler,
+        *,
+        words: int = DEFAULT_PASSAGE_WORDS,
+        stored_lookup: StoredDocumentLookup | None = None,
     ) -> Iterator[tuple[int, Passage]]:
-        """The passages, each with its number in its document; what cannot be used goes to `reject`.
+        """Yield each passage with its number (from 1) in its document.
 
         Args:
-            reject: called with each document or folder that is set aside.
-            words: of a passage.
-            recall: asked before a document is converted.
+            reject: called for each rejected document, and each folder that cannot be listed.
+            words: most words per passage.
+            stored_lookup: called for each document before it is converted.
         """
-        for inside, why in sorted(self._listing.unreadable.items()):
-            self._set_aside(reject, f"{inside}/", f"folder cannot be listed: {why}")
-        with Converter() as converter:
+        for subfolder, error in sorted(self._listing.unreadable.items()):
+            self._reject(reject, f"{subfolder}/", f"folder cannot be listed: {error}")
+        with DocumentConverter() as converter:
             for path, size in self._listing.files:
                 try:
-                    passages = self._passages(path, words, recall, converter)
+                    passages = self._read_document(path, words, stored_lookup, converter)
                 except DocumentError as error:
-                    self._set_aside(reject, path, str(error))
+                    self._reject(reject, path, str(error))
                 else:
                     for number, passage in enumerate(passages, start=1):
-                        self.read += 1
+                        self.records_read += 1
                         yield number, passage
                 self._bytes_done += size
 
     def fraction_read(self) -> float | None:
-        """By the bytes of all documents."""
+        """Return the fraction read so far, by bytes of all documents."""
         return self._bytes_done / self.size if self.size else 1.0
 
-    def reads(self, path: Path) -> bool:
-        """Whether this file is one of the documents."""
-        return any(same_file(self._folder / one, path) for one, _ in self._listing.files)
+    def includes_file(self, path: Path) -> bool:
+        """Return whether the file is one of the documents."""
+        return any(is_same_file(self._folder / file, path) for file, _ in self._listing.files)
 
-    def _passages(
-        self, path: str, words: int, recall: Recall | None, converter: Converter
+    def _read_document(
+        self,
+        path: str,
+        words: int,
+        stored_lookup: StoredDocumentLookup | None,
+        converter: DocumentConverter,
     ) -> Sequence[Passage]:
-        """The passages of one document."""
         try:
             path.encode("utf-8")
         except UnicodeEncodeError:
             raise DocumentError("its name is not valid UTF-8") from None
-        where = self._folder / path
-        with open_document(where, follow=self._follow) as stream:
-            digest = digest_of(stream)
-        if recall:
-            known = recall(path, self._shared(path, digest, words))
-            if known is not None:
+        file = self._folder / path
+        with open_document(file, follow_symlinks=self._follow_symlinks) as stream:
+            digest = sha256_of(stream)
+        if stored_lookup:
+            stored = stored_lookup(path, self._shared_metadata(path, digest, words))
+            if stored is not None:
                 self.counts.unchanged += 1
-                return known
-        digest, document = converter.convert(where, follow=self._follow)
+                return stored
+        digest, document = converter.convert(file, follow_symlinks=self._follow_symlinks)
         self.counts.converted += 1
         title = document.title or PurePath(path).stem
-        return cut(document, path, title, self._shared(path, digest, words))
+        return split_document(document, path, title, self._shared_metadata(path, digest, words))
 
-    def _shared(self, path: str, digest: str, words: int) -> dict[str, Any]:
-        """What all passages of a document have in their metadata."""
-        kind = kind_of(path)
+    def _shared_metadata(self, path: str, digest: str, words: int) -> dict[str, Any]:
+        """Return the metadata that all passages of a document share."""
+        kind = document_format(path)
         assert kind is not None
         return {
             "source": self.name.encode("utf-8", "replace").decode("utf-8"),
             "path": path,
             "content_type": kind.content_type,
             "file_digest": digest,
-            "converter": self._converters[kind],
+            "converter": self._converter_versions[kind],
             "words": words,
         }
 
-    def _set_aside(self, reject: RejectHandler, path: str, reason: str) -> None:
-        self.read += 1
+    def _reject(self, reject: RejectHandler, path: str, reason: str) -> None:
+        self.records_read += 1
         self.counts.rejected += 1
-        self.unread.add(path)
+        self.rejected_paths.add(path)
         reject(Reject(str(self._folder / path), 0, reason, None))
 
 
-def cut(document: Document, path: str, title: str, shared: Mapping[str, Any]) -> list[Passage]:
-    """The passages of a document; they run on from page to page.
+def split_document(
+    document: ConvertedDocument, path: str, title: str, shared_metadata: Mapping[str, Any]
+) -> list[Passage]:
+    """Split a document into passages, which may run across page breaks.
 
     Args:
         document: its text.
-        path: the ids are this with `#1`, `#2` and so on.
-        title: of every passage.
-        shared: metadata of every passage, among it `words`, at every which it is cut.
+        path: prefix of the passage ids.
+        title: title of every passage.
+        shared_metadata: metadata of every passage, with `words`, the most words per passage.
     """
     text = PAGE_BREAK.join(document.pages)
     lengths = [len(page) + len(PAGE_BREAK) for page in document.pages]
-    starts = list(accumulate(lengths, initial=0))
-    found = list(spans(text, shared["words"]))
+    page_starts = list(accumulate(lengths, initial=0))
+    spans = list(word_spans(text, shared_metadata["words"]))
     passages = []
-    for position, (start, end) in enumerate(found, start=1):
-        metadata = {**shared, "position": position, "passages": len(found)}
+    for position, (start, end) in enumerate(spans, start=1):
+        metadata = {**shared_metadata, "position": position, "passages": len(spans)}
         if document.paged:
-            metadata["page"] = bisect_right(starts, start)
+            metadata["page"] = bisect_right(page_starts, start)
         passages.append(Passage(f"{path}#{position}", text[start:end], title, metadata))
     return passages
 
 
-def open_documents(path: Path) -> DocumentSource:
-    """A folder, or a single document.
+def open_document_source(path: Path) -> DocumentSource:
+    """Open a folder of documents, or a single document.
 
     Raises:
-        SourceError: no document is there, or a package that one needs is not installed.
+        SourceError: the folder cannot be listed or holds no documents, or a package that a
+            document needs is not installed.
     """
     if not path.is_dir():
-        listing = Listing([(path.name, path.stat().st_size)])
-        return DocumentSource(str(path), path.parent, listing, follow=True)
+        listing = FolderListing([(path.name, path.stat().st_size)])
+        return DocumentSource(str(path), path.parent, listing, follow_symlinks=True)
     listing = list_folder(path)
     if not listing.files and "." in listing.unreadable:
         raise SourceError(f"Cannot list {path}: {listing.unreadable['.']}.")
     if not listing.files:
-        others = shown_others(listing.others) or "nothing"
+        found = format_extension_counts(listing.others) or "nothing"
         raise SourceError(
-            f"The folder {path} holds no documents ({KNOWN_KINDS}); found: {others}. "
-            "Files of rows are named themselves."
+            f"The folder {path} holds no documents ({DOCUMENT_EXTENSIONS}); found: {found}. "
+            "Give files of rows one by one."
         )
     return DocumentSource(str(path), path, listing)
 
 
-def shown_others(others: Mapping[str, int], most: int = 8) -> str:
-    """Counts of what is not read, the most frequent first, in one line."""
-    found = Counter(others).most_common()
-    shown = [f"{count:,} {kind}" for kind, count in found[:most]]
-    rest = sum(count for _, count in found[most:])
+def format_extension_counts(counts: Mapping[str, int], limit: int = 8) -> str:
+    """Format counts by extension on one line, most frequent first, `limit` of them by name."""
+    ordered = Counter(counts).most_common()
+    shown = [f"{count:,} {extension}" for extension, count in ordered[:limit]]
+    rest = sum(count for _, count in ordered[limit:])
     return ", ".join([*shown, f"{rest:,} others"] if rest else shown)

@@ -1,4 +1,4 @@
-"""DOCX (Word since 2007), by way of HTML: headings, lists, tables, notes, text boxes."""
+"""DOCX (Word since 2007), converted by way of HTML: headings, lists, tables, notes, text boxes."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from io import BytesIO
 from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile
 
-from rdr_qdrant.readers.documents import html
-from rdr_qdrant.readers.documents.document import Document, DocumentError
+from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
+from rdr_qdrant.readers.documents.html import convert_html
 
 MAX_XML_BYTES = 32 * 2**20
-"""Most bytes of all XML in one file, unpacked: a thousand pages and more. `zipfile` unpacks no
-more of a part than the archive says it has, so what the archive says can be relied on."""
-PROPERTIES = "docProps/core.xml"
-TITLE = "{http://purl.org/dc/elements/1.1/}title"
-STYLES = "p[style-name='Title'] => h1:fresh"
+"""Most bytes of XML in one file, unpacked: over a thousand pages. `zipfile` never unpacks more of
+a part than the size the archive states, so checking the stated sizes is enough."""
+PROPERTIES_PART = "docProps/core.xml"
+TITLE_TAG = "{http://purl.org/dc/elements/1.1/}title"
+STYLE_MAP = "p[style-name='Title'] => h1:fresh"
 
 
-def read(stream: BinaryIO) -> Document:
-    """Its text without pictures; its title is that of its properties, else the first heading.
+def convert(stream: BinaryIO) -> ConvertedDocument:
+    """Return the text without images; the title is that of the properties, else the first heading.
 
     Raises:
-        DocumentError: it is no DOCX, is damaged, encrypted, or unpacks to too much.
+        DocumentError: the file is not a DOCX, is damaged, encrypted, or unpacks to too much.
     """
     from xml.parsers.expat import ExpatError
 
@@ -31,14 +31,14 @@ def read(stream: BinaryIO) -> Document:
     if stream.read(4) == b"\xd0\xcf\x11\xe0":
         raise DocumentError("encrypted, or in Word's old format: save it as .docx, unprotected")
     stream.seek(0)
-    unnamed = BytesIO(stream.read())
+    buffer = BytesIO(stream.read())  # mammoth would follow the name of a file to others
     try:
-        with ZipFile(unnamed) as archive:
+        with ZipFile(buffer) as archive:
             _check_size(archive)
-            title = _title(archive)
-        found = mammoth.convert_to_html(
-            unnamed,
-            style_map=STYLES,
+            title = _read_title(archive)
+        result = mammoth.convert_to_html(
+            buffer,
+            style_map=STYLE_MAP,
             include_embedded_style_map=False,
             external_file_access=False,
             convert_image=lambda image: [],
@@ -47,8 +47,8 @@ def read(stream: BinaryIO) -> Document:
         raise DocumentError(f"not a DOCX, or damaged: {error}") from None
     except ExpatError as error:
         raise DocumentError(f"damaged DOCX: its XML: {error}") from None
-    page = html.parse(found.value)
-    return Document(title or page.title, page.pages)
+    document = convert_html(result.value)
+    return ConvertedDocument(title or document.title, document.pages)
 
 
 def _check_size(archive: ZipFile) -> None:
@@ -58,16 +58,16 @@ def _check_size(archive: ZipFile) -> None:
         raise DocumentError(f"unpacks to more than {MAX_XML_BYTES:,} bytes of XML: {size:,}")
 
 
-def _title(archive: ZipFile) -> str:
+def _read_title(archive: ZipFile) -> str:
     from xml.etree.ElementTree import ParseError
 
     from defusedxml import ElementTree
 
-    if PROPERTIES not in archive.namelist():
+    if PROPERTIES_PART not in archive.namelist():
         return ""
     try:
-        with archive.open(PROPERTIES) as part:
-            found: str | None = ElementTree.parse(part).findtext(TITLE)
+        with archive.open(PROPERTIES_PART) as part:
+            title: str | None = ElementTree.parse(part).findtext(TITLE_TAG)
     except ParseError as error:
-        raise DocumentError(f"damaged DOCX: {PROPERTIES}: {error}") from None
-    return found or ""
+        raise DocumentError(f"damaged DOCX: {PROPERTIES_PART}: {error}") from None
+    return title or ""

@@ -1,4 +1,8 @@
-"""The kinds of documents, by their extensions, and what reads each."""
+"""Document formats by extension, each with the module that converts it.
+
+To add a format, write a module here with `convert(stream) -> ConvertedDocument`, and list it in
+`DOCUMENT_FORMATS`.
+"""
 
 from __future__ import annotations
 
@@ -10,42 +14,42 @@ from pathlib import PurePath
 from typing import BinaryIO
 
 from rdr_qdrant.errors import SourceError, install_hint
-from rdr_qdrant.readers.documents.document import Document, cleaned
+from rdr_qdrant.readers.documents.document import ConvertedDocument, normalize_document
 
-RULES = 1
-"""Our own part of a conversion; another number where the same file would give another text."""
+CONVERSION_RULES_VERSION = 1
+"""Version of this package's own part in a conversion; raise it when the text it gives changes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of document.
+class DocumentFormat:
+    """A document format.
 
     Attributes:
-        module: what reads it, in this package.
+        module: module of this package that converts it.
         content_type: its media type (IANA).
-        packages: distributions that it needs (extra `documents`); the first one makes the text.
+        packages: distributions that it needs (extra `documents`); the first extracts the text.
     """
 
     module: str
     content_type: str
     packages: tuple[str, ...] = ()
 
-    def read(self, stream: BinaryIO) -> Document:
+    def convert(self, stream: BinaryIO) -> ConvertedDocument:
         """Convert a file.
 
         Raises:
-            DocumentError: it cannot be used.
-            Exception: whatever else a converter raises at what it did not expect.
+            DocumentError: the file cannot be used.
+            Exception: any other error of a converting library.
         """
         module = importlib.import_module(f"{__package__}.{self.module}")
-        document: Document = module.read(stream)
-        return cleaned(document)
+        document: ConvertedDocument = module.convert(stream)
+        return normalize_document(document)
 
-    def converter(self, file: str) -> str:
-        """What converts it, with versions.
+    def converter_version(self, file: str) -> str:
+        """Return name and version of the converter, stored as `converter` in the metadata.
 
         Args:
-            file: for the message.
+            file: a file of this format, for the error message.
 
         Raises:
             SourceError: a package is not installed.
@@ -56,19 +60,19 @@ class Kind:
             raise SourceError(
                 f"Reading {file} needs {error.name}: {install_hint('documents')}."
             ) from None
-        return ", ".join([*versions[:1], f"rules {RULES}"])
+        return ", ".join([*versions[:1], f"rules {CONVERSION_RULES_VERSION}"])
 
 
-_TEXT = Kind("text", "text/plain")
-_MARKDOWN = Kind("markdown", "text/markdown", ("markdown-it-py",))
-_HTML = Kind("html", "text/html")
-_PDF = Kind("pdf", "application/pdf", ("pypdf",))
-_DOCX = Kind(
+_TEXT = DocumentFormat("text", "text/plain")
+_MARKDOWN = DocumentFormat("markdown", "text/markdown", ("markdown-it-py",))
+_HTML = DocumentFormat("html", "text/html")
+_PDF = DocumentFormat("pdf", "application/pdf", ("pypdf",))
+_DOCX = DocumentFormat(
     "docx",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ("mammoth", "defusedxml"),
 )
-KINDS: Mapping[str, Kind] = {
+DOCUMENT_FORMATS: Mapping[str, DocumentFormat] = {
     ".txt": _TEXT,
     ".md": _MARKDOWN,
     ".markdown": _MARKDOWN,
@@ -77,9 +81,9 @@ KINDS: Mapping[str, Kind] = {
     ".pdf": _PDF,
     ".docx": _DOCX,
 }
-KNOWN_KINDS = ", ".join(KINDS)
+DOCUMENT_EXTENSIONS = ", ".join(DOCUMENT_FORMATS)
 
 
-def kind_of(name: str) -> Kind | None:
-    """The kind of a file by its name, if it is one of ours."""
-    return KINDS.get(PurePath(name).suffix.lower())
+def document_format(name: str) -> DocumentFormat | None:
+    """Return the format of a file by its extension, or `None` if it is not a document."""
+    return DOCUMENT_FORMATS.get(PurePath(name).suffix.lower())

@@ -1,13 +1,13 @@
-"""Markdown (CommonMark, with tables), by way of HTML."""
+"""Markdown (CommonMark with tables), converted by way of HTML."""
 
 from __future__ import annotations
 
 import re
 from typing import BinaryIO
 
-from rdr_qdrant.readers.documents import html
-from rdr_qdrant.readers.documents.document import Document
-from rdr_qdrant.readers.documents.text import decoded
+from rdr_qdrant.readers.documents.document import ConvertedDocument
+from rdr_qdrant.readers.documents.html import convert_html
+from rdr_qdrant.readers.documents.text import decode_text
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
 _TITLE = re.compile(
@@ -15,16 +15,16 @@ _TITLE = re.compile(
 )
 
 
-def read(stream: BinaryIO) -> Document:
-    """Its text without the markup; its title is the front matter's, else the first heading."""
+def convert(stream: BinaryIO) -> ConvertedDocument:
+    """Return the text without markup; the title is the front matter's, else the first heading."""
     from markdown_it import MarkdownIt
 
-    source = decoded(stream.read())
+    source = decode_text(stream.read())
     title = ""
-    if matter := _FRONT_MATTER.match(source):
-        source = source[matter.end() :]
-        if found := _TITLE.search(matter[1]):
-            title = found["title"]
-    markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    page = html.parse(markdown.render(source))
-    return Document(title or page.title, page.pages)
+    if front_matter := _FRONT_MATTER.match(source):
+        source = source[front_matter.end() :]
+        if match := _TITLE.search(front_matter[1]):
+            title = match["title"]
+    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    document = convert_html(parser.render(source))
+    return ConvertedDocument(title or document.title, document.pages)

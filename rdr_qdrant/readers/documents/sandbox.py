@@ -1,84 +1,108 @@
-"""Documents are converted in a process of their own: nothing in them can harm a load."""
+"""Convert documents in a separate process, so that no document can harm a load.
+
+`DocumentConverter` starts that process, which runs `run_worker`. It has limited memory, opens no
+connection, starts no program and writes no file, whatever a document makes its converter do. Each
+request is a line of JSON (`path follow_symlinks suffix`), each reply another (`digest title pages
+paged`, or `error`).
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
 import threading
+import warnings
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from rdr_qdrant.errors import SourceError
-from rdr_qdrant.readers.documents.document import Document, DocumentError
+from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
+from rdr_qdrant.readers.documents.document_files import open_document, sha256_of
+from rdr_qdrant.readers.documents.formats import DOCUMENT_FORMATS
 
 TIME_LIMIT_SECONDS = 300.0
-"""Longest that the conversion of one file may take."""
-_WORKER = "rdr_qdrant.readers.documents.sandbox_worker"
+"""Longest time for the conversion of one file."""
+MAX_MEMORY_BYTES = 2 * 2**30
+"""Address space of the worker; a document that needs more is rejected."""
+FORBIDDEN_EVENTS = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork")
+"""Prefixes of the audit events (PEP 578) that the worker refuses, besides writing files."""
+_WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_WORKER_CODE = f"from {__name__} import run_worker; run_worker()"
 
 
-class Converter:
-    """Converts files one after the other, in a process that is started when first needed.
+class DocumentConverter:
+    """Converts files one after the other in a worker process, started when first needed.
 
-    Where that process ends or takes too long, the file in hand is set aside, and the next one
-    gets a new process.
+    If the worker dies or takes too long, the current file is rejected and a new worker started.
 
     Args:
-        time_limit: seconds for one file.
+        time_limit: seconds per file.
     """
 
     def __init__(self, time_limit: float = TIME_LIMIT_SECONDS) -> None:
         self._time_limit = time_limit
         self._process: subprocess.Popen[str] | None = None
-        self._said: IO[bytes] | None = None
-        self._has_answered = False
+        self._stderr: IO[bytes] | None = None
+        self._has_replied = False
 
-    def __enter__(self) -> Converter:
+    def __enter__(self) -> DocumentConverter:
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
         self.close()
 
-    def convert(self, path: Path, *, follow: bool) -> tuple[str, Document]:
-        """SHA-256 (hex) of the file's bytes, and its text.
+    def convert(self, path: Path, *, follow_symlinks: bool) -> tuple[str, ConvertedDocument]:
+        """Return the SHA-256 (hex) of the file's bytes, and its text.
+
+        Args:
+            path: the file.
+            follow_symlinks: accept a symbolic link.
 
         Raises:
-            DocumentError: it cannot be used.
-            SourceError: the process cannot be started at all.
+            DocumentError: the file cannot be used.
+            SourceError: the worker cannot be started.
         """
-        request = {"path": str(path), "follow": follow, "suffix": path.suffix.lower()}
-        answer = self._ask(json.dumps(request))
-        if "error" in answer:
-            raise DocumentError(answer["error"])
-        return answer["digest"], Document(answer["title"], answer["pages"], answer["paged"])
+        request = {
+            "path": str(path),
+            "follow_symlinks": follow_symlinks,
+            "suffix": path.suffix.lower(),
+        }
+        reply = self._send(json.dumps(request))
+        if "error" in reply:
+            raise DocumentError(reply["error"])
+        document = ConvertedDocument(reply["title"], reply["pages"], reply["paged"])
+        return reply["digest"], document
 
     def close(self) -> None:
-        """End the process."""
+        """End the worker."""
         process, self._process = self._process, None
         if process:
             process.kill()
             process.communicate()
-        if self._said:
-            self._said.close()
-            self._said = None
+        if self._stderr:
+            self._stderr.close()
+            self._stderr = None
 
-    def _ask(self, request: str) -> dict[str, Any]:
+    def _send(self, request: str) -> dict[str, Any]:
         process = self._process or self._start()
-        too_late = threading.Event()
+        timed_out = threading.Event()
 
-        def end() -> None:
-            too_late.set()
+        def kill_worker() -> None:
+            timed_out.set()
             process.kill()
 
-        timer = threading.Timer(self._time_limit, end)
+        timer = threading.Timer(self._time_limit, kill_worker)
         timer.daemon = True
         timer.start()
         try:
@@ -92,37 +116,98 @@ class Converter:
         finally:
             timer.cancel()
         if line.endswith("\n"):
-            self._has_answered = True
-            answer: dict[str, Any] = json.loads(line)
-            return answer
-        status, last_words = process.wait(), self._last_words()
+            self._has_replied = True
+            reply: dict[str, Any] = json.loads(line)
+            return reply
+        status, stderr_line = process.wait(), self._last_stderr_line()
         self.close()
-        if too_late.is_set():
+        if timed_out.is_set():
             raise DocumentError(f"takes longer than {self._time_limit:g} s to convert")
-        if not self._has_answered and status > 0:
+        if not self._has_replied and status > 0:
             raise SourceError(
                 f"The process that converts documents does not start (status {status}): "
-                f"{last_words or 'it said nothing'}."
+                f"{stderr_line or 'no error output'}."
             )
-        raise DocumentError(f"the converter broke down at it: status {status}")
+        raise DocumentError(f"the converter crashed: status {status}")
 
     def _start(self) -> subprocess.Popen[str]:
-        """A process that sees the modules that this one sees, and no signal from the terminal."""
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
+        """Start a worker with this process's module path, out of reach of terminal signals."""
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", _WORKER],
+            [sys.executable, "-P", "-c", _WORKER_CODE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._stderr,
             encoding="ascii",
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,
         )
         return self._process
 
-    def _last_words(self) -> str:
-        if not self._said:
+    def _last_stderr_line(self) -> str:
+        if not self._stderr:
             return ""
-        self._said.seek(0)
-        lines = self._said.read().decode("utf-8", "replace").split("\n")
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode("utf-8", "replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def run_worker() -> None:
+    """Answer requests from standard input until it ends; runs in the worker process."""
+    replies = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)  # keeps what a converter prints out of the replies
+    logging.disable()
+    warnings.simplefilter("ignore")
+    _limit_resources()
+    _forbid_xml_entities()
+    sys.addaudithook(_refuse_event)
+    for line in sys.stdin:
+        json.dump(handle_request(json.loads(line)), replies)
+        replies.write("\n")
+        replies.flush()
+
+
+def handle_request(request: dict[str, Any]) -> dict[str, Any]:
+    """Convert one document; any error of its converter becomes the reason of its rejection."""
+    try:
+        path, follow_symlinks = Path(request["path"]), request["follow_symlinks"]
+        with open_document(path, follow_symlinks=follow_symlinks) as stream:
+            digest = sha256_of(stream)
+            document = DOCUMENT_FORMATS[request["suffix"]].convert(stream)
+    except DocumentError as error:
+        return {"error": str(error)}
+    except MemoryError:
+        return {"error": f"needs more than {MAX_MEMORY_BYTES:,} bytes of memory"}
+    except RecursionError:
+        return {"error": "nested too deep"}
+    except Exception as error:  # converters raise errors of any type for a broken file
+        message = " ".join(str(error).split())[:200]
+        return {"error": f"cannot be converted: {type(error).__name__}: {message}"}
+    return {
+        "digest": digest,
+        "title": document.title,
+        "pages": list(document.pages),
+        "paged": document.paged,
+    }
+
+
+def _limit_resources() -> None:
+    with suppress(ImportError, OSError, ValueError):  # not available on every system
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+
+
+def _forbid_xml_entities() -> None:
+    """Make all XML parsers of the standard library refuse entity definitions."""
+    with suppress(ImportError):  # without defusedxml, no format of XML is read
+        import defusedxml
+
+        defusedxml.defuse_stdlib()
+
+
+def _refuse_event(event: str, arguments: tuple[Any, ...]) -> None:
+    writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITE_FLAGS
+    if writes or event.startswith(FORBIDDEN_EVENTS):
+        raise PermissionError(f"{event} is refused while documents are converted")

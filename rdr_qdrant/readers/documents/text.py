@@ -1,29 +1,33 @@
-"""Plain text in UTF-8."""
+"""Plain text."""
 
 from __future__ import annotations
 
 import codecs
 from typing import BinaryIO
 
-from rdr_qdrant.readers.documents.document import Document, DocumentError
+from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
 
-_BINARY = {b"%PDF-": "PDF", b"PK\x03\x04": "ZIP (as DOCX is)", b"\xd0\xcf\x11\xe0": "old Word"}
+_BINARY_SIGNATURES = {
+    b"%PDF-": "PDF",
+    b"PK\x03\x04": "ZIP (as DOCX is)",
+    b"\xd0\xcf\x11\xe0": "old Word",
+}
 
 
-def read(stream: BinaryIO) -> Document:
-    """All of it; plain text has no title of its own."""
-    return Document("", [decoded(stream.read())])
+def convert(stream: BinaryIO) -> ConvertedDocument:
+    """Return all of the text; plain text has no title."""
+    return ConvertedDocument("", [decode_text(stream.read())])
 
 
-def decoded(data: bytes, encoding: str = "utf-8") -> str:
-    """The text of these bytes, without a byte order mark.
+def decode_text(data: bytes, encoding: str = "utf-8") -> str:
+    """Decode bytes and drop the byte order mark.
 
     Raises:
-        DocumentError: they are not in this encoding, or are no text at all.
+        DocumentError: the bytes are invalid in this encoding, or not text.
     """
-    for start, name in _BINARY.items():
-        if data.startswith(start):
-            raise DocumentError(f"not text: by its first bytes it is {name}")
+    for signature, format_name in _BINARY_SIGNATURES.items():
+        if data.startswith(signature):
+            raise DocumentError(f"not text: its first bytes are those of {format_name}")
     try:
         text = data.removeprefix(codecs.BOM_UTF8).decode(encoding)
     except UnicodeDecodeError as error:

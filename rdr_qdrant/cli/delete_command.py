@@ -1,0 +1,111 @@
+"""`rdr-qdrant delete`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rdr_qdrant.cli import option_groups as options
+from rdr_qdrant.cli.confirmation import confirm_by_name
+from rdr_qdrant.cli.progress import progress_shown
+from rdr_qdrant.cli.stderr import pluralize, print_message
+from rdr_qdrant.cli.stdout import print_fields, print_json
+from rdr_qdrant.errors import UsageError
+
+if TYPE_CHECKING:
+    from rdr_qdrant.collection.deletion import PointSelection
+
+EXAMPLE = "rdr-qdrant delete -c wiki --source old.tsv --dry-run"
+
+
+def delete(
+    collection: options.CollectionOption,
+    *,
+    ids: Annotated[
+        list[str] | None,
+        typer.Option("--id", metavar="ID", help="Passage with this id. May be repeated."),
+    ] = None,
+    conditions: options.FilterOption = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Passages of this source, named as in their metadata (the path given to ingest).",
+        ),
+    ] = None,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Every passage; the collection stays. Asks for its name to confirm."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count what would be deleted, and delete nothing.")
+    ] = False,
+    allow_unverified: options.UnverifiedOption = False,
+    as_json: options.JSONOption = False,
+    qdrant: options.QdrantOptions,
+) -> None:
+    """Delete passages from a collection, by id, by metadata or by source.
+
+    Give one of --id, --filter, --source and --all. The collection and its settings stay. Deletes
+    only from a collection that rdr-qdrant made, unless --allow-unverified.
+    """
+    selection = _selection(ids, conditions, source, every=every)
+    if every and not (yes or dry_run):
+        confirm_by_name(collection, f"--all deletes every passage of the collection {collection!r}")
+    from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy
+    from rdr_qdrant.collection import Collection
+    from rdr_qdrant.collection.deletion import delete_points
+
+    with (
+        closing(qdrant.connect()) as client,
+        progress_shown("points", lambda: None) as progress,
+    ):
+        deleted = delete_points(
+            client,
+            collection,
+            selection,
+            allow_unverified=allow_unverified,
+            dry_run=dry_run,
+            retry=RetryPolicy(
+                RETRY_FOR_SECONDS,
+                lambda why, seconds: progress.show(f"Qdrant: {why}, retrying in {seconds:.1f} s"),
+            ),
+            on_progress=progress,
+        )
+        left = Collection(client, collection).points.count()
+    missing = len(set(ids)) - deleted if ids else 0
+    if missing:
+        print_message(f"Not found: {pluralize(missing, 'ids')}.")
+    if as_json:
+        values: dict[str, Any] = {"collection": collection, "deleted": deleted, "points": left}
+        print_json(values | {"dry_run": dry_run, **({"missing": missing} if ids else {})})
+        return
+    verb = "to delete" if dry_run else "deleted"
+    print_fields(
+        {
+            "collection": f"{collection} ({pluralize(left, 'points')})",
+            verb: f"{deleted:,}" + (" (nothing was deleted: a dry run)" if dry_run else ""),
+        }
+    )
+
+
+def _selection(
+    ids: list[str] | None, conditions: list[str] | None, source: str | None, *, every: bool
+) -> PointSelection:
+    from rdr_qdrant.collection.deletion import PointSelection
+
+    given = {"--id": ids, "--filter": conditions, "--source": source is not None, "--all": every}
+    if len(chosen := [option for option, value in given.items() if value]) != 1:
+        found = " and ".join(chosen) or "none"
+        raise UsageError(f"Give one of {', '.join(given)}, not {found}.")
+    if source is not None:
+        return PointSelection(metadata={"source": source})
+    return PointSelection(
+        passage_ids=ids or None,
+        metadata=options.parse_filters(conditions),
+    )

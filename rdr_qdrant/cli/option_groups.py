@@ -1,0 +1,431 @@
+"""Options that several commands share, declared once.
+
+An option group is a dataclass whose fields are options. A command that takes a group as a parameter
+has all its options: `as_typer_command` lists them for typer and hands the command the group. Rare
+options are hidden from `--help` and listed by `--help-all`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
+
+import typer
+from typer.core import TyperOption
+
+from rdr_qdrant.errors import UsageError
+from rdr_qdrant.registry import DEFAULT_MAX_LENGTH, PAIRS
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient, models
+
+    from rdr_qdrant.collection import UntypedValue
+    from rdr_qdrant.embeddings import RDREmbeddings
+    from rdr_qdrant.encoding.device import Precision
+
+DEBUG_OPTION = "--debug"
+
+_WHERE = "Where"
+_ENCODERS = "Which encoders"
+_SEARCH = "How to search"
+
+
+def parse_count(text: str) -> int:
+    """`21M`, `1.5M`, `300k` or `21,015,324` as a number."""
+    digits = str(text).strip().replace(",", "").replace("_", "").lower()
+    factor = {"k": 10**3, "m": 10**6, "b": 10**9}.get(digits[-1:], 1)
+    try:
+        number = Decimal(digits[:-1] if factor > 1 else digits) * factor
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number != int(number) or number < 1:
+        raise typer.BadParameter(f"{text!r} is not a number such as 300k, 1.5M or 21,015,324.")
+    return int(number)
+
+
+CollectionOption = Annotated[
+    str, typer.Option("--collection", "-c", metavar="NAME", help="Name of the collection.")
+]
+JSONOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON value to stdout and nothing else.")
+]
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="KEY=VALUE",
+        help="Only passages with this metadata. May be repeated: all must hold.",
+    ),
+]
+UnverifiedOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unverified",
+        help="Accept a collection that does not record which encoders made it.",
+        hidden=True,
+    ),
+]
+VectorNameOption = Annotated[
+    str,
+    typer.Option(
+        "--vector-name",
+        metavar="NAME",
+        help="Named vector to use. Default: the unnamed one.",
+        show_default=False,
+        hidden=True,
+    ),
+]
+SplitOption = Annotated[
+    int | None,
+    typer.Option(
+        "--split",
+        min=1,
+        metavar="WORDS",
+        help="Split texts into passages of this many words. Documents: 100 by default.",
+    ),
+]
+RejectsOption = Annotated[
+    Path | None,
+    typer.Option("--rejects", metavar="FILE", help="Write rejected rows to FILE, as JSON Lines."),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Stop at the first row that is rejected.", hidden=True)
+]
+IndexOption = Annotated[
+    bool,
+    typer.Option(
+        "--index/--no-index",
+        help="Build the index of an embedded collection afterwards.",
+        hidden=True,
+    ),
+]
+APIKeyFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file",
+        metavar="FILE",
+        help="Read the server's API key from FILE instead of QDRANT_API_KEY.",
+        rich_help_panel=_WHERE,
+        hidden=True,
+    ),
+]
+AllowKeyOverHTTPOption = Annotated[
+    str | None,
+    typer.Option(
+        "--allow-key-over-http",
+        metavar="HOST",
+        help="Send the API key unencrypted to this host; other hosts get it over https only.",
+        rich_help_panel=_WHERE,
+        hidden=True,
+    ),
+]
+
+
+def read_api_key(file: Path | None) -> Any:
+    """The API key in this file, or `None` without a file."""
+    from rdr_qdrant.client import read_key_file
+
+    return read_key_file(file) if file else None
+
+
+def parse_filters(conditions: list[str] | None) -> dict[str, UntypedValue]:
+    """`["year=1999"]` as names and values whose type the collection decides.
+
+    Raises:
+        UsageError: a condition is not of the form KEY=VALUE.
+    """
+    from rdr_qdrant.collection import UntypedValue
+
+    parsed = {}
+    for condition in conditions or ():
+        key, equals, value = condition.partition("=")
+        if not (key and equals):
+            raise UsageError(f"--filter {condition!r} is not of the form KEY=VALUE.")
+        parsed[key] = UntypedValue(value)
+    return parsed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QdrantOptions:
+    """A Qdrant server or folder."""
+
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Qdrant server; its API key is read from QDRANT_API_KEY.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of an embedded Qdrant. Without --url and --path: QDRANT_URL if set, else "
+            "./qdrant_data.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None
+    api_key_file: APIKeyFileOption = None
+    allow_key_over_http: AllowKeyOverHTTPOption = None
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            help="Use gRPC at this port of the server (6334 unless configured otherwise).",
+            rich_help_panel=_WHERE,
+            hidden=True,
+        ),
+    ] = None
+
+    def connect(self) -> QdrantClient:
+        """A client; the caller closes it, which frees an embedded folder."""
+        from rdr_qdrant.client import connect
+
+        return connect(
+            url=self.url,
+            path=self.path,
+            api_key=read_api_key(self.api_key_file),
+            allow_key_over_http=self.allow_key_over_http,
+            grpc_port=self.grpc_port,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderOptions:
+    """A pair of encoders and how it runs."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Named pair (see rdr-qdrant models). Default: the pair that made the collection, "
+            "else rdr-single-trivia.",
+            rich_help_panel=_ENCODERS,
+        ),
+    ] = None
+    context_encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X",
+            help="Hub id or folder; with --question-encoder, instead of --model.",
+            rich_help_panel=_ENCODERS,
+        ),
+    ] = None
+    question_encoder: Annotated[
+        str | None,
+        typer.Option(metavar="Y", help="Hub id or folder.", rich_help_panel=_ENCODERS),
+    ] = None
+    revision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REV",
+            help="Branch, tag or commit of both encoders on the hub.",
+            rich_help_panel=_ENCODERS,
+            hidden=True,
+        ),
+    ] = None
+    max_length: Annotated[
+        int,
+        typer.Option(
+            min=8,
+            metavar="TOKENS",
+            help="Maximum tokens of an input; the same for all passages and questions of a "
+            "collection.",
+            rich_help_panel=_ENCODERS,
+            hidden=True,
+        ),
+    ] = DEFAULT_MAX_LENGTH
+    device: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.", rich_help_panel=_ENCODERS),
+    ] = "auto"
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="auto (fp32 on a CPU, fp16 on a GPU), fp32, bf16, fp16, or int8 on a CPU.",
+            rich_help_panel=_ENCODERS,
+            hidden=True,
+        ),
+    ] = "auto"
+
+    def explicitly_set(self) -> list[str]:
+        """The options that differ from their defaults, as they are typed."""
+        return [
+            f"--{field.name.replace('_', '-')}"
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        ]
+
+    def embeddings(self, recorded_model: str | None = None) -> RDREmbeddings:
+        """The encoders, loaded on first use.
+
+        Args:
+            recorded_model: the pair to use if no option names one; only a named pair counts.
+
+        Raises:
+            UsageError: two pairs are named, or an unknown precision.
+        """
+        from rdr_qdrant.embeddings import RDREmbeddings
+        from rdr_qdrant.encoding.device import PRECISIONS
+
+        if self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise UsageError(f"Unknown precision {self.precision!r}. Known: {known}.")
+        if self.model and (self.context_encoder or self.question_encoder):
+            raise UsageError(
+                "--model and --context-encoder/--question-encoder name two different pairs: "
+                "leave one of them out."
+            )
+        named = self.model or self.context_encoder or self.question_encoder
+        return RDREmbeddings(
+            model=recorded_model if not named and recorded_model in PAIRS else self.model,
+            context_encoder=self.context_encoder,
+            question_encoder=self.question_encoder,
+            revision=self.revision,
+            max_length=self.max_length,
+            device=self.device,
+            precision=cast("Precision", self.precision),
+        )
+
+    def embeddings_for(self, client: QdrantClient, collection: str) -> RDREmbeddings:
+        """The encoders; if no option names them, those that made the collection."""
+        from rdr_qdrant.collection import Collection
+
+        if self.model or self.context_encoder or self.question_encoder:
+            return self.embeddings()
+        return self.embeddings(Collection(client, collection).recorded_model())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """How a collection is searched."""
+
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare with every point instead of using the index.")
+    ] = False
+    rescore: Annotated[
+        bool,
+        typer.Option(
+            "--rescore/--no-rescore",
+            help="Rescore the best hits of a quantized collection with the original vectors. "
+            "Without it scores are approximate, and original vectors on disk are not read.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = True
+    oversampling: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            metavar="FACTOR",
+            help="Rescore FACTOR times as many candidates as hits.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
+    hnsw_ef: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Candidates kept while searching the index; more is more exact.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
+    vector_name: VectorNameOption = ""
+    allow_unverified: UnverifiedOption = False
+
+    def search_params(self) -> models.SearchParams:
+        """These options as Qdrant's search parameters.
+
+        Raises:
+            UsageError: `--oversampling` without rescoring.
+        """
+        if self.oversampling is not None and not self.rescore:
+            raise UsageError(
+                "--oversampling fetches more candidates to rescore, and --no-rescore rescores "
+                "none: leave one out."
+            )
+        from qdrant_client import models
+
+        quantization = models.QuantizationSearchParams(
+            rescore=self.rescore, oversampling=self.oversampling
+        )
+        return models.SearchParams(hnsw_ef=self.hnsw_ef, quantization=quantization)
+
+
+def _show_all_help(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        for parameter in context.command.params:
+            if isinstance(parameter, TyperOption):
+                parameter.hidden = False
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CommonOptions:
+    """Options of every command; `app.run` and typer handle them."""
+
+    debug: Annotated[
+        bool, typer.Option(DEBUG_OPTION, help="Show the traceback of an error.", hidden=True)
+    ] = False
+    help_all: Annotated[
+        bool,
+        typer.Option(
+            "--help-all",
+            callback=_show_all_help,
+            is_eager=True,
+            expose_value=False,
+            help="List all options, the rare ones too.",
+        ),
+    ] = False
+
+
+def as_typer_command(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command as a function of single options, for typer to read.
+
+    Each parameter that is an option group is replaced by the group's fields, and the common options
+    are added. When called, the groups are put together again and the command runs.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name in groups:
+            parameters += _parameters_of(groups[parameter.name])
+        else:
+            parameters.append(
+                parameter.replace(
+                    annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY
+                )
+            )
+    parameters += _parameters_of(_CommonOptions)
+
+    def run(**values: Any) -> Any:
+        for field in fields(_CommonOptions):
+            values.pop(field.name, None)
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        return command(**values)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _parameters_of(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]

@@ -1,0 +1,397 @@
+"""`QdrantSink`: a job's points in a Qdrant collection, verified, pruned and published."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from rdr_qdrant.client import RetryPolicy, capabilities
+from rdr_qdrant.collection import Collection, CollectionSettings
+from rdr_qdrant.encoding import Side
+from rdr_qdrant.errors import CollectionError, StoreError
+from rdr_qdrant.ingest.alias_swap import AliasSwap
+from rdr_qdrant.ingest.batch_result import BatchResult
+from rdr_qdrant.ingest.cancellation import Cancellation
+from rdr_qdrant.ingest.counters import Counters
+from rdr_qdrant.ingest.document_cache import StoredDocuments
+from rdr_qdrant.ingest.id_index import IdIndex
+from rdr_qdrant.ingest.passage_encoder import PassageEncoder
+from rdr_qdrant.ingest.prune import Pruning, prune_sources, remove_leftovers
+from rdr_qdrant.ingest.qdrant_writer import QdrantWriter
+from rdr_qdrant.ingest.records import PendingPoint
+from rdr_qdrant.ingest.report import LoadReport
+from rdr_qdrant.ingest.sink import OnRetry, PointDiff, Write
+from rdr_qdrant.ingest.verify import Sample, compare_sample, count_stored, new_sample
+from rdr_qdrant.registry import PairIdentity
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
+logger = logging.getLogger(__name__)
+
+REPORTED = (
+    "read",
+    "uploaded",
+    "updated",
+    "unchanged",
+    "rejected",
+    "taken_over",
+    "truncated",
+    "verified",
+    "compared",
+)
+"""Counters that a report has by the same name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionTarget:
+    """The collection of a load, and what the load may do to it; see `QdrantLoader`."""
+
+    client: QdrantClient
+    collection_name: str
+    vector_name: str = ""
+    settings: CollectionSettings | None = None
+    allow_unverified: bool = False
+    recreate: bool = False
+    dry_run: bool = False
+    bulk: bool = False
+    swap_alias: bool = False
+    drop_old: bool = False
+    index: bool = True
+    retry_for: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteTarget:
+    """The collection of a load, as processes need it that write to it by clients of their own.
+
+    Attributes:
+        collection_name: the collection; behind an alias, the new one.
+        vector_name: its vector.
+        retry_for: seconds for which a call is retried.
+    """
+
+    collection_name: str
+    vector_name: str
+    retry_for: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexingHandlers:
+    """Whom to tell while an index is built; see `QdrantLoader`."""
+
+    on_indexing: Callable[[float], None] | None = None
+    on_server_indexing: Callable[[int, int], None] | None = None
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """Values of the report beside the counters."""
+
+    removed: int | None = None
+    alias: str | None = None
+    replaced: str | None = None
+    dropped: bool = False
+    index_seconds: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+
+@dataclass(kw_only=True)
+class QdrantSink:
+    """A `Sink`: creates or checks the collection, writes to it, verifies and publishes it.
+
+    Args:
+        target: the collection.
+        encoder: that makes the vectors.
+        origin: what tells this load from another into the same alias, see `AliasSwap`.
+        pruning: what to prune, if anything.
+        on_retry: called before a call of the job's own thread is retried.
+        handlers: called while an index is built.
+        cancellation: of the job.
+    """
+
+    target: CollectionTarget
+    encoder: PassageEncoder
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    pruning: Pruning | None = None
+    on_retry: OnRetry | None = None
+    handlers: IndexingHandlers = field(default_factory=IndexingHandlers)
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    keeps_order = False
+
+    def __post_init__(self) -> None:
+        target = self.target
+        self._retry = RetryPolicy(target.retry_for, self.on_retry, self.cancellation.requested)
+        self.write_threads = capabilities(target.client).write_streams
+        self.collection = self._collection_named(target.collection_name)
+        self._swap: AliasSwap | None = None
+        self._collection_exists = False
+        self._indexing_deferred = False
+        self._has_written = False
+        self._creation: object = None
+        self._outcome = _Outcome()
+        self._sample = new_sample()
+
+    def open(self) -> None:
+        """Find the collection; behind an alias it is one with a name of its own.
+
+        Raises:
+            CollectionError: see `AliasSwap.begin`.
+        """
+        target = self.target
+        if not target.swap_alias:
+            return
+        pair = self.encoder.identity(Side.CONTEXT)
+        settings = target.settings
+        made = {
+            "model": pair.label,
+            "max_length": pair.max_length,
+            "vector_name": target.vector_name,
+            "settings": settings.model_dump(mode="json", exclude_defaults=True) if settings else {},
+        }
+        self._swap = AliasSwap(
+            target.client,
+            target.collection_name,
+            {**self.origin, **made},
+            drop_old=target.drop_old,
+            retry=self._retry,
+        )
+        self.collection = self._collection_named(self._swap.begin())
+
+    def prepare(self) -> str:
+        """Create, recreate or check the collection; the encoder's fingerprint.
+
+        Raises:
+            CollectionError: it does not fit the pair, or is not ours to be changed so.
+            ModelError: the encoder cannot be loaded.
+        """
+        target, collection = self.target, self.collection
+        exists = self._exists()
+        if target.recreate or not exists:
+            collection.check_supported(target.settings)
+        if exists and target.recreate:
+            collection.check_ours("deleted")
+            if target.dry_run:
+                return ""
+            identity = self.encoder.identity()
+            collection.delete()
+            self._create(identity)
+        elif exists:
+            self._check_existing()
+        elif target.dry_run:
+            return ""
+        else:
+            self._create(self.encoder.identity())
+        if self.pruning:
+            collection.payload_indexes.check_filterable("source")
+        fingerprint = self.encoder.fingerprint()
+        if target.bulk and not target.dry_run:
+            collection.check_ours("changed by --bulk (bulk=True)")
+        self._collection_exists = True
+        self._creation = collection.creation()
+        return fingerprint
+
+    def check_target(self) -> None:
+        """See `Sink.check_target`.
+
+        Raises:
+            CollectionError: it was deleted, or deleted and created again.
+        """
+        if self._collection_exists and self.collection.creation() != self._creation:
+            raise CollectionError(
+                f"Collection {self.collection.name!r} was created again by somebody else during "
+                "this load, so it is no longer the one that was checked. Run the same command "
+                "again when the other load has finished."
+            )
+
+    def stored_documents(self, id_prefix: str) -> StoredDocuments:
+        """A look-up of the documents that the collection holds, made when the job reads them."""
+        return StoredDocuments(
+            lambda: self.collection,
+            self.encoder,
+            id_prefix,
+            ignore_stored=self.target.recreate,
+        )
+
+    def diff(self, points: Sequence[PendingPoint]) -> PointDiff:
+        """See `Sink.diff`; in a dry run nothing is left to be written."""
+        if self._collection_exists:
+            diff = QdrantWriter(self.collection, self._sample).diff(points)
+        else:
+            diff = PointDiff(list(points))
+        return _as_planned(diff) if self.target.dry_run else diff
+
+    def before_first_write(self) -> None:
+        """Defer index building, if that is asked for.
+
+        Only now, since each change of that setting makes a server start its index building anew.
+
+        Raises:
+            CollectionError: see `BulkIndexing.defer_indexing`.
+        """
+        if self.target.bulk and not (self.target.dry_run or self._has_written):
+            self._indexing_deferred = self.collection.bulk_indexing.defer_indexing()
+        self._has_written = True
+
+    def writer(self, on_retry: OnRetry, give_up: threading.Event) -> Write:
+        """See `Sink.writer`."""
+        retry = RetryPolicy(self.target.retry_for, on_retry, give_up)
+        collection = self._collection_named(self.collection.name, retry)
+        return QdrantWriter(collection, self._sample).write
+
+    def remote_target(self) -> RemoteTarget:
+        """The collection, for writers in other processes; after `open`."""
+        return RemoteTarget(
+            collection_name=self.collection.name,
+            vector_name=self.target.vector_name,
+            retry_for=self.target.retry_for,
+        )
+
+    def verify(self, ids: IdIndex, sample: Sample, counters: Counters) -> None:
+        """See `Sink.verify`.
+
+        Raises:
+            VerificationError: a point is missing or differs.
+        """
+        if self.target.dry_run or not self._collection_exists:
+            return
+        check = self.cancellation.check
+        self.check_target()
+        verified = count_stored(self.collection, ids, check)
+        counters.add({"verified": verified})
+        counters.add({"compared": compare_sample(self.collection, sample.items)})
+        if self.collection.points.count() > verified and self._waits_for_alias():
+            self._outcome.removed = remove_leftovers(self.collection, ids, check)
+
+    def prune(self, ids: IdIndex, counters: Counters) -> None:
+        """See `Sink.prune`."""
+        pruning = self.pruning
+        if not (pruning and self._collection_exists):
+            return
+        if pruning.is_possible(counters):
+            self._outcome.removed = prune_sources(
+                self.collection,
+                pruning,
+                ids,
+                dry_run=self.target.dry_run,
+                check=self.cancellation.check,
+            )
+
+    def publish(self, counters: Counters) -> None:
+        """Build the index or wait for it, then point the alias at the collection."""
+        if self.target.dry_run or not self._collection_exists:
+            return
+        self._outcome.index_seconds = self._finish_index()
+        if self._swap is None:
+            return
+        self.cancellation.check()
+        old = self._swap.finish(self.collection.name)
+        self._outcome.alias = self.target.collection_name
+        self._outcome.replaced = old
+        self._outcome.dropped = self.target.drop_old and old is not None
+
+    def report(self, counters: Counters, *, in_hand: int = 0, **others: Any) -> LoadReport:
+        """See `Sink.report`."""
+        counts: dict[str, Any] = dict(counters.of(REPORTED))
+        counts["unchanged"] += counters["duplicates"]
+        counts["retries"] = counters["retries"] + self._retry.retries
+        return LoadReport(
+            self.collection.name,
+            **counts,
+            in_hand=in_hand,
+            seconds=counters.seconds,
+            dry_run=self.target.dry_run,
+            **others,
+        )
+
+    def close(self, counters: Counters, *, interrupted: bool, failed: bool) -> LoadReport | None:
+        """See `Sink.close`."""
+        if self._indexing_deferred:
+            logger.warning(
+                "Index building of collection %r stays disabled, since the load did not finish; "
+                "run the same command again to finish it and enable indexing",
+                self.collection.name,
+            )
+        if failed:
+            return None
+        points = self._count_points(optional=interrupted)
+        return self.report(
+            counters, points=points, interrupted=interrupted, **self._outcome.to_dict()
+        )
+
+    def _check_existing(self) -> None:
+        target, collection = self.target, self.collection
+        ours = self.encoder.identity(Side.CONTEXT)
+        collection.check(ours, allow_unverified=target.allow_unverified)
+        if self.pruning:
+            collection.check_ours("pruned")
+        if not target.dry_run:
+            collection.payload_indexes.add_missing(target.settings)
+        collection.warn_about_differences(target.settings)
+
+    def _exists(self) -> bool:
+        """True if it exists to be loaded into; an alias swap makes its new collection itself."""
+        if self._swap and not self._swap.resumed:
+            return False
+        return self.collection.exists()
+
+    def _create(self, identity: PairIdentity) -> None:
+        notes = self._swap.notes() if self._swap else None
+        self.collection.create(identity, self.target.settings, notes)
+        if self._swap:
+            self._swap.check_noted(self.collection.name)
+
+    def _finish_index(self) -> float | None:
+        """Seconds that the index was built or waited for; `None` if neither was done."""
+        collection = self.collection
+        resumed = collection.bulk_indexing.resume_indexing()
+        self._indexing_deferred = False
+        started = time.monotonic()
+        waited = self.target.index and collection.build_index(self._on_indexing)
+        if resumed or self.target.bulk or self._swap:
+            waited = collection.bulk_indexing.wait_for_index(self._on_server_indexing) or waited
+        return time.monotonic() - started if waited else None
+
+    def _waits_for_alias(self) -> bool:
+        """True until the alias points at it: until then nothing but this load fills it."""
+        return self._swap is not None and not self._swap.is_swapped(self.collection.name)
+
+    def _count_points(self, *, optional: bool) -> int | None:
+        try:
+            return self.collection.points.count() if self.collection.exists() else 0
+        except StoreError:
+            if optional:
+                return None
+            raise
+
+    def _collection_named(self, name: str, retry: RetryPolicy | None = None) -> Collection:
+        target = self.target
+        return Collection(target.client, name, target.vector_name, retry or self._retry)
+
+    def _on_indexing(self, seconds: float) -> None:
+        self.cancellation.check()
+        if self.handlers.on_indexing:
+            self.handlers.on_indexing(seconds)
+
+    def _on_server_indexing(self, indexed: int, total: int) -> None:
+        self.cancellation.check()
+        if self.handlers.on_server_indexing:
+            self.handlers.on_server_indexing(indexed, total)
+
+
+def _as_planned(diff: PointDiff) -> PointDiff:
+    """The diff of a dry run: writing is counted as done."""
+    new, changed = len(diff.to_embed), len(diff.to_update_metadata)
+    settled = diff.settled
+    planned = Counter(settled.counts)
+    planned.update(read=new + changed, uploaded=new, updated=changed)
+    return PointDiff(
+        settled=BatchResult(planned, settled.rejects, rejected_ids=settled.rejected_ids)
+    )

@@ -1,0 +1,122 @@
+"""`QdrantWriter`: compares batches with a collection and writes them; in threads and in workers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rdr_qdrant.collection import Collection, Point, PointId, Sampled
+from rdr_qdrant.collection.payload import same_json
+from rdr_qdrant.collection.points import StoredPoint
+from rdr_qdrant.ingest.batch_result import BatchResult
+from rdr_qdrant.ingest.records import EmbeddedBatch, MetadataUpdate, PendingPoint
+from rdr_qdrant.ingest.sink import PointDiff
+from rdr_qdrant.ingest.verify import Sample, SentPoint, new_sample
+from rdr_qdrant.readers import Reject
+
+ID_TAKEN = "its point id is taken by a point that other software wrote"
+TOO_LARGE = "larger than Qdrant takes in one request"
+
+
+class QdrantWriter:
+    """Writes the batches of a job; threads may share one if its collection allows.
+
+    Args:
+        collection: where to.
+        sample: stored points are offered to it; results carry those that it keeps.
+    """
+
+    def __init__(self, collection: Collection, sample: Sample | None = None) -> None:
+        self._collection = collection
+        self._sample = sample or new_sample()
+
+    def diff(self, points: Sequence[PendingPoint]) -> PointDiff:
+        """Compare points with those that are stored.
+
+        Raises:
+            StoreError: Qdrant does not answer or refuses.
+        """
+        diff = PointDiff()
+        stored = self._collection.points.retrieve([point.id for point in points]) if points else {}
+        unchanged, conflicting = [], []
+        source_changed = 0
+        for point in points:
+            found = stored.get(point.id)
+            if found is not None and found.content_hash is None:
+                conflicting.append(point)
+                continue
+            if found is None or found.content_hash != point.content_hash:
+                diff.to_embed.append(point)
+            elif not same_json(point.metadata, found.metadata):
+                diff.to_update_metadata.append(point)
+            else:
+                unchanged.append(point)
+                continue
+            source_changed += found is not None and _source_differs(point, found)
+        result = self._result(unchanged, "unchanged", rejected=conflicting, reason=ID_TAKEN)
+        result.counts["taken_over"] = source_changed
+        return PointDiff(diff.to_embed, diff.to_update_metadata, result)
+
+    def write(self, batch: EmbeddedBatch | MetadataUpdate) -> BatchResult:
+        """Write points, or only their metadata.
+
+        Raises:
+            StoreError: Qdrant does not answer or refuses.
+        """
+        if isinstance(batch, MetadataUpdate):
+            changes = [(point.id, point.content_hash, point.metadata) for point in batch.points]
+            refused = set(self._collection.points.replace_metadata(changes))
+            vectors: Sequence[Any] = [None] * len(batch.points)
+            counter, truncated = "updated", 0
+        else:
+            pairs = zip(batch.points, batch.vectors, strict=True)
+            points = [Point(point.id, vector, point.payload) for point, vector in pairs]
+            refused = set(self._collection.points.upsert(points))
+            vectors, counter = batch.vectors, "uploaded"
+            truncated = sum(
+                cut and point.id not in refused
+                for point, cut in zip(batch.points, batch.truncated, strict=True)
+            )
+        result = self._result(
+            [point for point in batch.points if point.id not in refused],
+            counter,
+            vectors=[
+                vector
+                for point, vector in zip(batch.points, vectors, strict=True)
+                if point.id not in refused
+            ],
+            rejected=[point for point in batch.points if point.id in refused],
+            reason=TOO_LARGE,
+        )
+        result.counts["truncated"] = truncated
+        return result
+
+    def _result(
+        self,
+        stored: Sequence[PendingPoint],
+        counter: str,
+        *,
+        vectors: Sequence[Any] | None = None,
+        rejected: Sequence[PendingPoint],
+        reason: str,
+    ) -> BatchResult:
+        sample: list[Sampled[SentPoint]] = []
+        for number, point in enumerate(stored):
+            vector = None if vectors is None else vectors[number]
+            kept = self._sample.offer(lambda p=point, v=vector: SentPoint.of(p, v))  # type: ignore[misc]
+            if kept is not None:
+                sample.append(kept)
+        rejects: list[Reject] = [point.record.to_reject(reason) for point in rejected]
+        rejected_ids: list[PointId] = [point.id for point in rejected]
+        return BatchResult(
+            Counter({"read": len(stored), counter: len(stored)}),
+            rejects,
+            stored_ids=[point.id for point in stored],
+            rejected_ids=rejected_ids,
+            sample=sample,
+        )
+
+
+def _source_differs(point: PendingPoint, stored: StoredPoint) -> bool:
+    return bool(stored.metadata.get("source") != point.metadata.get("source"))

@@ -1,0 +1,317 @@
+"""Estimates RAM, disk and time of a corpus: inputs -> sizes and times, each with its arithmetic.
+
+Constants that no documentation gives were measured: from the files that Qdrant's engine wrote for
+8,000 and 100,000 points, and as rates on two shared cores (benchmarks/plan.py). docs/wikipedia.md
+compares the results with real collections.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rdr_qdrant.errors import UsageError
+
+WIKIPEDIA_PASSAGES = 21_015_324
+"""Passages of DPR's Wikipedia (December 2018; Karpukhin et al. 2020, sec. 4.1)."""
+
+# Bytes of one point. Measured in the files of 100,000 points, unless a source is named.
+DIMENSION = 768
+TEXT_BYTES = 630  # 100 words of English Wikipedia; the mean in XQuAD's articles is 634
+PAYLOAD_BESIDE_TEXT = 180  # as JSON: keys, title, id, source and hash
+PAYLOAD_PACKED = 0.93  # what LZ4 leaves of an English payload
+PAYLOAD_OVERHEAD = 64 + 16  # half of the block that it is rounded up to, and its position
+ID_BYTES = 21  # 13 for a numeric id, 8 for its version; a UUID takes 8 more
+VERSION_BYTES = 8  # all that stays in RAM with id_tracker_memory=cold (Qdrant 1.20)
+GRAPH_M = 16  # at most 2 m links on the lowest level (Malkov and Yashunin 2018, sec. 4.1)
+HEADROOM = 1.5  # Qdrant documentation, Capacity Planning: RAM = vectors x 1.5
+
+# Bytes of one server.
+PROCESS_BYTES = 75_000_000  # RAM of the engine without a point: 29 MB heap, 46 MB code and log
+LOG_BYTES = 2 * 32 * 1024**2  # two files of wal_capacity_mb (Qdrant configuration)
+
+# Rates. Measured on two shared cores with the embedded engine: no server, no GPU.
+FLOP_PER_PASSAGE = 21.656e9  # BERT-base at 135 tokens, the mean of 100 words and a title in XQuAD
+UTILIZATION = 0.4  # part of a GPU's peak: assumed
+TOKENIZING_RATE = 4_900.0  # passages/s of one core
+UPLOAD_RATE = 8_909.0  # points/s
+INDEX_RATE = 227.0  # points/s of one core: the slowest of three runs; the fastest had 1,381
+
+
+class Quantization(NamedTuple):
+    """The size of a vector in Qdrant's files."""
+
+    vector_bits: int = 32  # of each number of the original vector
+    bits: int = 0  # of each number of the quantized vector
+    extra_bytes: int = 0  # of each quantized vector
+    index_time: float = 1.0  # time to build the graph beside "none": benchmarks/plan.py
+
+
+QUANTIZATIONS: Mapping[str, Quantization] = {
+    "none": Quantization(),
+    "float16": Quantization(vector_bits=16),  # a datatype: --set datatype=float16
+    "scalar": Quantization(bits=8, extra_bytes=4, index_time=0.3),
+    "turbo": Quantization(bits=4, extra_bytes=8, index_time=0.3),
+    "product": Quantization(bits=2, index_time=1.7),
+    "binary": Quantization(bits=1, index_time=0.3),
+}
+
+GPUS: Mapping[str, tuple[str, float]] = {
+    "h100": ("H100 SXM", 989e12),  # NVIDIA H100 data sheet: 1,979 TFLOPS with sparsity
+    "h200": ("H200 SXM", 989e12),  # NVIDIA H200 data sheet: 1,979 TFLOPS with sparsity
+    "a100": ("A100", 312e12),  # NVIDIA A100 data sheet
+    "rtx4090": ("RTX 4090", 165e12),  # NVIDIA Ada architecture white paper, app. A
+    "l4": ("L4", 121e12),  # NVIDIA L4 data sheet: 242 TFLOPS with sparsity
+    "t4": ("T4", 65e12),  # NVIDIA T4 data sheet
+}
+"""Label and dense half-precision FLOP/s (sums in fp32), as published."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanInputs:
+    """A corpus and the machines for it; `UsageError` where a value is out of range or unknown."""
+
+    passages: int = WIKIPEDIA_PASSAGES
+    dimension: int = DIMENSION
+    text_bytes: int = TEXT_BYTES  # mean UTF-8 bytes of a passage's text
+    presets: tuple[str, ...] = ()
+    quantizations: tuple[str, ...] = ("none",)
+    replicas: int = 1  # copies of every point
+    servers: int = 1  # that share the points evenly
+    cores: int = 8  # of each server, that build its index
+    gpus: tuple[str, ...] = ("h100",)
+    devices: int = 1  # GPUs that encode at once
+    encode_rate: float | None = None  # measured passages/s of one device, instead of `gpus`
+    upload_rate: float | None = None  # measured points/s
+    index_rate: float | None = None  # measured points/s of one core, for the layout in question
+
+    def __post_init__(self) -> None:
+        from rdr_qdrant.collection import PRESETS
+
+        for name in ("passages", "dimension", "text_bytes", "replicas", "servers", "cores"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name in ("devices", "encode_rate", "upload_rate", "index_rate"):
+            number = getattr(self, name)
+            if number is not None and not 0 < number < math.inf:
+                raise UsageError(f"{name} must be finite and above 0, not {number}.")
+        if self.replicas > self.servers:
+            raise UsageError(
+                f"{self.replicas} replicas need as many servers, but there are {self.servers}: "
+                "Qdrant keeps the copies of a shard on different servers."
+            )
+        _check_names("preset", self.presets, PRESETS)
+        _check_names("quantization", self.quantizations, QUANTIZATIONS)
+        _check_names("GPU", self.gpus, GPUS)
+        if not (self.presets or self.quantizations) or not (self.gpus or self.encode_rate):
+            raise UsageError("Name a preset or a quantization, and a GPU or the encoding rate.")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number of bytes or seconds, and how it was computed."""
+
+    name: str
+    value: float
+    arithmetic: str
+    estimate: bool = True  # it rests on an assumption, or on a measurement under other conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The needs of one preset or quantization, all copies together."""
+
+    name: str
+    quantized: Quantity | None  # quantized vectors of one copy
+    ram: Quantity  # a quantization has all vectors in RAM, a preset what it keeps or caches there
+    ram_without_vectors: Quantity | None  # of a quantization with the original vectors on disk
+    disk: Quantity
+    disk_peak: Quantity  # while the index is built: old segments stay readable until it is done
+    index: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """RAM, disk and time of a corpus."""
+
+    inputs: PlanInputs
+    parts: tuple[Quantity, ...]  # of one copy, without quantization
+    presets: tuple[Layout, ...]
+    quantizations: tuple[Layout, ...]
+    rule_of_thumb: Quantity  # RAM with all vectors in it, by Qdrant's documentation
+    encoding: tuple[Quantity, ...]  # at the rate given, or on each GPU
+    tokenizing: Quantity  # by one core; the cores of the machine with the GPU share it
+    upload: Quantity
+    index: Quantity  # of the first layout
+    ingest: Quantity  # `ingest --bulk` with the first of `encoding`, which overlaps with the upload
+
+
+_SEGMENTS = ("vectors", "quantized", "graph", "ids", "payload")
+
+
+def plan(inputs: PlanInputs) -> Plan:
+    """Compute the plan."""
+    from rdr_qdrant.collection import PRESETS
+
+    n, replicas = inputs.passages, inputs.replicas
+    parts = _parts(inputs, "none")
+    quantizations = tuple(
+        _layout(inputs, name, name, ("vectors", "quantized", "graph", "ids"))
+        for name in inputs.quantizations
+    )
+    presets = []
+    for name in inputs.presets:
+        preset = PRESETS[name]
+        memory = {
+            "vectors": preset["vectors_memory"],
+            "quantized": preset.get("quantization_memory"),
+            "graph": preset["hnsw_memory"],
+        }
+        in_ram = [part for part, place in memory.items() if place != "cold"]
+        in_ram.append("versions" if preset.get("id_tracker_memory") == "cold" else "ids")
+        presets.append(_layout(inputs, name, preset["quantization"], in_ram))
+    vectors = n * inputs.dimension * 4
+    encoding = _encoding(inputs)
+    rate = inputs.upload_rate or UPLOAD_RATE
+    upload = Quantity(
+        "upload", n / rate, f"{n:,} / {rate:,.0f} points/s", estimate=not inputs.upload_rate
+    )
+    index = (*presets, *quantizations)[0].index
+    longer = max(encoding[0], upload, key=lambda step: step.value)
+    return Plan(
+        inputs=inputs,
+        parts=tuple(parts[name] for name in (*_SEGMENTS, "log") if name in parts),
+        presets=tuple(presets),
+        quantizations=quantizations,
+        rule_of_thumb=Quantity(
+            "rule of thumb",
+            vectors * HEADROOM * replicas,
+            f"{n:,} x {inputs.dimension} x 4 B x {HEADROOM:g}{_times(replicas)}",
+        ),
+        encoding=encoding,
+        tokenizing=Quantity(
+            "tokenizing, one core",
+            n / TOKENIZING_RATE,
+            f"{n:,} / {TOKENIZING_RATE:,.0f} passages/s, beside the encoding",
+        ),
+        upload=upload,
+        index=index,
+        ingest=Quantity(
+            "ingest --bulk", longer.value + index.value, f"{longer.name} + {index.name}"
+        ),
+    )
+
+
+def _parts(inputs: PlanInputs, quantization: str) -> dict[str, Quantity]:
+    """The parts of one copy by their names; those without a byte are left out."""
+    n, how = inputs.passages, QUANTIZATIONS[quantization]
+    vector_bytes = how.vector_bits // 8
+    quantized = math.ceil(inputs.dimension * how.bits / 8) + how.extra_bytes
+    link_bits = max(8, math.ceil(math.log2(n + 1)))
+    payload = inputs.text_bytes + PAYLOAD_BESIDE_TEXT
+    servers = inputs.servers / inputs.replicas
+    parts = (
+        Quantity(
+            "vectors",
+            n * inputs.dimension * vector_bytes,
+            f"{n:,} x {inputs.dimension} x {vector_bytes} B",
+            estimate=False,
+        ),
+        Quantity(
+            "quantized",
+            n * quantized,
+            f"{n:,} x ({inputs.dimension} x {how.bits} / 8 + {how.extra_bytes}) B",
+            estimate=False,
+        ),
+        Quantity(
+            "graph",
+            n * 2 * GRAPH_M * link_bits / 8,
+            f"{n:,} x 2 x {GRAPH_M} links x {link_bits} / 8 B (at most)",
+        ),
+        Quantity("ids", n * ID_BYTES, f"{n:,} x {ID_BYTES} B"),
+        Quantity("versions", n * VERSION_BYTES, f"{n:,} x {VERSION_BYTES} B"),
+        Quantity(
+            "payload",
+            n * (payload * PAYLOAD_PACKED + PAYLOAD_OVERHEAD),
+            f"{n:,} x ({payload:,} x {PAYLOAD_PACKED} + {PAYLOAD_OVERHEAD}) B",
+        ),
+        Quantity("log", LOG_BYTES * servers, "2 x 32 MiB of each shard, one shard a server"),
+        Quantity("process", PROCESS_BYTES * servers, "75 MB of each server"),
+    )
+    return {part.name: part for part in parts if part.value}
+
+
+def _layout(inputs: PlanInputs, name: str, quantization: str, in_ram: Iterable[str]) -> Layout:
+    parts = _parts(inputs, quantization)
+
+    def total(what: str, names: Iterable[str]) -> Quantity:
+        chosen = [parts[name] for name in names if name in parts]
+        terms = " + ".join(f"{part.name} {format_bytes(part.value)}" for part in chosen)
+        terms = f"({terms}){_times(inputs.replicas)}" if inputs.replicas > 1 else terms
+        return Quantity(what, inputs.replicas * sum(part.value for part in chosen), terms)
+
+    in_ram = [*in_ram, "process"]
+    others = [part for part in in_ram if part != "vectors"]
+    is_quantization = name in QUANTIZATIONS and "quantized" in parts
+    disk, segments = total("disk", (*_SEGMENTS, "log")), total("segments", _SEGMENTS)
+    return Layout(
+        name=name,
+        quantized=parts.get("quantized"),
+        ram=total("RAM", in_ram),
+        ram_without_vectors=total("RAM", others) if is_quantization else None,
+        disk=disk,
+        disk_peak=Quantity(
+            "disk at peak",
+            disk.value + segments.value,
+            f"{format_bytes(disk.value)} + {format_bytes(segments.value)} of new segments",
+        ),
+        index=_index(inputs, quantization),
+    )
+
+
+def _index(inputs: PlanInputs, quantization: str) -> Quantity:
+    share = inputs.passages * inputs.replicas / inputs.servers
+    rate = inputs.index_rate or INDEX_RATE
+    factor = 1.0 if inputs.index_rate else QUANTIZATIONS[quantization].index_time
+    return Quantity(
+        "index",
+        factor * share / (rate * inputs.cores),
+        f"{share:,.0f} points a server / ({rate:,.0f} points/s x {inputs.cores} cores)"
+        f"{_times(factor)}",
+    )
+
+
+def _encoding(inputs: PlanInputs) -> tuple[Quantity, ...]:
+    n, devices = inputs.passages, inputs.devices
+    if rate := inputs.encode_rate:
+        arithmetic = f"{n:,} / ({rate:,.1f} passages/s{_times(devices)})"
+        return (Quantity("encoding", n / (rate * devices), arithmetic, estimate=devices > 1),)
+    return tuple(
+        Quantity(
+            f"encoding, {devices} x {label}" if devices > 1 else f"encoding, {label}",
+            n * FLOP_PER_PASSAGE / (peak * UTILIZATION * devices),
+            f"{n:,} x {FLOP_PER_PASSAGE / 1e9:.1f} GFLOP / "
+            f"({peak / 1e12:,.0f} TFLOP/s x {UTILIZATION:.0%}{_times(devices)})",
+        )
+        for label, peak in (GPUS[name] for name in inputs.gpus)
+    )
+
+
+def format_bytes(count: float) -> str:
+    """Bytes in units of 1,000: `64.6 GB`."""
+    for unit, power in (("TB", 4), ("GB", 3), ("MB", 2), ("kB", 1)):
+        if count >= 1000**power:
+            return f"{count / 1000**power:,.1f} {unit}"
+    return f"{count:,.0f} B"
+
+
+def _times(factor: float) -> str:
+    return f" x {factor:g}" if factor != 1 else ""
+
+
+def _check_names(kind: str, names: Iterable[str], known: Mapping[str, object]) -> None:
+    for name in names:
+        if name not in known:
+            raise UsageError(f"Unknown {kind} {name!r}. Known: {', '.join(known)}.")

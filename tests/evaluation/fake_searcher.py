@@ -1,0 +1,56 @@
+"""A searcher that returns given rankings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rdr_qdrant import Passage
+from rdr_qdrant.collection import ScoredPassage
+from rdr_qdrant.retriever import PassageSearcher
+
+
+class FakeSearcher(PassageSearcher):
+    """Question n (its text is "n") finds the texts of `rankings[n]`, or `exact[n]` if exact.
+
+    The id of a passage is `id_of(text)`; scores decrease by one from 100.
+    """
+
+    def __init__(
+        self, rankings: Sequence[Sequence[str]], exact: Sequence[Sequence[str]] | None = None
+    ) -> None:
+        self.rankings = rankings
+        self.exact_rankings = rankings if exact is None else exact
+        self.requests: list[tuple[int, int, bool]] = []
+        """(questions, k, exact) of each request."""
+
+    def check(self) -> None:
+        pass
+
+    def encode_questions(self, questions: Sequence[str]) -> Any:
+        return np.array([[int(question)] for question in questions], dtype=np.float32)
+
+    def search_vectors(
+        self,
+        vectors: Any,
+        *,
+        k: int,
+        filter: Any = None,
+        score_threshold: float | None = None,
+        exact: bool = False,
+    ) -> list[list[ScoredPassage]]:
+        self.requests.append((len(vectors), k, exact))
+        rankings = self.exact_rankings if exact else self.rankings
+        return [
+            [hit(rank, text) for rank, text in enumerate(rankings[int(v[0])][:k])] for v in vectors
+        ]
+
+
+def hit(rank: int, text: str) -> ScoredPassage:
+    return ScoredPassage(100.0 - rank, Passage(id=id_of(text), text=text, title="T"))
+
+
+def id_of(text: str) -> str:
+    return f"p {text}"

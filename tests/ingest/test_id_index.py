@@ -1,0 +1,96 @@
+"""One id twice in one load, in one batch or far apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from qdrant_client import QdrantClient
+
+from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.errors import RDRQdrantError
+from rdr_qdrant.ingest.id_index import FirstOccurrence, IdIndex, id_key
+from rdr_qdrant.readers import Reject, open_source
+
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def client() -> QdrantClient:
+    return connect(path=":memory:")
+
+
+def lines(*rows: dict[str, object]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_the_second_is_set_aside_and_both_lines_are_named(
+    client: QdrantClient, tiny: RDREmbeddings, write: Write
+) -> None:
+    first = write("a.jsonl", lines(*({"id": str(n), "text": f"river {n}"} for n in range(10))))
+    second = write("b.jsonl", lines({"id": "3", "text": "king"}, {"id": "x", "text": "city"}))
+    rejects: list[Reject] = []
+    report = QdrantLoader(
+        embeddings=tiny,
+        client=client,
+        collection_name="c",
+        batch_size=2,
+        on_reject=rejects.append,
+    ).load_sources([open_source(first), open_source(second)])
+    assert (report.read, report.uploaded, report.rejected, report.points) == (12, 11, 1, 11)
+    [reject] = rejects
+    assert (reject.source, reject.line) == (str(second), 1)
+    assert reject.reason == f"id stands twice with different content: first: {first}, line 4"
+    assert reject.row["text"] == "king"
+    [point] = client.retrieve("c", [3])
+    assert point.payload
+    assert point.payload["page_content"] == "river 3"
+
+
+def test_the_same_row_in_two_files_is_no_difference(
+    client: QdrantClient, tiny: RDREmbeddings, write: Write
+) -> None:
+    row = lines({"id": "3", "text": "king", "year": 1})
+    sources = [open_source(write(name, row)) for name in ("a.jsonl", "b.jsonl")]
+    loader = QdrantLoader(embeddings=tiny, client=client, collection_name="c", batch_size=1)
+    report = loader.load_sources(sources)
+    assert (report.uploaded, report.unchanged, report.rejected) == (1, 1, 0)
+    again = loader.load_sources(sources)
+    assert (again.updated, again.unchanged) == (0, 2)
+
+
+def test_other_metadata_is_a_difference(client: QdrantClient, tiny: RDREmbeddings) -> None:
+    loader = QdrantLoader(embeddings=tiny, client=client, collection_name="c", batch_size=1)
+    passages = [Passage("1", "king", metadata={"year": year}) for year in (1, 2, 1)]
+    report = loader.load(passages)
+    assert (report.uploaded, report.unchanged, report.rejected) == (1, 1, 1)
+
+
+def test_the_id_index_keeps_and_discards_ids_of_both_kinds() -> None:
+    index = IdIndex()
+    ids = [0, 7, 2**64 - 1, "8f0c5a52-4f0e-5d0a-9d5e-6f1f3c1e7a10"]
+    for line, one in enumerate(ids):
+        assert index.add(id_key(one), FirstOccurrence(b"digest", "file", line)) is None
+    assert index.add(id_key(7), FirstOccurrence(b"other", "other", 9)) == FirstOccurrence(
+        b"digest", "file", 1
+    )
+    assert sorted(str(one) for batch in index.batches(3) for one in batch) == sorted(map(str, ids))
+    assert index.missing_from([7, 8, ids[3]]) == [8]
+    index.discard(7)
+    assert index.missing_from([7]) == [7]
+    index.close()
+
+
+def test_a_temporary_folder_without_room_is_told() -> None:
+    index = IdIndex()
+    index._database.execute("PRAGMA max_page_count = 20")
+
+    def fill() -> None:
+        for number in range(100_000):
+            index.add(id_key(number), FirstOccurrence(b"digest", "file", number))
+
+    with pytest.raises(RDRQdrantError, match=r"\(database or disk is full\).* SQLITE_TMPDIR"):
+        fill()
+    index.close()

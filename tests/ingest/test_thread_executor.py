@@ -1,0 +1,177 @@
+"""The pipeline of threads: nothing dropped, nothing unbounded, and an end in every case."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rdr_qdrant.ingest.batch_result import BatchResult, RetryEvent
+from rdr_qdrant.ingest.cancellation import Cancellation, JobCancelled
+from rdr_qdrant.ingest.records import EmbeddedBatch, TokenizedBatch
+from rdr_qdrant.ingest.thread_executor import BATCHES_PER_WRITER, TOKENIZED_BATCHES, Pipeline
+
+WRITERS = pytest.mark.parametrize("writers", [0, 1, 4])
+Numbers = list[int]
+
+
+class Trial:
+    """A pipeline over plain numbers, and what it reported."""
+
+    def __init__(
+        self,
+        writers: int,
+        embed: Callable[[Numbers], Iterator[Numbers]] | None = None,
+        write: Callable[[Numbers], None] = lambda numbers: None,
+    ) -> None:
+        self.reported: list[Any] = []
+        self.cancellation = Cancellation()
+        run: Any = SimpleNamespace(
+            sink=SimpleNamespace(write_threads=writers),
+            apply=self._apply,
+            cancellation=self.cancellation,
+        )
+        embed = embed or in_twos
+
+        def embed_batch(batch: TokenizedBatch) -> Iterator[EmbeddedBatch]:
+            for part in embed(batch.tokens):
+                yield EmbeddedBatch(part, None, [])  # type: ignore[arg-type]
+
+        def write_batch(batch: Any) -> BatchResult:
+            write(batch.points)
+            return BatchResult(Counter(), stored_ids=batch.points)
+
+        self.pipeline = Pipeline(run, embed_batch)
+        self.pipeline.write = write_batch
+
+    def submit(self, numbers: Numbers) -> None:
+        self.pipeline.submit(TokenizedBatch([], numbers))
+
+    @property
+    def written(self) -> Numbers:
+        results = (one for one in self.reported if isinstance(one, BatchResult))
+        return sorted(number for one in results for number in one.stored_ids)  # type: ignore[misc]
+
+    def _apply(self, result: BatchResult | RetryEvent) -> None:
+        self.reported.append(result)
+
+
+def in_twos(numbers: Numbers) -> Iterator[Numbers]:
+    for start in range(0, len(numbers), 2):
+        yield numbers[start : start + 2]
+
+
+@WRITERS
+def test_every_batch_is_written_and_reported(writers: int) -> None:
+    trial = Trial(writers)
+    for first in range(0, 60, 6):
+        trial.submit(list(range(first, first + 6)))
+    trial.pipeline.submit_write(EmbeddedBatch([99], None, []))  # type: ignore[list-item]
+    trial.pipeline.join()
+    trial.pipeline.close()
+    assert trial.written == [*range(60), 99]
+
+
+@WRITERS
+def test_a_failed_write_is_raised_and_what_was_written_is_reported(writers: int) -> None:
+    def write(numbers: Numbers) -> None:
+        if 8 in numbers:
+            raise OSError("no space")
+
+    trial = Trial(writers, write=write)
+
+    def submit_all() -> None:
+        for first in range(0, 60, 6):
+            trial.submit(list(range(first, first + 6)))
+        trial.pipeline.join()
+
+    with pytest.raises(OSError, match="no space"):
+        submit_all()
+    trial.pipeline.finish_in_flight()
+    assert {*trial.written} >= {0, 1, 2, 3, 4, 5}
+    assert not {*trial.written} & {8, 9}
+
+
+@WRITERS
+def test_an_error_of_the_encoder_is_raised(writers: int) -> None:
+    def broken(numbers: Numbers) -> Iterator[Numbers]:
+        yield numbers[:1]
+        raise RuntimeError("the device is gone")
+
+    trial = Trial(writers, broken)
+    trial.submit([1, 2])
+    with pytest.raises(RuntimeError, match="device is gone"):
+        trial.pipeline.join()
+    trial.pipeline.finish_in_flight()
+
+
+@WRITERS
+def test_finishing_ends_after_the_parts_in_flight(writers: int) -> None:
+    embedded: Numbers = []
+    begun = threading.Event()
+
+    def slowly(numbers: Numbers) -> Iterator[Numbers]:
+        for one in numbers:
+            begun.set()
+            time.sleep(0.02)
+            embedded.append(one)
+            yield [one]
+
+    trial = Trial(writers, slowly)
+    trial.submit(list(range(500)))
+    trial.submit(list(range(500, 1000)))
+    assert begun.wait(5)
+    trial.pipeline.finish_in_flight()
+    assert 0 < len(embedded) < 500
+    assert trial.written == embedded
+
+
+def test_a_cancelled_caller_does_not_wait_for_space() -> None:
+    never = threading.Event()
+    trial = Trial(1, write=lambda _: never.wait(60) and None)
+    trial.cancellation.request()
+
+    def submit_too_many() -> None:
+        for _ in range(TOKENIZED_BATCHES + BATCHES_PER_WRITER + 2):
+            trial.submit([1, 2])
+
+    with pytest.raises(JobCancelled):
+        submit_too_many()
+    assert not never.is_set()
+    never.set()
+    trial.pipeline.finish_in_flight()
+    assert trial.written[:1] == [1]
+
+
+def test_little_is_in_flight_at_a_time() -> None:
+    written = most = 0
+    lock = threading.Lock()
+
+    def write(numbers: Numbers) -> None:
+        nonlocal written
+        time.sleep(0.002)
+        with lock:
+            written += 1
+
+    trial = Trial(2, lambda numbers: iter([numbers]), write)
+    for submitted in range(1, 61):
+        trial.submit([submitted])
+        with lock:
+            most = max(most, submitted - written)
+    trial.pipeline.join()
+    trial.pipeline.close()
+    assert most <= TOKENIZED_BATCHES + 2 * BATCHES_PER_WRITER + 1
+
+
+def test_retries_are_reported_in_the_thread_of_the_caller() -> None:
+    trial = Trial(1)
+    trial.pipeline.post_retry("no answer", 1.5)
+    trial.submit([1])
+    trial.pipeline.join()
+    trial.pipeline.close()
+    assert RetryEvent("no answer", 1.5) in trial.reported

@@ -1,0 +1,96 @@
+"""A load on several machines, some of which are lost; each is a Ray node on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rdr_qdrant import LoadReport, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.readers import open_source
+from tests.conftest import COLLECTION
+from tests.support.faults import Status
+from tests.support.qdrant_http_server import QdrantHTTPServer
+
+ray = pytest.importorskip("ray")
+from ray.cluster_utils import Cluster  # noqa: E402
+
+from rdr_qdrant.ingest.ray import (  # noqa: E402
+    RayExecutor,
+    WorkerError,
+    ray_pipeline,
+)
+
+ROOT = Path(__file__).parents[2]
+ROWS = 300
+STORE = 80 * 2**20
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """The driver's machine, without a core for workers, and two others with one each."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE}
+    )
+    cluster.others = [cluster.add_node(num_cpus=1, object_store_memory=STORE) for _ in range(2)]
+    cluster.wait_for_nodes()
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.fixture
+def server() -> Iterator[QdrantHTTPServer]:
+    with QdrantHTTPServer() as server:
+        yield server
+
+
+def test_a_lost_machine_costs_nothing_but_time(
+    cluster: Cluster,
+    server: QdrantHTTPServer,
+    tiny: RDREmbeddings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray_pipeline, "SECONDS_BETWEEN_CLUSTER_CHECKS", 1.0)
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": f"river {n}"}) + "\n" for n in range(ROWS)))
+
+    client = connect(url=server.url)
+
+    def load(name: str, executor: RayExecutor, machines: int) -> LoadReport:
+        def lose_machine(report: LoadReport) -> None:
+            if report.uploaded and len(cluster.others) > machines:
+                server.inject(Status(503), times=10**6, match="PUT .*/points")
+                cluster.remove_node(cluster.others.pop())  # meanwhile nothing is written
+                server.clear_faults()
+
+        loader = QdrantLoader(
+            embeddings=executor.embeddings,
+            executor=executor,
+            client=client,
+            collection_name=name,
+            batch_size=6,
+            on_progress=lose_machine,
+        )
+        return loader.load_sources([open_source(path)])
+
+    with RayExecutor(tiny, url=server.url, address=cluster.address, workers=2) as executor:
+        report = load(f"{COLLECTION}-one", executor, machines=1)
+    # a batch that the lost machine had written is unchanged for the worker that repeats it
+    assert report.uploaded + report.unchanged == report.verified == ROWS
+    with RayExecutor(tiny, url=server.url, address=cluster.address, workers=1) as executor:
+        with pytest.raises(WorkerError, match="No machine with a CPU for a worker is left"):
+            load(f"{COLLECTION}-none", executor, machines=0)
+        kept = client.count(f"{COLLECTION}-none").count
+        assert 0 < kept < ROWS
+        cluster.others.append(cluster.add_node(num_cpus=1, object_store_memory=STORE))
+        cluster.wait_for_nodes()
+        report = load(f"{COLLECTION}-none", executor, machines=1)
+    assert (report.unchanged, report.uploaded) == (kept, ROWS - kept)
+    assert report.verified == ROWS
+    client.close()

@@ -1,0 +1,442 @@
+"""The Ray executor makes the collection that threads make, also if its processes are killed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient
+
+from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.errors import CollectionError, ModelError, SourceError, StoreError, UsageError
+from rdr_qdrant.readers import Reject, RejectLog, open_source
+from tests.cli.conftest import Command
+from tests.cli.conftest import command as command
+from tests.conftest import COLLECTION
+from tests.ray.processes import processes
+from tests.support.faults import Status
+from tests.support.qdrant_http_server import QdrantHTTPServer
+
+ray = pytest.importorskip("ray")
+from rdr_qdrant.ingest.ray import RayExecutor  # noqa: E402
+from rdr_qdrant.ingest.ray.ray_pipeline import BATCHES_AHEAD  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+MANY = int(os.environ.get("RDR_TEST_PASSAGES", "2000"))
+"""RDR_TEST_PASSAGES=20000 runs the largest test with so many; that takes a minute more."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_logs() -> Iterator[Path]:
+    """Ray on this machine for all tests, with four cores; it imports this checkout. Its logs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.delenv("QDRANT_API_KEY", raising=False)
+        context = ray.init(
+            address="local",
+            num_cpus=4,
+            num_gpus=1,  # as far as Ray knows
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=200 * 2**20,
+        )
+        yield Path(context.address_info["session_dir"]) / "logs"
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def two_workers(tiny: RDREmbeddings, server: str) -> Iterator[RayExecutor]:
+    with RayExecutor(tiny, url=server, workers=2) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def executor(tiny: RDREmbeddings, server: str) -> Iterator[RayExecutor]:
+    """One worker: of a short load, most of the time goes into starting them."""
+    with RayExecutor(tiny, url=server, workers=1) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    if url := os.environ.get("QDRANT_URL"):
+        yield url
+        return
+    with QdrantHTTPServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def client(server: str, tmp_path: Path) -> Iterator[QdrantClient]:
+    client = connect(url=server)
+    yield client
+    for found in client.get_collections().collections:
+        if found.name.startswith(COLLECTION):
+            client.delete_collection(found.name)
+    client.close()
+
+
+def write_rows(path: Path, count: int) -> Path:
+    with path.open("w") as file:
+        for n in range(count):
+            row = {"id": f"p{n}", "text": f"the river number {n} " * (1 + n % 3)}
+            if n % 2:
+                row |= {"title": f"river {n}", "year": n, "of": {"kings": [1.5, None]}}
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
+def load(
+    client: QdrantClient,
+    name: str,
+    paths: Path | Sequence[Path],
+    by: RayExecutor | RDREmbeddings,
+    *,
+    prune: bool = False,
+    **options: Any,
+) -> LoadReport:
+    by_ray = isinstance(by, RayExecutor)
+    loader = QdrantLoader(
+        embeddings=by.embeddings if by_ray else by,
+        executor=by if by_ray else None,
+        client=client,
+        collection_name=name,
+        **options,
+    )
+    if kill := options.get("on_progress"):
+        loader.on_progress = lambda report: kill(report, loader)
+    paths = [paths] if isinstance(paths, Path) else paths
+    return loader.load_sources([open_source(path) for path in paths], prune=prune)
+
+
+def everything(client: QdrantClient, name: str) -> dict[object, tuple[object, np.ndarray]]:
+    points: list[Any] = []
+    offset = None
+    while True:
+        page, offset = client.scroll(name, limit=2000, offset=offset, with_vectors=True)
+        points += page
+        if offset is None:
+            return {p.id: (p.payload, np.array(p.vector, dtype=np.float32)) for p in points}
+
+
+def assert_equal(client: QdrantClient, one: str, other: str) -> None:
+    ours, theirs = everything(client, one), everything(client, other)
+    assert ours.keys() == theirs.keys()
+    for key, (payload, vector) in ours.items():
+        assert payload == theirs[key][0]
+        assert np.abs(vector - theirs[key][1]).max() <= 1e-5
+
+
+def test_many_passages_and_killed_processes_make_the_collection_that_threads_make(
+    client: QdrantClient, two_workers: RayExecutor, tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", MANY)
+    killed: list[int] = []
+    victims = ["Records", "(Deduplicator)", "(Worker)", "ControlActor", "(Worker)"]
+
+    def kill(report: LoadReport, loader: QdrantLoader) -> None:
+        if victims and report.read >= MANY * (5 - len(victims)) // 6:
+            for pid in processes(victims.pop(0))[:1]:  # the read task may have ended by then
+                killed.append(pid)
+                os.kill(pid, signal.SIGKILL)
+
+    report = load(
+        client, f"{COLLECTION}-ray", path, two_workers, on_progress=kill, batch_size=MANY // 200
+    )
+    assert report.read == report.verified == MANY
+    # batches that a killed worker had written are unchanged for the one that repeats them
+    assert report.uploaded + report.unchanged == MANY
+    assert report.compared == 100
+    assert len(killed) >= 3
+    threads = load(client, f"{COLLECTION}-threads", path, tiny)
+    assert threads.uploaded == MANY
+    assert_equal(client, f"{COLLECTION}-ray", f"{COLLECTION}-threads")
+    again = load(client, f"{COLLECTION}-ray", path, tiny)
+    assert (again.uploaded, again.unchanged, again.verified) == (0, MANY, MANY)
+
+
+def test_rows_are_rejected_as_by_threads(
+    client: QdrantClient, executor: RayExecutor, tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 50)
+    with path.open("a") as file:
+        file.write('broken\n{"id": "p3", "text": "another"}\n')
+    by_ray: list[Reject] = []
+    by_threads: list[Reject] = []
+    report = load(client, f"{COLLECTION}-a", path, executor, batch_size=7, on_reject=by_ray.append)
+    once = load(client, f"{COLLECTION}-b", path, tiny, batch_size=7, on_reject=by_threads.append)
+    assert by_ray == by_threads
+    assert len(by_ray) == 2
+    assert (report.read, report.uploaded, report.rejected) == (52, 50, 2)
+    assert report.truncated == once.truncated
+    assert_equal(client, f"{COLLECTION}-a", f"{COLLECTION}-b")
+
+
+def test_sources_of_all_kinds_are_loaded_as_by_threads(
+    client: QdrantClient, two_workers: RayExecutor, tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    """Read tasks read files, the driver documents; of rows with one id the first is loaded."""
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    (pages / "one.md").write_text("# The river\n\n" + "the river is in the north " * 50)
+    (pages / "two.md").write_bytes(b"\xff\xfe broken \x00")
+    rows = write_rows(tmp_path / "rows.jsonl", 100)
+    table = tmp_path / "more.tsv.gz"
+    with gzip.open(table, "wt") as file:
+        file.write("id\ttext\ttitle\nq1\tthe king\tking\np7\tanother river\triver\n")
+        file.write("q2\ttoo\tmany\tfields\nq1\tthe king\tking\n")
+    again = tmp_path / "again.jsonl"
+    again.write_text(json.dumps({"id": "p8", "text": "a third river"}) + "\n" + rows.read_text())
+    paths = [table, rows, pages, again]
+    rejected: dict[str, list[Reject]] = {}
+    reports = {}
+    for name, by in [("ray", two_workers), ("threads", tiny)]:
+        rejects = rejected.setdefault(name, [])
+        collection = f"{COLLECTION}-{name}"
+        load(client, collection, paths, by, batch_size=16, on_reject=rejects.append)
+        rejects.append(Reject("", 0, "again", None))
+        again.write_text(again.read_text().replace("a third river", "a fourth river"))
+        table.write_bytes(gzip.compress(b"id\ttext\ttitle\nq3\tthe old city\tcity\n"))
+        reports[name] = load(client, collection, paths, by, prune=True, on_reject=rejects.append)
+        table.write_bytes(
+            gzip.compress(
+                b"id\ttext\ttitle\nq1\tthe king\tking\np7\tanother river\triver\n"
+                b"q2\ttoo\tmany\tfields\nq1\tthe king\tking\n"
+            )
+        )
+        again.write_text(again.read_text().replace("a fourth river", "a third river"))
+    assert_equal(client, f"{COLLECTION}-ray", f"{COLLECTION}-threads")
+    assert sorted(map(repr, rejected["ray"])) == sorted(map(repr, rejected["threads"]))
+    by_ray, by_threads = reports["ray"], reports["threads"]
+    assert by_ray.removed == by_threads.removed == 1  # q1; p7 is of another file again
+    for count in ("read", "rejected", "unchanged", "taken_over"):
+        assert getattr(by_ray, count) == getattr(by_threads, count)
+
+
+def test_an_iterable_is_loaded_lazily(
+    client: QdrantClient, executor: RayExecutor, tiny: RDREmbeddings
+) -> None:
+    loader = QdrantLoader(
+        embeddings=executor.embeddings,
+        executor=executor,
+        client=client,
+        collection_name=COLLECTION,
+        batch_size=10,
+    )
+    passages = [Passage(str(n), f"river {n}", "", {"n": n}) for n in range(100)]
+    report = loader.load(passage for passage in [*passages, passages[3], Passage("4", "other")])
+    assert (report.read, report.uploaded, report.unchanged, report.rejected) == (102, 100, 1, 1)
+    assert (report.verified, report.points) == (100, 100)
+
+
+def test_an_iterable_is_read_little_further_than_it_is_loaded(
+    client: QdrantClient, executor: RayExecutor
+) -> None:
+    given = 0
+
+    def passages() -> Iterator[Passage]:
+        nonlocal given
+        while True:
+            given += 1
+            yield Passage(str(given), f"river {given}")
+
+    loader = QdrantLoader(
+        embeddings=executor.embeddings,
+        executor=executor,
+        client=client,
+        collection_name=COLLECTION,
+        batch_size=10,
+    )
+    loader.on_progress = lambda report: None if report.read < 100 else loader.stop() and None
+    report = loader.load(passages())
+    assert report.interrupted
+    assert 100 <= report.read == report.uploaded
+    assert given <= report.read + 10 * (BATCHES_AHEAD + 2)
+
+
+def test_an_iterable_that_fails_keeps_what_came_before(
+    client: QdrantClient, executor: RayExecutor
+) -> None:
+    def passages() -> Iterator[Passage]:
+        yield from (Passage(str(n), f"river {n}") for n in range(25))
+        raise SourceError("The stream broke.")
+
+    loader = QdrantLoader(
+        embeddings=executor.embeddings,
+        executor=executor,
+        client=client,
+        collection_name=COLLECTION,
+        batch_size=10,
+    )
+    with pytest.raises(SourceError, match="The stream broke"):
+        loader.load(passages())
+    assert client.count(COLLECTION).count == 25
+
+
+def test_without_a_usable_row_nothing_is_written(
+    client: QdrantClient, executor: RayExecutor, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("broken\n" * 20)
+    rejects: list[Reject] = []
+    with pytest.raises(SourceError, match="None of the 20 rows .* can be used"):
+        load(client, COLLECTION, path, executor, batch_size=10, on_reject=rejects.append)
+    assert [reject.line for reject in rejects] == list(range(1, 21))
+    assert not client.collection_exists(COLLECTION)
+
+
+def test_strict_stops_at_the_first_row_that_cannot_be_used(
+    client: QdrantClient, executor: RayExecutor, tmp_path: Path
+) -> None:
+    one, two = write_rows(tmp_path / "one.jsonl", 30), write_rows(tmp_path / "two.jsonl", 3)
+    for path in (one, two):
+        with path.open("a") as file:
+            file.write("broken\n" * 20)
+    with RejectLog(strict=True) as log, pytest.raises(SourceError, match="one.jsonl, line 31"):
+        load(client, COLLECTION, [one, two], executor, batch_size=10, on_reject=log)
+    assert log.total == 1
+
+
+def test_a_file_that_cannot_be_read_to_its_end_ends_the_load(
+    client: QdrantClient, executor: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = gzip.compress(write_rows(tmp_path / "rows.jsonl", 5000).read_bytes())
+    (tmp_path / "rows.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=r"^rows.jsonl.gz is truncated or damaged"):
+        load(client, COLLECTION, Path("rows.jsonl.gz"), executor)
+    assert client.count(COLLECTION).count > 0  # what came before is kept
+
+
+def test_changed_metadata_is_written_without_encoding(
+    client: QdrantClient, executor: RayExecutor, tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 20)
+    load(client, COLLECTION, path, tiny)
+    path.write_text(path.read_text().replace('"year": 3,', '"year": 33,'))
+    report = load(client, COLLECTION, path, executor)
+    assert (report.updated, report.uploaded, report.unchanged) == (1, 0, 19)
+
+
+def test_a_stopped_load_finishes_what_is_in_flight_and_is_resumed(
+    client: QdrantClient, executor: RayExecutor, tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 2000)
+
+    def stop(report: LoadReport, loader: QdrantLoader) -> None:
+        if report.uploaded >= 40:
+            loader.stop()
+
+    first = load(client, COLLECTION, path, executor, batch_size=20, on_progress=stop)
+    assert first.interrupted
+    assert first.read == first.uploaded == first.points
+    assert 40 <= first.read < 2000
+    rest = load(client, COLLECTION, path, tiny)
+    assert (rest.unchanged, rest.uploaded) == (first.read, 2000 - first.read)
+
+
+def test_another_pairs_collection_is_refused(
+    client: QdrantClient, executor: RayExecutor, other: RDREmbeddings, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 3)
+    load(client, COLLECTION, path, other)
+    with pytest.raises(CollectionError, match="was made with"):
+        load(client, COLLECTION, path, executor)
+
+
+def test_an_error_of_a_worker_is_one_line(tmp_path: Path, server: str) -> None:
+    nowhere = RDREmbeddings(context_encoder=str(tmp_path), question_encoder=str(tmp_path))
+    with (
+        RayExecutor(nowhere, url=server, workers=1) as executor,
+        pytest.raises(ModelError) as raised,
+    ):
+        executor.embeddings.fingerprint()
+    assert str(tmp_path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_more_workers_than_the_cluster_has_are_refused(tiny: RDREmbeddings, server: str) -> None:
+    with pytest.raises(UsageError, match="99 cores requested, but .* has 4, 4 of them free"):
+        RayExecutor(tiny, url=server, workers=99)
+    with pytest.raises(UsageError, match="9 GPUs requested, but .* has 1, 1 of them free"):
+        RayExecutor(tiny, url=server, gpus=9)
+
+
+def test_by_default_all_gpus_get_a_worker(
+    client: QdrantClient, tiny: RDREmbeddings, server: str, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 30)
+    free: list[float] = []
+
+    def look(report: LoadReport, loader: QdrantLoader) -> None:
+        free.append(ray.available_resources().get("GPU", 0))
+
+    with RayExecutor(tiny, url=server) as executor:
+        report = load(client, COLLECTION, path, executor, batch_size=10, on_progress=look)
+    assert (report.uploaded, report.verified) == (30, 30)
+    assert free[0] == 0
+
+
+@pytest.mark.skipif("QDRANT_URL" in os.environ, reason="faults are the test server's")
+def test_calls_are_retried_and_the_key_is_nowhere_in_the_open(
+    tiny: RDREmbeddings, tmp_path: Path, ray_logs: Path
+) -> None:
+    key = "the-key-1b7c9e"
+    path = write_rows(tmp_path / "rows.jsonl", 40)
+    with QdrantHTTPServer(api_key=key) as server:
+        client = connect(url=server.url, api_key=key)
+        with RayExecutor(tiny, url=server.url, api_key=key, workers=1) as executor:
+            server.inject(Status(503), times=3, match="PUT .*/points")
+            shown: list[bytes] = []
+
+            def look(report: LoadReport, loader: QdrantLoader) -> None:
+                for pid in processes("ray::"):
+                    shown.append(Path(f"/proc/{pid}/cmdline").read_bytes())
+                    shown.append(Path(f"/proc/{pid}/environ").read_bytes())
+
+            report = load(client, COLLECTION, path, executor, batch_size=10, on_progress=look)
+            assert (report.uploaded, report.retries) == (40, 3)
+            assert any(b"(Worker)" in one for one in shown)
+            assert not any(key.encode() in one for one in shown)
+            server.inject(Status(403), times=99, match="PUT .*/points")
+            path.write_text(path.read_text().replace("river", "king"))
+            with pytest.raises(StoreError, match="refused") as raised:
+                load(client, COLLECTION, path, executor, retry_for=1)
+            assert key not in str(raised.value)
+            assert key not in repr(vars(executor))
+        client.close()
+    texts = [found.read_bytes() for found in ray_logs.rglob("*") if found.is_file()]
+    assert texts
+    assert not any(key.encode() in text for text in texts)
+
+
+def test_the_command(
+    command: Command,
+    tiny_pair: tuple[str, str],
+    client: QdrantClient,
+    server: str,
+    tmp_path: Path,
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 30)
+    pair = ["--context-encoder", tiny_pair[0], "--question-encoder", tiny_pair[1]]
+    arguments = ["ingest", path, "-c", COLLECTION, "--json", *pair]
+    outcome = command(*arguments, "--url", server, "--engine", "ray", "--workers", "1")
+    assert (outcome.status, outcome.json["uploaded"]) == (0, 30)
+    outcome = command(*arguments, "--url", server)
+    assert (outcome.status, outcome.json["unchanged"]) == (0, 30)
+    for options, message in [
+        (["--path", "here", "--engine", "ray"], "the folder here can be open in one process only"),
+        (["--path", "here", "--gpus", "2"], "--gpus is for --engine ray"),
+        (["--url", server, "--engine", "spark"], "There is no engine 'spark'. Known: local, ray."),
+    ]:
+        outcome = command(*arguments, *options)
+        assert outcome.status == 2
+        assert message in outcome.err

@@ -1,0 +1,245 @@
+"""The text extracted from each document format, and the files refused."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rdr_qdrant.readers.documents.document import (
+    MAX_CHARACTERS,
+    ConvertedDocument,
+    DocumentError,
+)
+from rdr_qdrant.readers.documents.formats import DOCUMENT_FORMATS
+from tests.support import documents
+
+
+def read(suffix: str, data: str | bytes) -> ConvertedDocument:
+    return DOCUMENT_FORMATS[suffix].convert(
+        BytesIO(data.encode() if isinstance(data, str) else data)
+    )
+
+
+def text(suffix: str, data: str | bytes) -> str:
+    [page] = read(suffix, data).pages
+    return page
+
+
+def reason(suffix: str, data: str | bytes) -> str:
+    with pytest.raises(DocumentError) as raised:
+        read(suffix, data)
+    return str(raised.value)
+
+
+# Plain text
+
+
+def test_plain_text_is_kept_with_line_feeds() -> None:
+    assert read(".txt", "\ufeffthe river\r\nand  the king\r") == ConvertedDocument(
+        "", ["the river\nand  the king\n"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"abc\xff", "not valid UTF-8: byte 4"),
+        (b"\xef\xbb\xbfab\xff", "not valid UTF-8: byte 6"),
+        ("the river".encode("utf-16"), "not valid UTF-8: byte 1"),
+        (b"a\x00b", "not text: character 2 is a null"),
+        (documents.pdf(["river"]), "not text: its first bytes are those of PDF"),
+        (documents.docx(["river"]), "not text: its first bytes are those of ZIP"),
+        (b" \n\t ", "no text found"),
+    ],
+)
+def test_binary_files_are_named(data: bytes, said: str) -> None:
+    for suffix in (".txt", ".md", ".html"):
+        assert said in reason(suffix, data)
+
+
+def test_more_text_than_can_be_handled_is_refused() -> None:
+    assert "more text than" in reason(".txt", "a" * (MAX_CHARACTERS + 1))
+
+
+def test_control_characters_become_spaces() -> None:
+    assert text(".txt", "a\x1b[31mb\x07c") == "a [31mb c"
+
+
+# HTML
+
+
+def test_html_is_its_visible_text() -> None:
+    page = read(
+        ".html",
+        """<!DOCTYPE html><html><head><title>The  &amp; Title</title><style>p {x: y}</style>
+        <script>if (a < b) alert("<p>no</p>")</script></head><body><h1>A <b>heading</b></h1>
+        <p>Text&nbsp;&eacute; <i>in</i>line<br>next</p><ul><li>one<li>two</ul>
+        <noscript>no</noscript><template><p>no</p></template><svg><title>no</title></svg>
+        <!-- no --><table><tr><td>1<td>2<tr><td><p>3</p></td> <td>4</td></table>
+        <pre>a\n  b</pre></body></html>""",
+    )
+    assert page.title == "The & Title"
+    assert page.pages[0].split("\n") == [
+        "A heading",
+        "",
+        "Text é inline",
+        "next",
+        "",
+        "one",
+        "two",
+        "",
+        "1\t2",
+        "3\t4",
+        "",
+        "a",
+        "  b",
+    ]
+
+
+def test_the_first_heading_is_the_title_where_there_is_no_other() -> None:
+    assert read(".html", "<h2> A <i>b</i></h2><h1>c</h1><p>d").title == "A b"
+    assert read(".html", "<p>d").title == ""
+    assert len(read(".html", f"<title>{'word ' * 100}</title><p>d").title) < 300
+
+
+@pytest.mark.parametrize("declared", ["windows-1252", "ISO-8859-1", "latin1"])
+def test_html_may_declare_its_encoding(declared: str) -> None:
+    page = f'<meta charset="{declared}"><p>caf\xe9 \x93x\x94'.encode("latin-1")
+    assert text(".html", page) == "café “x”"
+
+
+def test_html_that_declares_no_known_encoding_is_utf_8() -> None:
+    assert text(".html", '<meta charset="unicode_escape"><p>\\u0041é') == "\\u0041é"
+    assert "not valid UTF-8: byte 7" in reason(".html", b"<p>caf\xe9")
+
+
+def test_depth_of_html_costs_nothing() -> None:
+    assert text(".html", "<div><b>" * 20_000 + "river" + "</b></div>" * 20_000) == "river"
+
+
+# Markdown
+
+
+def test_markdown_is_read_without_its_markup() -> None:
+    page = read(
+        ".md",
+        "# The *title*\n\nSome **bold** [link](http://a.b) `code`.\n\n- one\n- two\n\n"
+        "| a | b |\n|---|---|\n| 1 | 2 |\n\n<script>no</script>\n\n```\nx = 1\n  y\n```\n",
+    )
+    assert page.title == "The title"
+    assert page.pages[0].split("\n\n") == [
+        "The title",
+        "Some bold link code.",
+        "one\ntwo",
+        "a\tb\n1\t2",
+        "x = 1\n  y",
+    ]
+
+
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+def test_the_title_of_the_front_matter_goes_before_headings(quote: str) -> None:
+    page = read(".md", f"---\ntags: [a]\ntitle: {quote}Of front{quote}\n---\n# Head\n\ntext")
+    assert (page.title, page.pages) == ("Of front", ["Head\n\ntext"])
+    assert read(".markdown", "---\n\n# Head\n\ntext").title == "Head"
+
+
+# PDF
+
+
+def test_a_pdf_is_read_page_by_page() -> None:
+    found = read(".pdf", documents.pdf(["the river\nin the north", "the king"], "A title"))
+    assert found == ConvertedDocument(
+        "A title", ["the river\nin the north", "the king"], paged=True
+    )
+
+
+def test_a_page_without_text_keeps_its_number() -> None:
+    assert read(".pdf", documents.pdf(["", "river"])).pages == ["", "river"]
+
+
+def test_an_encrypted_pdf_without_a_password_is_read() -> None:
+    assert read(".pdf", documents.aes_pdf(["river"], password="")).pages == ["river"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (documents.pdf(["", ""]), "no text found: perhaps a scan (pages: 2)"),
+        (documents.pdf(["river"], password="p"), "encrypted: it needs a password"),
+        (documents.aes_pdf(["river"], "p"), "encrypted: it needs a password"),
+        (b"no pdf", "not a PDF"),
+        (documents.docx(["river"]), "not a PDF"),
+        (b"%PDF-1.4\n", "damaged PDF"),
+        (documents.pdf(["river"])[:200], "damaged PDF"),
+    ],
+)
+def test_unreadable_pdfs_are_explained(data: bytes, said: str) -> None:
+    assert said in reason(".pdf", data)
+
+
+# DOCX
+
+
+def test_a_docx_is_read_with_its_tables() -> None:
+    found = read(".docx", documents.docx(["the river", "the king"], "A title", "Heading"))
+    assert found == ConvertedDocument(
+        "A title", ["Heading\n\nthe river\n\nthe king\n\nleft\tright"]
+    )
+    assert read(".docx", documents.docx(["river"], heading="Heading")).title == "Heading"
+
+
+def test_insertions_and_controls_are_text_and_deletions_are_not() -> None:
+    run = "<w:r><w:t>{}</w:t></w:r>"
+    body = (
+        f"<w:p><w:ins>{run.format('inserted ')}</w:ins><w:del><w:r><w:delText>deleted</w:delText>"
+        f"</w:r></w:del><w:sdt><w:sdtContent>{run.format('controlled')}</w:sdtContent></w:sdt></w:p>"
+    )
+    assert text(".docx", documents.bare_docx(documents.word_xml(body))) == "inserted controlled"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"no zip", "not a DOCX, or damaged: File is not a zip file"),
+        (b"\xd0\xcf\x11\xe0" + bytes(600), "encrypted, or in Word's old format"),
+        (documents.docx(["river"])[:-300], "not a DOCX, or damaged"),
+        (documents.bare_docx(documents.word_xml("")), "no text found"),
+        (documents.bare_docx("x" * (33 * 2**20)), "unpacks to more than 33,554,432 bytes"),
+    ],
+)
+def test_unreadable_docx_files_are_explained(data: bytes, said: str) -> None:
+    assert said in reason(".docx", data)
+
+
+# Arbitrary bytes
+
+WHOLE = {
+    ".txt": b"the river\r\n",
+    ".md": b"---\ntitle: a\n---\n# b\n\n| a |\n|---|\n| 1 |\n",
+    ".html": b"<title>a</title><h1>b</h1><![if x]><p>c<pre>d</pre><!-- e --><table><td>f",
+    ".pdf": documents.pdf(["the river", "the king"], "A title"),
+    ".docx": documents.docx(["the river"], "A title", "Heading"),
+}
+
+
+@pytest.mark.parametrize("suffix", sorted(WHOLE))
+def test_no_bytes_give_anything_but_text_or_an_error(suffix: str) -> None:
+    """The worker turns any `Exception` into a reason; nothing else may be raised."""
+    whole = WHOLE[suffix]
+
+    @settings(max_examples=15 if suffix == ".docx" else 50, deadline=None)
+    @given(st.integers(0, len(whole)), st.integers(0, 40), st.binary(max_size=30), st.booleans())
+    def run(at: int, cut: int, junk: bytes, alone: bool) -> None:
+        data = junk if alone else whole[:at] + junk + whole[at + cut :]
+        try:
+            found = read(suffix, data)
+        except Exception:
+            return
+        assert any(page.strip() for page in found.pages)
+        assert "\n" not in found.title
+        "".join([found.title, *found.pages]).encode()
+
+    run()
