@@ -5,7 +5,8 @@
 All routes get the same token ids. Speed is measured on a context encoder of random weights in the
 shape of BERT-base, in turns, with passages of about 160 tokens. `to fp32` is the speed against
 fp32, `int8 is` how many times faster our int8 is, by the clock and by CPU time (which other
-programs disturb less); all are medians over the rounds.
+programs disturb less); all are medians over the rounds. `distance` is that of the vectors from
+fp32's, `batch` that of an input's vector in a batch from its vector alone (relative, means).
 Batches hold inputs of similar length; each route runs at the fastest of BATCH_TOKENS. Recall is
 that of the demo pair, both encoders quantized alike; FOLDER holds passages.tsv and questions.tsv.
 
@@ -163,6 +164,14 @@ def timed(encode: Encode, tokens: Tokens) -> tuple[float, float]:
     return time.perf_counter() - started, time.process_time() - cpu_started
 
 
+def batch_dependence(encode: Encode, tokens: Tokens) -> float:
+    """Relative distance between vectors of inputs in one batch and of each alone."""
+    few = [Tokens([ids], [False]) for ids in tokens.ids[:8]]
+    alone = np.concatenate([encode(one) for one in few])
+    together = encode(Tokens(tokens.ids[:8], [False] * 8))
+    return float((np.linalg.norm(together - alone, axis=1) / np.linalg.norm(alone, axis=1)).mean())
+
+
 def median_ratio(
     slower: list[tuple[float, float]], faster: list[tuple[float, float]], clock: int
 ) -> float:
@@ -203,6 +212,7 @@ def measure_speed(layers: int, passages: int, rounds: int) -> dict[str, dict[str
                 "int8_is_times": median_ratio(seconds[name], seconds[INT8], 0),
                 "int8_is_times_cpu": median_ratio(seconds[name], seconds[INT8], 1),
                 "distance": float(apart.mean()),
+                "batch": batch_dependence(encode, tokens),
             }
         return found
 
@@ -250,7 +260,7 @@ def main() -> None:
         print(json.dumps({"speed": speed, "recall": recall}, indent=1))
         return
     heads = "".join(
-        f"{head:>10}" for head in ("psgs/s", "to fp32", "int8 is", "CPU time", "distance")
+        f"{head:>10}" for head in ("psgs/s", "to fp32", "int8 is", "CPU time", "distance", "batch")
     )
     depths = "".join(f"{f'@{k}':>8}" for k in RECALL_AT) if recall else ""
     print(f"{'':34}{heads}{depths}")
@@ -259,7 +269,7 @@ def main() -> None:
         print(
             f"{name:34}{row['passages_per_second']:>10.2f}{row['times_fp32']:>9.2f}x"
             f"{row['int8_is_times']:>9.2f}x{row['int8_is_times_cpu']:>9.2f}x"
-            f"{row['distance']:>10.4f}{figures}"
+            f"{row['distance']:>10.4f}{row['batch']:>10.4f}{figures}"
         )
 
 

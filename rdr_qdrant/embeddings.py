@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -75,7 +75,8 @@ class RDREmbeddings(BaseModel, Embeddings):
         >>> vectors = embeddings.embed_documents(["Goethe wrote Faust.", "The Rhine is a river."])
 
     The encoders are loaded on first use, or by `warm_up()`. An instance is thread-safe; the async
-    methods run in a thread and do not block the event loop.
+    methods run in a thread and do not block the event loop. It can be copied and pickled; a copy in
+    another process loads the weights again. Loaded encoders cannot be used in a forked process.
 
     Raises:
         ModelError: the model is unknown or one encoder is missing; on first use, an encoder cannot
@@ -108,6 +109,29 @@ class RDREmbeddings(BaseModel, Embeddings):
             object.__setattr__(self, "model", self._pair.name)
         self._encode_question_cached = lru_cache(QUESTION_CACHE_SIZE)(self._encode_question)
         return self
+
+    # Copies: what is pickled are the fields; weights are loaded again on arrival
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def __copy__(self) -> Self:
+        copy = type(self)(**self.__getstate__())
+        with self._lock:
+            copy._encoders.update(self._encoders)  # never modified, so both may use them
+        return copy
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.__copy__()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed, which are validated."""
+        if not update:
+            return self.__copy__()
+        return type(self)(**{**self.__getstate__(), **update})
 
     # LangChain's interface
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 from weakref import WeakKeyDictionary
 
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from rdr_qdrant.client import ClientAddress
 from rdr_qdrant.collection import (
     AsyncCollection,
     Collection,
@@ -39,6 +41,9 @@ SEARCHER_FIELDS = (
     "vector_name",
     "allow_unverified",
 )
+
+_CONNECTING = threading.Lock()
+"""Held while an unpickled retriever connects."""
 
 
 class PassageSearcher:
@@ -242,6 +247,9 @@ class RDRRetriever(BaseRetriever):
         ...     )
         ...     return await retriever.ainvoke(question)
 
+    It can be copied, and pickled without its API key: in another process it connects on first use,
+    with the key in `QDRANT_API_KEY`, and its async methods run in a thread.
+
     A document's `id` is the passage's id; its metadata are the passage's, plus `id`, `title` and
     `score`, the raw inner product. The first call checks that the collection was made with this
     pair.
@@ -268,6 +276,7 @@ class RDRRetriever(BaseRetriever):
 
     _searcher: PassageSearcher = PrivateAttr()
     _searcher_fields: dict[str, Any] = PrivateAttr()
+    _address: ClientAddress | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         super().model_post_init(context)
@@ -282,7 +291,11 @@ class RDRRetriever(BaseRetriever):
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        [hits] = await self._current_searcher().asearch([query], **self._query_options(options))
+        if self._address is None:
+            searcher = self._current_searcher()
+        else:
+            searcher = await asyncio.to_thread(self._current_searcher)
+        [hits] = await searcher.asearch([query], **self._query_options(options))
         return [hit_to_document(hit) for hit in hits]
 
     def _query_options(self, given: Mapping[str, Any]) -> QueryOptions:
@@ -299,10 +312,34 @@ class RDRRetriever(BaseRetriever):
         return cast(QueryOptions, options)
 
     def _current_searcher(self) -> PassageSearcher:
-        """Return the searcher, rebuilt if `model_copy` or an assignment changed its fields."""
+        """Return the searcher, rebuilt if `model_copy` or an assignment changed its fields.
+
+        After unpickling it connects first.
+        """
+        if self._address is not None:
+            with _CONNECTING:
+                if self._address is not None:
+                    self.client = self._address.open()
+                    self._rebuild_searcher()
+                    self._address = None
         if any(getattr(self, name) is not value for name, value in self._searcher_fields.items()):
             self._rebuild_searcher()
         return self._searcher
+
+    def __getstate__(self) -> dict[Any, Any]:
+        client = self.async_client if self.client is None else self.client
+        address = self._address or ClientAddress.of(client)
+        private: dict[str, Any] = {"_searcher": None, "_searcher_fields": {}, "_address": address}
+        state = super().__getstate__()
+        fields = {**state["__dict__"], "client": None, "async_client": None}
+        return {**state, "__dict__": fields, "__pydantic_private__": private}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        copy = self.model_copy()  # with the same clients
+        copy.embeddings = deepcopy(self.embeddings, memo)
+        copy.filter = deepcopy(self.filter, memo)
+        copy.search_params = deepcopy(self.search_params, memo)
+        return copy
 
     def _rebuild_searcher(self) -> None:
         fields = {name: getattr(self, name) for name in SEARCHER_FIELDS}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
+import pickle
 import shutil
 import threading
 import time
@@ -16,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from rdr_qdrant import Passage, RDREmbeddings
 from rdr_qdrant.encoding import Encoder, Side
+from rdr_qdrant.errors import ModelError
 from tests.checkpoints import write_encoder
 
 
@@ -166,3 +169,34 @@ def test_a_repeated_question_is_not_encoded_again(
     found = embeddings.encode_questions(["who built the city?"])
     assert found.shape == (1, 32)
     assert np.array_equal(found[0], np.array(first, dtype=np.float32))
+
+
+@pytest.mark.parametrize("kind", ["pickle", "copy", "deepcopy", "model_copy"])
+def test_copies_have_the_same_vectors(tiny_pair: tuple[str, str], kind: str) -> None:
+    embeddings = RDREmbeddings(
+        context_encoder=tiny_pair[0], question_encoder=tiny_pair[1], max_length=64
+    )
+    vectors = embeddings.embed_documents(["the river"]), embeddings.embed_query("who?")
+    twin: RDREmbeddings = {
+        "pickle": lambda: pickle.loads(pickle.dumps(embeddings)),
+        "copy": lambda: copy.copy(embeddings),
+        "deepcopy": lambda: copy.deepcopy(embeddings),
+        "model_copy": lambda: embeddings.model_copy(deep=True),
+    }[kind]()
+    assert twin is not embeddings
+    assert twin.model_dump() == embeddings.model_dump()
+    assert (twin.embed_documents(["the river"]), twin.embed_query("who?")) == vectors
+    assert twin.fingerprint() == embeddings.fingerprint()
+
+
+def test_pickled_embeddings_hold_no_weights(tiny: RDREmbeddings) -> None:
+    tiny.warm_up()
+    assert len(pickle.dumps(tiny)) < 2000
+
+
+def test_a_changed_copy_uses_the_changed_fields(tiny: RDREmbeddings) -> None:
+    tiny.warm_up()
+    shorter = tiny.model_copy(update={"max_length": 8})
+    assert shorter.encode_passages_counted([Passage("1", "river " * 20)]).truncated == [True]
+    with pytest.raises(ModelError, match="leave one of them out"):
+        tiny.model_copy(update={"model": "demo"})

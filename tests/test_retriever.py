@@ -1,16 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from langchain_core.documents import Document
-from qdrant_client import QdrantClient, models
+from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from rdr_qdrant import CollectionSettings, Passage, QdrantLoader, RDREmbeddings, RDRRetriever
+from rdr_qdrant import (
+    CollectionSettings,
+    Passage,
+    QdrantLoader,
+    RDREmbeddings,
+    RDRRetriever,
+    connect,
+)
 from rdr_qdrant.embedded import EmbeddedQdrant
-from rdr_qdrant.errors import CollectionError, UsageError
+from rdr_qdrant.errors import CollectionError, StoreError, UsageError
 from rdr_qdrant.retriever import PassageSearcher
 from tests.conftest import COLLECTION
 
@@ -167,3 +177,60 @@ def test_other_filters_are_not_warned_about(
     retriever.invoke(QUESTION, filter=known)
     retriever.invoke(QUESTION, filter=known, score_threshold=1e9)
     assert "No passage has the metadata" not in caplog.text
+
+
+def test_a_deep_copy_shares_the_client(retriever: RDRRetriever) -> None:
+    expected = retriever.invoke(QUESTION)
+    twin = copy.deepcopy(retriever)
+    assert twin is not retriever
+    assert twin.client is retriever.client
+    assert twin.invoke(QUESTION) == expected
+
+
+def test_a_pickled_retriever_connects_again(
+    tmp_path: Path, tiny: RDREmbeddings, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    client = connect(path="folder")
+    QdrantLoader(embeddings=tiny, client=client, collection_name="c").load(passages)
+    retriever = RDRRetriever(embeddings=tiny, client=client, collection_name="c", k=2)
+    expected, pickled = retriever.invoke(QUESTION), pickle.dumps(retriever)
+    client.close()
+    monkeypatch.chdir("/")
+    twin = pickle.loads(pickle.dumps(pickle.loads(pickled)))
+    assert twin.invoke(QUESTION) == expected
+    assert asyncio.run(twin.ainvoke(QUESTION)) == expected
+    twin.client.close()
+    twin = pickle.loads(pickled)
+    assert asyncio.run(twin.ainvoke(QUESTION)) == expected
+    twin.client.close()
+
+
+@pytest.mark.filterwarnings("ignore:Api key is used")
+@pytest.mark.parametrize("cls", [QdrantClient, AsyncQdrantClient])
+def test_a_pickled_retriever_holds_no_key(tiny: RDREmbeddings, cls: type) -> None:
+    client = cls(url="http://localhost:1", api_key="very-secret", check_compatibility=False)
+    field = "client" if cls is QdrantClient else "async_client"
+    retriever = RDRRetriever(embeddings=tiny, collection_name="c", **{field: client})
+    pickled = pickle.dumps(retriever)
+    assert b"very-secret" not in pickled
+    with pytest.raises(StoreError, match="http://localhost:1"):
+        pickle.loads(pickled).invoke(QUESTION)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"location": ":memory:"},
+        {"host": "localhost", "check_compatibility": False},
+        {"url": "http://u:very-secret@localhost:1", "check_compatibility": False},
+        {"url": "http://localhost:1", "headers": {"a": "b"}, "check_compatibility": False},
+    ],
+)
+def test_a_client_that_cannot_be_opened_again_is_not_pickled(
+    tiny: RDREmbeddings, options: dict[str, object]
+) -> None:
+    retriever = RDRRetriever(embeddings=tiny, collection_name="c", client=QdrantClient(**options))
+    with pytest.raises(UsageError) as error:
+        pickle.dumps(retriever)
+    assert "very-secret" not in str(error.value)

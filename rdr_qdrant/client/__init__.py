@@ -4,6 +4,7 @@ connect          connect, connect_async: from a URL or a path to a client
 capabilities     Capabilities: how a client is used, whatever it is a client of
 error_mapping    the errors of all clients as StoreError
 retry            RetryPolicy: repeats calls that failed for now
+reconnect        ClientAddress: opens a client again in another process
 api_key          the API key, and the hosts it may be sent to
 proxy            the proxy that applies to a server
 """
@@ -30,12 +31,14 @@ from rdr_qdrant.client.error_mapping import (
     UnindexedFilterError,
     translate_client_errors,
 )
+from rdr_qdrant.client.reconnect import ClientAddress
 from rdr_qdrant.client.retry import RETRY_FOR_SECONDS, RetryPolicy
 
 __all__ = [
     "DEFAULT_PATH",
     "RETRY_FOR_SECONDS",
     "Capabilities",
+    "ClientAddress",
     "RequestTooLargeError",
     "RetryPolicy",
     "UnindexedFilterError",

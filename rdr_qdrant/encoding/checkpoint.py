@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import pickle
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rdr_qdrant.encoding.checkpoint_files import DPR_CHECKPOINT, check_files
+from rdr_qdrant.encoding.tokenizer_files import TOKENIZER_FILES, load_tokenizer
 from rdr_qdrant.errors import ModelError
 
 if TYPE_CHECKING:
@@ -91,53 +94,66 @@ def load_checkpoint(side: Side, source: str, revision: str | None = None) -> Che
     """
     import transformers
 
-    folder = Path(source).expanduser()
-    location = str(folder) if folder.is_dir() else source
-    if not folder.is_dir() and _looks_like_path(source):
+    path = Path(source).expanduser()
+    is_local = path.exists()
+    if is_local:
+        check_files(path)
+    elif _looks_like_path(source):
         raise ModelError(f"No such folder: {source} (given as the {side.value}).")
-    options = {} if revision is None or folder.is_dir() else {"revision": revision}
-    with _quiet_transformers():
-        config = _read(side, source, transformers.AutoConfig, location, **options)
+    location = str(path) if is_local else source
+    options = {} if revision is None or is_local else {"revision": revision}
+    with _quiet_transformers(), _translate_load_errors(side, source, is_local):
+        config = transformers.AutoConfig.from_pretrained(
+            location, trust_remote_code=False, **options
+        )
         if config.model_type != "dpr":
             raise ModelError(
                 f"{source} is a {config.model_type!r} checkpoint, not a DPR one: RDR needs exactly "
                 f"{side.class_name}. Name a DPR {side.value}."
             )
-        model, info = _read(
-            side,
-            source,
-            getattr(transformers, side.class_name),
-            location,
-            output_loading_info=True,
-            dtype="float32",
-            weights_only=True,
-            **options,
+        model, info = getattr(transformers, side.class_name).from_pretrained(
+            location, output_loading_info=True, dtype="float32", weights_only=True, **options
         )
-        tokenizer = _read(
-            side, source, transformers.AutoTokenizer, location, use_fast=True, **options
-        )
-    _check_entries(side, source, info)
-    return Checkpoint(source, model.eval(), _plain_tokenizer(side, source, tokenizer, config))
+        _check_entries(side, source, info)
+        folder = path if is_local else _download_tokenizer(source, revision)
+        tokenizer = load_tokenizer(folder, config.vocab_size)
+    return Checkpoint(source, model.eval(), tokenizer)
 
 
 def _looks_like_path(source: str) -> bool:
     return source.startswith((".", "/", "~")) or source.count("/") > 1 or "\\" in source
 
 
-def _read(side: Side, source: str, cls: Any, location: str, **options: Any) -> Any:
-    """Call `cls.from_pretrained` and raise its failures as one-line `ModelError`s."""
+def _download_tokenizer(source: str, revision: str | None) -> Path:
+    """Return the folder in the Hugging Face cache that holds the tokenizer's files."""
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(source, revision=revision, allow_patterns=[*TOKENIZER_FILES]))
+
+
+@contextmanager
+def _translate_load_errors(side: Side, source: str, is_local: bool) -> Iterator[None]:
+    """Turn the failures of transformers, the hub, torch and safetensors into `ModelError`s."""
     try:
-        return cls.from_pretrained(location, trust_remote_code=False, **options)
-    except Exception as error:  # transformers, the hub, torch and safetensors raise many kinds
-        if Path(location).is_dir():
+        yield
+    except ModelError:
+        raise
+    except pickle.UnpicklingError:
+        raise ModelError(
+            f"The {side.value} in {source} cannot be loaded: its weights file is damaged or holds "
+            "pickled code, which is never run. Download it again, or convert it to safetensors."
+        ) from None
+    except Exception as error:
+        if is_local:
             raise ModelError(
-                f"The {side.value} in {source} cannot be loaded: {_first_line(error)}"
+                f"The {side.value} in {source} cannot be loaded: {_first_line(error)} "
+                "Download it again, with 'hf download'."
             ) from None
         raise ModelError(
             f"The {side.value} {source} is not in the local cache and cannot be downloaded "
-            f"({_first_line(error)}) If a folder was meant, it is not there. Offline: fetch it "
-            f"where there is a network with 'hf download {source}', the other encoder of the pair "
-            "too, copy both folders here, and name them with --context-encoder and "
+            f"({_first_line(error)}) If a folder was meant, there is none of this name. Offline: "
+            f"run 'hf download {source}' where there is a network, for the other encoder of the "
+            "pair too, copy both folders here, and name them with --context-encoder and "
             "--question-encoder; or try --model demo, which needs no hub."
         ) from None
 
@@ -152,6 +168,8 @@ def _check_entries(side: Side, source: str, info: Mapping[str, Any]) -> None:
     """Refuse newly initialised and unknown weights (rules 7 and 9 of "What is exact")."""
     missing = sorted(info["missing_keys"])
     unexpected = sorted(k for k in info["unexpected_keys"] if not IGNORED_WEIGHTS.fullmatch(k))
+    if "model_dict" in unexpected:
+        raise ModelError(f"The weights in {source} are {DPR_CHECKPOINT}.")
     mismatched = sorted(str(entry) for entry in info["mismatched_keys"])
     if missing and any(key.startswith(side.other.weight_prefix) for key in unexpected):
         raise ModelError(
@@ -169,26 +187,6 @@ def _check_entries(side: Side, source: str, info: Mapping[str, Any]) -> None:
             f"{source} has {len(unexpected)} weights that a {side.class_name} does not have "
             f"(such as {unexpected[0]}): its vectors would be wrong. Name a DPR {side.value}."
         )
-
-
-def _plain_tokenizer(side: Side, source: str, tokenizer: Any, config: Any) -> Any:
-    """Return the `tokenizers.Tokenizer` inside, without truncation and padding.
-
-    Its size is checked against the model's: transformers 5 returns a tokenizer with an empty
-    vocabulary where it finds no vocabulary file.
-    """
-    backend = tokenizer.backend_tokenizer
-    size = backend.get_vocab_size(with_added_tokens=True)
-    special = [backend.token_to_id(token) for token in ("[CLS]", "[SEP]", "[PAD]")]
-    if size > config.vocab_size or size <= 5 or None in special:
-        raise ModelError(
-            f"The tokenizer of {source} has {size} entries, its {side.value} has embeddings for "
-            f"{config.vocab_size}: the tokenizer files (vocab.txt or tokenizer.json) are missing "
-            "or belong to another model."
-        )
-    backend.no_truncation()
-    backend.no_padding()
-    return backend
 
 
 @contextmanager

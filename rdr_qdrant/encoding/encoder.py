@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ from rdr_qdrant.errors import ModelError
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
 """Maximum number of tokens of a batch, padding included, by type of device (others: as cpu)."""
+
+_threads_started_in: int | None = None
+"""Process in which an encoder first ran with several threads or on a GPU. A forked process inherits
+the value, but not the threads: PyTorch would wait for them forever."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ class Encoder:
 
     Raises:
         ModelError: see `load_checkpoint`; or `max_length` exceeds the checkpoint's positions; or
-            the device or precision is not available here.
+            the device or precision is not available here; or this is a fork of a process with a
+            loaded encoder.
     """
 
     def __init__(
@@ -80,6 +86,8 @@ class Encoder:
         self._side, self._source = side, source
         self.device = resolve_device(device)
         self.precision = resolve_precision(precision, self.device)
+        self._uses_threads = self.device != "cpu" or _torch_threads() > 1
+        self._check_not_forked()
         checkpoint = load_checkpoint(side, source, revision)
         self.config = checkpoint.model.config
         positions = self.config.max_position_embeddings
@@ -93,6 +101,9 @@ class Encoder:
         self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
         self._batch_tokens = BATCH_TOKENS.get(self.device.partition(":")[0], BATCH_TOKENS["cpu"])
         self._forward = self._make_forward(checkpoint)
+        global _threads_started_in
+        if self._uses_threads:
+            _threads_started_in = os.getpid()
 
     @property
     def dimension(self) -> int:
@@ -121,7 +132,12 @@ class Encoder:
         return EncodedInputs(vectors, tokens.truncated)
 
     def tokenize(self, inputs: Sequence[EncoderInput]) -> Tokens:
-        """Tokenize inputs on the CPU; may run while another thread encodes."""
+        """Tokenize inputs on the CPU; may run while another thread encodes.
+
+        Raises:
+            ModelError: this is a fork of the process that loaded the encoder.
+        """
+        self._check_not_forked()
         return self._tokenize(inputs)
 
     def encode_batches(self, tokens: Tokens) -> Iterator[EncodedBatch]:
@@ -130,9 +146,10 @@ class Encoder:
         Vectors are `pooler_output`, float32, not normalised.
 
         Raises:
-            ModelError: a single input does not fit in the device's memory, or a vector is not
-                finite.
+            ModelError: a single input does not fit in the device's memory; or a vector is not
+                finite; or this is a fork of the process that loaded the encoder.
         """
+        self._check_not_forked()
         for batch in length_sorted_batches([len(ids) for ids in tokens.ids], self._batch_tokens):
             vectors = self._forward_within_memory([tokens.ids[i] for i in batch])
             if not np.isfinite(vectors).all():
@@ -141,6 +158,15 @@ class Encoder:
                     f"{self.precision}: its values overflow. Use precision fp32 or bf16."
                 )
             yield EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
+
+    def _check_not_forked(self) -> None:
+        if self._uses_threads and _threads_started_in not in (None, os.getpid()):
+            raise ModelError(
+                f"The {self._side.value} {self._source} cannot be used in process {os.getpid()}, a "
+                f"fork of process {_threads_started_in}, which has loaded an encoder: its threads "
+                "do not survive a fork. Load encoders after the fork only, or start processes by "
+                "'spawn'."
+            )
 
     def _make_forward(self, checkpoint: Checkpoint) -> Forward:
         if self.precision == "int8":
@@ -166,3 +192,9 @@ class Encoder:
         half = len(ids) // 2
         parts = [self._forward_within_memory(part) for part in (ids[:half], ids[half:])]
         return np.concatenate(parts)
+
+
+def _torch_threads() -> int:
+    import torch
+
+    return torch.get_num_threads()

@@ -132,7 +132,7 @@ def test_a_folder_without_a_vocabulary_is_refused(folder: Path) -> None:
 def test_a_vocabulary_larger_than_the_embeddings_is_refused(folder: Path) -> None:
     with (folder / "vocab.txt").open("a") as file:
         file.write("\nsurplus\n")
-    with pytest.raises(ModelError, match="belong to another model"):
+    with pytest.raises(ModelError, match="belongs to another model"):
         load_checkpoint(Side.CONTEXT, str(folder))
 
 
