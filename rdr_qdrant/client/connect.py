@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = "./qdrant_data"
 IN_MEMORY = ":memory:"
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 TIMEOUT_SECONDS = 60
 
 FolderPath = str | os.PathLike[str]
@@ -61,7 +63,7 @@ def connect(
 
     url = server_url(url, path)
     if url is None:
-        return _open_folder(path or DEFAULT_PATH)
+        return _open_folder(_folder_of(path))
     try:
         with _without_key_warning():
             client = QdrantClient(**_server_options(url, api_key, allow_key_over_http, grpc_port))
@@ -94,7 +96,7 @@ async def connect_async(
 
     url = server_url(url, path)
     if url is None:
-        folder = path or DEFAULT_PATH
+        folder = _folder_of(path)
         if str(folder) == IN_MEMORY:
             return AsyncQdrantClient(location=IN_MEMORY)
         with translate_embedded_errors():
@@ -203,6 +205,20 @@ def _without_key_warning() -> Iterator[None]:
 
 def _invalid_url(url: str, error: ValueError) -> UsageError:
     return UsageError(f"{url!r} is no URL of a server ({error}).")
+
+
+def _folder_of(path: FolderPath | None) -> FolderPath:
+    """The folder, with `~` expanded.
+
+    Raises:
+        UsageError: it is the address of a server.
+    """
+    text = os.fspath(DEFAULT_PATH if path is None else path)
+    if _SCHEME.match(text):
+        raise UsageError(f"{text!r} is an address, not a folder: pass it as url=.")
+    if not text:
+        raise UsageError("The path is empty: name a folder.")
+    return os.path.expanduser(text)  # noqa: PTH111 (":memory:" and relative paths stay as they are)
 
 
 def _open_folder(path: FolderPath) -> QdrantClient:

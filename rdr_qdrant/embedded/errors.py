@@ -28,6 +28,8 @@ IGNORED_PARAMETERS = frozenset(
 # Substrings of the engine's messages, which are all it tells about the kind of a failure.
 _DISK_FULL = ("no space left", "os error 28", "outofspace", "disk quota", "not enough space")
 _ENGINE_FAILURE = ("service runtime error", "service internal error", "panicked", "out of memory")
+_FORMULA_FAILURE = "process cancelled by service"
+"""The engine's only message for a formula that it cannot evaluate for some point."""
 _MAX_MESSAGE_LENGTH = 400
 
 
@@ -126,6 +128,12 @@ def _from_engine_error(action: str, error: Exception) -> Exception:
     lowered = text.lower()
     if is_disk_full(error):
         return disk_full(action, error)
+    if _FORMULA_FAILURE in lowered:
+        return ValueError(
+            "Wrong input: the formula has no number for some point. Either a payload field that it "
+            "names is missing there or no number (give it a value in `defaults`), or it divides by "
+            "zero (set `by_zero_default`), or takes a root, logarithm or power that is not defined."
+        )
     if type(error) is not Exception and not isinstance(error, TypeError | OverflowError):
         return EmbeddedQdrantError(f"Could not {action}: {text}.")
     if lowered.startswith("no point with id"):

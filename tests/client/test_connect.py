@@ -128,3 +128,23 @@ def test_a_wrong_grpc_port_is_reported_on_one_line() -> None:
         with pytest.raises(StoreError, match="failed over gRPC") as caught:
             connect(url=server.url, grpc_port=1)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["http://localhost:6333", "grpc://host:6334", "https:/host", ""])
+def test_a_path_that_is_no_folder_is_refused(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="pass it as url=|name a folder"):
+        connect(path=path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    client = connect(path="~/q")
+    params = models.VectorParams(size=2, distance=models.Distance.DOT)
+    client.create_collection("c", vectors_config=params)
+    client.close()
+    assert (tmp_path / "q").is_dir()

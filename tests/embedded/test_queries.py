@@ -112,6 +112,25 @@ def test_formulas(pair: Any) -> None:
     _same(*pair, query=query, prefetch=models.Prefetch(query=VECTOR, limit=20))
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        models.SumExpression(sum=["$score", "missing"]),
+        models.DivExpression(div=models.DivParams(left="$score", right=0.0)),
+        models.LnExpression(ln=-1.0),
+        models.SqrtExpression(sqrt=-1.0),
+    ],
+)
+def test_a_formula_without_a_number_says_what_may_be_missing(
+    embedded: EmbeddedQdrant, formula: Any
+) -> None:
+    embedded.create_collection("c", models.VectorParams(size=2, distance=models.Distance.DOT))
+    embedded.upsert("c", [models.PointStruct(id=1, vector=[1.0, 0.0], payload={"price": 1})])
+    prefetch = models.Prefetch(query=[1.0, 1.0], limit=5)
+    with pytest.raises(ValueError, match=r"the formula has no number .*defaults.*by_zero_default"):
+        embedded.query_points("c", prefetch=prefetch, query=models.FormulaQuery(formula=formula))
+
+
 def test_mmr_returns_diverse_points(pair: Any) -> None:
     query = models.NearestQuery(nearest=VECTOR, mmr=models.Mmr(diversity=0.5, candidates_limit=30))
     client, name, reference = pair
