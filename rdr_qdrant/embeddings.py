@@ -54,7 +54,7 @@ class RDREmbeddings(BaseModel, Embeddings):
     (`Distance.DOT`).
 
     Setup:
-        `pip install rdr-qdrant`
+        `pip install -c constraints.txt -e .` in a clone, or `pip install rdr-qdrant`
 
     Key init args:
         model: name of a pair (`rdr-qdrant models` lists them), by default `rdr-single-trivia`.
@@ -64,7 +64,7 @@ class RDREmbeddings(BaseModel, Embeddings):
             are truncated.
         device: `auto` (cuda, else mps, else cpu) or a torch device.
         precision: `auto` (fp32 on a CPU, fp16 on a GPU), `fp32`, `bf16`, `fp16`, or `int8` on a
-            CPU (`pip install 'rdr-qdrant[int8]'`). Vectors are always float32.
+            CPU (extra `int8`). Vectors are always float32.
 
     Instantiate:
         >>> from rdr_qdrant import RDREmbeddings

@@ -32,6 +32,6 @@ class CollectionError(RDRQdrantError):
 def install_hint(extra: str) -> str:
     """The commands that install an extra."""
     return (
-        f"pip install 'rdr-qdrant[{extra}]', or in a clone: "
-        f"pip install -c constraints.txt -e '.[{extra}]'"
+        f"pip install -c constraints.txt -e '.[{extra}]' in a clone, "
+        f"or pip install 'rdr-qdrant[{extra}]'"
     )

@@ -207,7 +207,7 @@ class RDRRetriever(BaseRetriever):
     """LangChain retriever over a collection filled by `QdrantLoader` or `rdr-qdrant ingest`.
 
     Setup:
-        `pip install rdr-qdrant`
+        `pip install -c constraints.txt -e .` in a clone, or `pip install rdr-qdrant`
 
     Key init args:
         embeddings: an `RDREmbeddings` of the pair the collection was made with.

@@ -70,6 +70,7 @@ class RDRVectorStore(QdrantVectorStore):
     pair is refused.
 
     Setup:
+        `pip install -c constraints.txt -e '.[langchain]'` in a clone, or
         `pip install 'rdr-qdrant[langchain]'`
 
     Key init args:

@@ -128,8 +128,8 @@ def test_no_matplotlib_is_told_before_anything_runs(
     outcome = command("eval", "q.tsv", "-c", "c", "--plot", "r.png")
     assert outcome.status == 1
     assert outcome.errors == [
-        "Error: Drawing r.png needs matplotlib: pip install 'rdr-qdrant[plot]', "
-        "or in a clone: pip install -c constraints.txt -e '.[plot]'."
+        "Error: Drawing r.png needs matplotlib: pip install -c constraints.txt -e '.[plot]' "
+        "in a clone, or pip install 'rdr-qdrant[plot]'."
     ]
     assert not (tmp_path / "qdrant_data").exists()
 
