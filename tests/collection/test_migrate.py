@@ -12,6 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.collection import PointId, copy_collection
+from rdr_qdrant.collection.info import CREATION_KEY
 from rdr_qdrant.collection.points import Points
 from rdr_qdrant.errors import CollectionError, StoreError
 from tests.conftest import COLLECTION
@@ -55,7 +56,9 @@ def test_a_collection_is_copied_there_and_back(filled: QdrantClient, another: St
     assert (report.points, report.copied, report.unchanged, report.verified) == (600, 600, 0, 200)
     assert contents(there) == contents(filled)
     before, after = (c.get_collection(COLLECTION).config for c in (filled, there))
-    assert after.metadata == before.metadata
+    assert after.metadata["rdr_qdrant"] == before.metadata["rdr_qdrant"]
+    assert after.metadata.keys() == before.metadata.keys()
+    assert after.metadata[CREATION_KEY] != before.metadata[CREATION_KEY]
     assert after.params.vectors.distance == models.Distance.DOT
     expected = contents(there)
     filled.delete_collection(COLLECTION)
