@@ -280,7 +280,10 @@ class RDRRetriever(BaseRetriever):
 
     def model_post_init(self, context: Any, /) -> None:
         super().model_post_init(context)
-        self._rebuild_searcher()
+        if isinstance(self.client, ClientAddress):  # unpickled: connected on first use
+            self._address, self.client = self.client, None
+        else:
+            self._rebuild_searcher()
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
@@ -326,13 +329,13 @@ class RDRRetriever(BaseRetriever):
             self._rebuild_searcher()
         return self._searcher
 
-    def __getstate__(self) -> dict[Any, Any]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the fields, and in place of clients the address at which to connect again."""
         client = self.async_client if self.client is None else self.client
         address = self._address or ClientAddress.of(client)
-        private: dict[str, Any] = {"_searcher": None, "_searcher_fields": {}, "_address": address}
-        state = super().__getstate__()
-        fields = {**state["__dict__"], "client": None, "async_client": None}
-        return {**state, "__dict__": fields, "__pydantic_private__": private}
+        names = type(self).model_fields.keys() - {"client", "async_client"}
+        fields = {name: getattr(self, name) for name in names}
+        return _restore_retriever, (type(self), fields, address)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         copy = self.model_copy()  # with the same clients
@@ -344,6 +347,12 @@ class RDRRetriever(BaseRetriever):
     def _rebuild_searcher(self) -> None:
         fields = {name: getattr(self, name) for name in SEARCHER_FIELDS}
         self._searcher, self._searcher_fields = PassageSearcher(**fields), fields
+
+
+def _restore_retriever(
+    cls: type[RDRRetriever], fields: dict[str, Any], address: ClientAddress
+) -> RDRRetriever:
+    return cls.model_construct(**fields, client=address)
 
 
 def hit_to_document(hit: ScoredPassage) -> Document:

@@ -98,7 +98,7 @@ def _from_vocabulary(folder: Path, settings: Mapping[str, Any]) -> Any:
 
 
 def _read_vocabulary(file: Path) -> list[str]:
-    """Return the tokens of vocab.txt in the order of their ids; none if there is no such file."""
+    """Return the tokens of vocab.txt in the order of their ids; none if it is missing."""
     if not file.is_file():
         return []
     try:
