@@ -135,7 +135,7 @@ def test_a_named_vector_is_loaded_and_searched(
     assert command("info", *named, "--json").json["points"] == 2
     refused = command("search", "king", "-c", "c", *pair).errors[0]
     assert "named vectors" in refused
-    assert "Choose one with --vector-name NAME (vector_name=...)" in refused
+    assert "Name one with --vector-name NAME (vector_name=...)" in refused
 
 
 def test_half_floats_and_the_optimizer(command: Command, pair: list[str], tsv: Path) -> None:

@@ -144,8 +144,7 @@ def test_what_stands_in_a_folder_that_cannot_be_listed_is_kept(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", refuse)
-        source = open_source(folder)
-    report = loader.load_sources([source], prune=True)
+        report = loader.load_sources([open_source(folder)], prune=True)
     assert (report.rejected, report.removed) == (1, 1)
     assert "sub/b.pdf#1" in stored(client)
 

@@ -58,7 +58,7 @@ def test_a_filter_by_an_unknown_key_is_warned_about(backend: Served) -> None:
         ({"question": "x", "k": 0}, "k: "),
         ({"question": "x", "k": 51}, "k: 51 passages; at most 50"),
         ({"question": "x", "depth": 3}, "depth: "),
-        ({"question": "x", "filter": {"a[0": "b"}}, "filter."),
+        ({"question": "x", "filter": {'a"b': "c"}}, "filter."),
         ({"question": "x", "filter": {"a": {"b": "c"}}}, "filter."),
         ({"question": "x", "filter": {"a": 2**63}}, "filter."),
         ({}, "question: "),
