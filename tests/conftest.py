@@ -30,12 +30,10 @@ COLLECTION = f"rdr-test-{uuid.uuid4().hex[:8]}"
 XQUAD = Path(__file__).parents[2] / "shared" / "data" / "xquad"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Run the tests of a module in one process, and those of Ray after one another."""
-    for item in items:
-        module = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group("ray" if "/ray/" in module else module))
+    module = item.nodeid.partition("::")[0]
+    item.add_marker(pytest.mark.xdist_group("ray" if "/ray/" in module else module))
 
 
 @pytest.fixture(scope="session")
