@@ -119,7 +119,7 @@ class Collection:
         identity: PairIdentity,
         settings: CollectionSettings | None = None,
         metadata: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> str | None:
         """Create it for dot product and the pair's dimension, with the pair in its metadata.
 
         Where it exists by now, because another load or a call whose answer was lost created it, it
@@ -129,6 +129,9 @@ class Collection:
             identity: the pair.
             settings: see `CollectionSettings`; payload indexes are created before any point.
             metadata: further metadata, by which its creator recognises it.
+
+        Returns:
+            The id of its creation; `None` if it exists by now.
 
         Raises:
             CollectionError: this Qdrant does not support one of the settings, or the collection
@@ -145,6 +148,7 @@ class Collection:
             **vector_params(settings, version),
         )
         vector_name = self._connection.vector_name
+        creation_id: str | None = uuid.uuid4().hex
         try:
             self._connection.call(
                 lambda: client.create_collection(
@@ -152,7 +156,7 @@ class Collection:
                     vectors_config={vector_name: vector} if vector_name else vector,
                     metadata={
                         IDENTITY_KEY: identity.to_metadata(),
-                        CREATION_KEY: uuid.uuid4().hex,
+                        CREATION_KEY: creation_id,
                         **(metadata or {}),
                     },
                     **collection_params(settings, version),
@@ -163,8 +167,10 @@ class Collection:
                 raise
             self._check_metadata(metadata or {})
             self.check(identity)
+            creation_id = None
         self.payload_indexes.create_missing(settings, version)
         self._warn_about_ignored(settings)
+        return creation_id
 
     def create_like(self, info: models.CollectionInfo, metadata: Mapping[str, Any]) -> None:
         """Create it with another collection's vectors, settings and this metadata.
@@ -184,16 +190,16 @@ class Collection:
             )
         )
 
-    def creation(self) -> tuple[Any, Any]:
-        """The id of its creation and the encoders that made it, `None` where it has none.
+    def creation_id(self) -> str | None:
+        """The random id of its creation, another one once it was deleted and created again.
 
-        Another value means that it was deleted and created again.
+        `None` if it has none, or a cluster does not show it yet.
 
         Raises:
             CollectionError: it does not exist.
         """
-        metadata = self.info().config.metadata or {}
-        return metadata.get(CREATION_KEY), metadata.get(IDENTITY_KEY)
+        found = (self.info().config.metadata or {}).get(CREATION_KEY)
+        return found if isinstance(found, str) else None
 
     def delete(self) -> None:
         """Delete it with all its points.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import qdrant_edge as edge
@@ -20,7 +21,6 @@ from rdr_qdrant.embedded.convert.edge_points import to_engine_payload
 from rdr_qdrant.embedded.convert.results import to_collection_info
 from rdr_qdrant.embedded.convert.vector_validation import declared_vectors
 from rdr_qdrant.embedded.errors import not_supported, refuse_unsupported
-from rdr_qdrant.embedded.shard import Shard
 from rdr_qdrant.embedded.storage import Storage
 from rdr_qdrant.embedded.write_operations import COMPLETED
 
@@ -102,23 +102,21 @@ class CollectionOperations:
         **parameters: Any,
     ) -> bool:
         refuse_unsupported("update_collection", parameters)
-        shard = self._storage.shard(collection_name)
-        before = shard.config
-        params = apply_update(
-            before.params,
-            vectors=vectors_config,
-            sparse_vectors=sparse_vectors_config,
-            optimizers=optimizers_config,
-            collection=collection_params,
-            hnsw=hnsw_config,
-            quantization=quantization_config,
-            metadata=_metadata(metadata),
-        )
-        after = ShardConfig(before.name, params, before.payload_indexes)
-        if params.model_copy(update={"metadata": before.params.metadata}) == before.params:
-            shard.save_config(after)
-        else:
-            shard.reopen(after)
+        settings = {
+            "vectors": vectors_config,
+            "sparse_vectors": sparse_vectors_config,
+            "optimizers": optimizers_config,
+            "collection": collection_params,
+            "hnsw": hnsw_config,
+            "quantization": quantization_config,
+        }
+
+        def change(config: ShardConfig) -> ShardConfig:
+            params = apply_update(config.params, **settings, metadata=_metadata(metadata))
+            return replace(config, params=params)
+
+        reopen = any(setting is not None for setting in settings.values())
+        self._storage.shard(collection_name).change_config(change, reopen)
         return True
 
     def update_collection_aliases(
@@ -161,8 +159,12 @@ class CollectionOperations:
             )
         shard = self._storage.shard(collection_name)
         shard.update(edge.UpdateOperation.create_field_index(field_name, to_engine_schema(schema)))
-        indexes = {**shard.config.payload_indexes, field_name: schema_to_json(schema)}
-        _save_config(shard, payload_indexes=indexes)
+        shard.change_config(
+            lambda config: replace(
+                config,
+                payload_indexes={**config.payload_indexes, field_name: schema_to_json(schema)},
+            )
+        )
         return COMPLETED.model_copy()
 
     def delete_payload_index(
@@ -171,12 +173,16 @@ class CollectionOperations:
         refuse_unsupported("delete_payload_index", parameters)
         shard = self._storage.shard(collection_name)
         shard.update(edge.UpdateOperation.delete_field_index(field_name))
-        indexes = {
-            name: schema
-            for name, schema in shard.config.payload_indexes.items()
-            if name != field_name
-        }
-        _save_config(shard, payload_indexes=indexes)
+        shard.change_config(
+            lambda config: replace(
+                config,
+                payload_indexes={
+                    name: schema
+                    for name, schema in config.payload_indexes.items()
+                    if name != field_name
+                },
+            )
+        )
         return COMPLETED.model_copy()
 
     def create_vector_name(
@@ -184,8 +190,7 @@ class CollectionOperations:
     ) -> models.UpdateResult:
         refuse_unsupported("create_vector_name", parameters)
         shard = self._storage.shard(collection_name)
-        params = shard.config.params
-        if vector_name in declared_vectors(params):
+        if vector_name in declared_vectors(shard.config.params):
             raise ValueError(f"Vector {vector_name} already exists")
         match vector_name_config:
             case models.DenseVectorNameConfig(dense=dense):
@@ -202,9 +207,7 @@ class CollectionOperations:
                     to_engine_multivector(dense.multivector_config),
                     to_engine_enum(edge.VectorStorageDatatype, dense.datatype),
                 )
-                present = params.vectors or {}
-                present = present if isinstance(present, Mapping) else {"": present}
-                update: dict[str, Any] = {"vectors": {**present, vector_name: dense_params}}
+                added: dict[str, Any] = {"vectors": {vector_name: dense_params}}
             case models.SparseVectorNameConfig(sparse=sparse):
                 operation = edge.UpdateOperation.create_sparse_vector(
                     vector_name,
@@ -212,13 +215,11 @@ class CollectionOperations:
                     to_engine_enum(edge.VectorStorageDatatype, sparse.datatype),
                 )
                 sparse_params = models.SparseVectorParams(modifier=sparse.modifier)
-                update = {
-                    "sparse_vectors": {**(params.sparse_vectors or {}), vector_name: sparse_params}
-                }
+                added = {"sparse_vectors": {vector_name: sparse_params}}
             case _:
                 raise ValueError(f"Unsupported vector name config type: {type(vector_name_config)}")
         shard.update(operation)
-        _save_config(shard, params=params.model_copy(update=update))
+        shard.change_config(lambda config: _with_vectors(config, **added))
         return COMPLETED.model_copy()
 
     def delete_vector_name(
@@ -226,17 +227,10 @@ class CollectionOperations:
     ) -> models.UpdateResult:
         refuse_unsupported("delete_vector_name", parameters)
         shard = self._storage.shard(collection_name)
-        params = shard.config.params
-        if vector_name not in declared_vectors(params):
+        if vector_name not in declared_vectors(shard.config.params):
             raise ValueError(f"Vector {vector_name} does not exist in the collection")
         shard.update(edge.UpdateOperation.delete_vector_name(vector_name))
-        dense = params.vectors if isinstance(params.vectors, Mapping) else {"": params.vectors}
-        sparse = params.sparse_vectors or {}
-        remaining = {
-            "vectors": {name: dense[name] for name in dense if name != vector_name},
-            "sparse_vectors": {name: sparse[name] for name in sparse if name != vector_name},
-        }
-        _save_config(shard, params=params.model_copy(update=remaining))
+        shard.change_config(lambda config: _with_vectors(config, without=vector_name))
         return COMPLETED.model_copy()
 
     def info(self) -> models.VersionInfo:
@@ -248,14 +242,24 @@ def _metadata(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if metadata is None else to_engine_payload(metadata)
 
 
-def _save_config(
-    shard: Shard,
-    params: models.CreateCollection | None = None,
-    payload_indexes: dict[str, Any] | None = None,
-) -> None:
-    config = shard.config
-    indexes = config.payload_indexes if payload_indexes is None else payload_indexes
-    shard.save_config(ShardConfig(config.name, params or config.params, indexes))
+def _with_vectors(
+    config: ShardConfig,
+    vectors: Mapping[str, models.VectorParams] | None = None,
+    sparse_vectors: Mapping[str, models.SparseVectorParams] | None = None,
+    without: str | None = None,
+) -> ShardConfig:
+    """`config` with these vectors besides its own, and without the one named `without`."""
+    params = config.params
+    dense = params.vectors or {}
+    dense = dense if isinstance(dense, Mapping) else {"": dense}
+    changed: dict[str, dict[str, Any]] = {
+        "vectors": {**dense, **(vectors or {})},
+        "sparse_vectors": {**(params.sparse_vectors or {}), **(sparse_vectors or {})},
+    }
+    if without is not None:
+        for kind in changed.values():
+            kind.pop(without, None)
+    return replace(config, params=params.model_copy(update=changed))
 
 
 def _check_vector_params(

@@ -8,7 +8,6 @@ from typing import Any, NoReturn, Self
 
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant.embedded.disk_space import folder_bytes
 from rdr_qdrant.embedded.errors import not_supported
 from rdr_qdrant.embedded.local_backend import LocalBackend
 from rdr_qdrant.embedded.shard import ProgressCallback
@@ -139,7 +138,7 @@ class EmbeddedQdrant(QdrantClient):
 
     def disk_bytes(self, collection_name: str) -> int:
         """The disk space used by the collection's files, in bytes; holes are not counted."""
-        return folder_bytes(self._storage.shard(collection_name).folder)
+        return self._storage.shard(collection_name).disk_bytes()
 
     @property
     def _storage(self) -> Storage:

@@ -71,6 +71,7 @@ class Shard:
         self._access = ReadWriteLock()
         self._unflushed_components = 0
         self._closed = False
+        self._deleted = False
 
     @staticmethod
     def create(folder: Path, config: ShardConfig) -> None:
@@ -123,33 +124,48 @@ class Shard:
             operation: an update of the engine.
             components: the number of vector components it carries, roughly.
         """
-        # Four bytes a component, in the log and in the storage.
-        check_free_space(self.folder, 2 * 4 * components, f"write to the collection {self.name!r}")
         with self.engine("write") as engine:
+            # Four bytes a component, in the log and in the storage.
+            check_free_space(
+                self.folder, 2 * 4 * components, f"write to the collection {self.name!r}"
+            )
             engine.update(operation)
             self._unflushed_components += components
             if self._unflushed_components >= FLUSH_AFTER_COMPONENTS:
                 self._unflushed_components = 0
                 engine.flush()
 
-    def save_config(self, config: ShardConfig) -> None:
-        """Replace the config, in the file first."""
-        with translate_engine_errors(f"save the settings of the collection {self.name!r}"):
-            config.save(self.folder / CONFIG_FILE)
-        self.config = config
+    def change_config(
+        self, change: Callable[[ShardConfig], ShardConfig], reopen: bool = False
+    ) -> None:
+        """Replace the config by what `change` makes of it, in the file first.
 
-    def reopen(self, config: ShardConfig) -> None:
-        """Reopen the engine with other parameters; `build_index` applies them to old segments.
+        No other change of the config comes between.
+
+        Args:
+            change: the new config from the present one.
+            reopen: open the engine again with the new parameters; `build_index` applies them to
+                old segments.
 
         Raises:
             ValueError: the engine rejects the parameters; the old ones stay.
         """
         with self._access.write(), translate_engine_errors(f"change the collection {self.name!r}"):
-            self._open()
-            engine_config = to_engine_config(config.params)
-            self._close_engine()
-            self._engine = edge.EdgeShard.load(str(self.folder / ENGINE_FOLDER), engine_config)
-            self.save_config(config)
+            self._check_not_closed()
+            config = change(self.config)
+            if reopen:
+                self._open()
+                engine_config = to_engine_config(config.params)
+                self._close_engine()
+                self._engine = edge.EdgeShard.load(str(self.folder / ENGINE_FOLDER), engine_config)
+            config.save(self.folder / CONFIG_FILE)
+            self.config = config
+
+    def disk_bytes(self) -> int:
+        """The disk space used by its files, in bytes; holes are not counted."""
+        with self._access.read(), translate_engine_errors(f"measure the folder {self.folder}"):
+            self._check_not_closed()
+            return folder_bytes(self.folder)
 
     def build_index(self, progress: ProgressCallback | None = None) -> bool:
         """Run the engine's optimizers to the end; searches and writes wait meanwhile.
@@ -199,6 +215,11 @@ class Shard:
                 self._close_engine()
                 save_inventory(self.folder, self.folder / ENGINE_FOLDER, points)
 
+    def close_for_deletion(self) -> None:
+        """Close the engine; later uses, by calls that had begun, raise ValueError: not found."""
+        self._deleted = True
+        self.close()
+
     def abandon(self) -> None:
         """Leave the engine alone for good, in a forked process."""
         if self._engine is not None:
@@ -228,10 +249,10 @@ class Shard:
                 ) from error
 
     def _check_not_closed(self) -> None:
+        if self._deleted:
+            raise ValueError(f"Collection {self.name} not found")
         if self._closed:
-            raise ClientClosedError(
-                "This client is closed or the collection was deleted; open a new client."
-            )
+            raise ClientClosedError("This client is closed; open a new one.")
 
     def _close_engine(self) -> None:
         if self._engine is not None:

@@ -168,7 +168,7 @@ class Storage:
             self._save_aliases({a: c for a, c in self._config.aliases.items() if c != name})
             if shard is None:
                 return False
-            shard.close()
+            shard.close_for_deletion()
             with translate_engine_errors(f"delete the collection {name!r}"):
                 deleting = shard.folder.with_name(_DELETING + shard.folder.name)
                 shutil.rmtree(deleting, ignore_errors=True)

@@ -136,7 +136,7 @@ class QdrantSink:
         self._collection_exists = False
         self._indexing_deferred = False
         self._has_written = False
-        self._creation: object = None
+        self._creation_id: str | None = None
         self._outcome = _Outcome()
         self._sample = new_sample()
 
@@ -196,7 +196,7 @@ class QdrantSink:
         if target.bulk and not target.dry_run:
             collection.check_ours("changed by --bulk (bulk=True)")
         self._collection_exists = True
-        self._creation = collection.creation()
+        self._creation_id = self._creation_id or collection.creation_id()
         return fingerprint
 
     def check_target(self) -> None:
@@ -205,7 +205,10 @@ class QdrantSink:
         Raises:
             CollectionError: it was deleted, or deleted and created again.
         """
-        if self._collection_exists and self.collection.creation() != self._creation:
+        if not self._collection_exists:
+            return
+        found = self.collection.creation_id()
+        if found and self._creation_id and found != self._creation_id:
             raise CollectionError(
                 f"Collection {self.collection.name!r} was created again by somebody else during "
                 "this load, so it is no longer the one that was checked. Run the same command "
@@ -345,7 +348,7 @@ class QdrantSink:
 
     def _create(self, identity: PairIdentity) -> None:
         notes = self._swap.notes() if self._swap else None
-        self.collection.create(identity, self.target.settings, notes)
+        self._creation_id = self.collection.create(identity, self.target.settings, notes)
         if self._swap:
             self._swap.check_noted(self.collection.name)
 

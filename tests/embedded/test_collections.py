@@ -1,10 +1,14 @@
 """Collections, their settings, metadata, aliases and payload indexes, the same in every store."""
 
+import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from qdrant_client import QdrantClient, models
+
+from rdr_qdrant.embedded import EmbeddedQdrant
 
 Refused = Callable[..., Any]
 PARAMS = models.VectorParams(size=4, distance=models.Distance.DOT)
@@ -191,3 +195,62 @@ def test_named_vectors_are_added_and_deleted(
     assert set(client.get_collection(name).config.params.vectors) == {"x"}
     with refused():
         client.upsert(name, [models.PointStruct(id=2, vector={"y": [1.0, 2.0, 3.0]})])
+
+
+def test_calls_that_meet_the_deletion_of_their_collection_say_not_found(
+    embedded: EmbeddedQdrant,
+) -> None:
+    point = models.PointStruct(id=1, vector=[1.0] * 4, payload={"a": 1})
+    index = models.PayloadSchemaType.INTEGER
+    calls: list[Callable[[], Any]] = [
+        lambda: embedded.upsert("c", [point]),
+        lambda: embedded.query_points("c", [1.0] * 4),
+        lambda: embedded.count("c"),
+        lambda: embedded.update_collection("c", metadata={"a": 1}),
+        lambda: embedded.create_payload_index("c", "a", index),
+        lambda: embedded.get_collection("c"),
+        lambda: embedded.disk_bytes("c"),
+    ]
+    unexpected: list[BaseException] = []
+    finished = threading.Event()
+
+    def call(seed: int) -> None:
+        choice = random.Random(seed)
+        while not finished.is_set():
+            try:
+                choice.choice(calls)()
+            except ValueError as error:
+                if "not found" not in str(error):
+                    unexpected.append(error)
+            except BaseException as error:
+                unexpected.append(error)
+
+    threads = [threading.Thread(target=call, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(60):
+        embedded.create_collection("c", PARAMS)
+        embedded.upsert("c", [point])
+        embedded.delete_collection("c")
+    finished.set()
+    for thread in threads:
+        thread.join()
+    assert [str(error) for error in unexpected] == []
+
+
+def test_changes_of_metadata_at_the_same_time_all_arrive(embedded: EmbeddedQdrant) -> None:
+    embedded.create_collection("c", PARAMS)
+    index = models.PayloadSchemaType.INTEGER
+
+    def change(number: int) -> None:
+        embedded.update_collection("c", metadata={f"key{number}": number})
+        embedded.create_payload_index("c", f"field{number}", index)
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    info = embedded.get_collection("c")
+    assert info.config.metadata == {f"key{number}": number for number in range(8)}
+    assert sorted(info.payload_schema) == [f"field{number}" for number in range(8)]

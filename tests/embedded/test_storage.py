@@ -291,7 +291,7 @@ def test_a_write_of_settings_that_fails_leaves_the_old_ones(folder: Path) -> Non
         before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
         try:
-            with pytest.raises(EmbeddedQdrantError, match="settings"):
+            with pytest.raises(EmbeddedQdrantError, match="change the collection"):
                 client.update_collection("a", metadata={"big": "x" * 100_000})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

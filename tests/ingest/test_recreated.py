@@ -62,9 +62,10 @@ def test_the_check_is_made_on_the_way_too(
 
 def test_each_creation_has_an_id_of_its_own(client: QdrantClient, tiny: RDREmbeddings) -> None:
     collection = Collection(client, COLLECTION)
-    collection.create(tiny.identity())
-    first = collection.creation()
-    assert collection.creation() == first
+    first = collection.create(tiny.identity())
+    assert first
+    assert collection.create(tiny.identity()) is None
+    assert collection.creation_id() == first
     collection.delete()
-    collection.create(tiny.identity())
-    assert collection.creation() != first
+    second = collection.create(tiny.identity())
+    assert second == collection.creation_id() != first

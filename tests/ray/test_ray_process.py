@@ -75,19 +75,16 @@ def test_a_signal_while_ray_starts_is_an_interruption(
     server: QdrantHTTPServer, tiny_pair: tuple[str, str], tmp_path: Path
 ) -> None:
     with start(server, tiny_pair, tmp_path) as running:
-        children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
-        while running.poll() is None and not children.read_text().split():
+        threads = Path(f"/proc/{running.pid}/task")
+        while running.poll() is None and not any(
+            children.read_text().split() for children in threads.glob("*/children")
+        ):
             time.sleep(0.05)
         time.sleep(0.3)
-        for _ in range(4):  # one that meets an import of Ray's may be lost; people press again
-            running.send_signal(signal.SIGTERM)
-            try:
-                _, err = running.communicate(timeout=60)
-                break
-            except subprocess.TimeoutExpired:
-                continue
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate(timeout=300)
     assert running.returncode == 130
-    assert "Interrupted" in err or "Left at once" in err
+    assert "Interrupted" in err
 
 
 def _count(client: object) -> int:

@@ -40,7 +40,7 @@ from rdr_qdrant.ingest.executor import Execution
 from rdr_qdrant.ingest.qdrant_sink import QdrantSink
 from rdr_qdrant.ingest.ray.errors import ray_get
 from rdr_qdrant.ingest.ray.ray_pipeline import RayPipeline
-from rdr_qdrant.ingest.ray.runtime import import_ray, start_ray
+from rdr_qdrant.ingest.ray.runtime import RaySession, import_ray
 from rdr_qdrant.ingest.ray.worker import EncoderActor, ServerAddress, WorkerOptions
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.registry import PairIdentity
@@ -115,9 +115,7 @@ class RayExecutor:
         self._server = ServerAddress(url, key, allow_key_over_http)
         self._pair = embeddings.model_dump()
         self._ray = import_ray()
-        self._owns_ray = not self._ray.is_initialized()
-        if self._owns_ray:
-            start_ray(self._ray, address)
+        self._session = None if self._ray.is_initialized() else RaySession(self._ray, address)
         try:
             self._check_url(url)
             self._workers, self._resources = self._allocate(gpus, workers)
@@ -170,8 +168,8 @@ class RayExecutor:
 
     def close(self) -> None:
         """End Ray if it was started here, else release what this executor holds of it."""
-        if self._owns_ray:
-            self._ray.shutdown()
+        if self._session:
+            self._session.close()
         elif encoder := getattr(self, "embeddings", None):
             encoder.release()
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rdr_qdrant.client.api_key import KEY_VARIABLE
 from rdr_qdrant.errors import RDRQdrantError, install_hint
+
+SECONDS_BETWEEN_CHECKS = 0.1
 
 
 def import_ray() -> Any:
@@ -36,47 +37,57 @@ def import_ray() -> Any:
     return ray
 
 
-def start_ray(ray: Any, address: str | None) -> None:
-    """Join the cluster, or start Ray on this machine.
+class RaySession:
+    """Ray as started here, or the connection to a cluster, until `close`.
 
-    Raises:
-        RDRQdrantError: the cluster does not answer, or Ray cannot be started.
-        KeyboardInterrupt: SIGTERM or SIGINT came meanwhile.
+    Ray starts in a thread of its own: so it sets no signal handlers, and a signal interrupts only
+    the wait for it, not an import or a lock of Ray's. The thread stays until `close`, for on Linux
+    Ray's processes end with the thread that started them (PR_SET_PDEATHSIG).
     """
-    local: dict[str, Any] = {} if address else {"include_dashboard": False}
-    try:
-        with _keep_signal_handler(), _environment_of_ray():
-            ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **local,
-            )
-    except SystemExit:  # Ray's answer to SIGTERM
-        raise KeyboardInterrupt from None
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
-        text = " ".join(str(error).split())
-        if address:
+
+    def __init__(self, ray: Any, address: str | None) -> None:
+        """Join the cluster at `address`, or start Ray on this machine.
+
+        Raises:
+            RDRQdrantError: the cluster does not answer, or Ray cannot be started.
+            KeyboardInterrupt: SIGTERM or SIGINT came meanwhile; Ray is shut down.
+        """
+        self._ray = ray
+        self._thread = ThreadPoolExecutor(1, "ray")
+        with _environment_of_ray():
+            started = self._thread.submit(_init_ray, ray, address)
+            try:
+                while not started.done():
+                    wait([started], timeout=SECONDS_BETWEEN_CHECKS)
+            except KeyboardInterrupt:
+                self.close()
+                raise
+        try:
+            started.result()
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+            self.close()
+            text = " ".join(str(error).split())
+            if address:
+                raise RDRQdrantError(
+                    f"Cannot reach the Ray cluster {address} ({text}). Start one by "
+                    "ray start --head, or leave out --address to run Ray on this machine."
+                ) from None
             raise RDRQdrantError(
-                f"Cannot reach the Ray cluster {address} ({text}). Start one by ray start --head, "
-                "or leave out --address to run Ray on this machine."
+                f"Cannot start Ray on this machine ({text}). Its files are in RAY_TMPDIR."
             ) from None
-        raise RDRQdrantError(
-            f"Cannot start Ray on this machine ({text}). Its files are in RAY_TMPDIR."
-        ) from None
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised in one line
-    warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised in one line
+        warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")
+
+    def close(self) -> None:
+        """Shut Ray down, or leave the cluster. A second call does nothing."""
+        with suppress(RuntimeError):  # closed before
+            self._thread.submit(self._ray.shutdown)
+        self._thread.shutdown()
 
 
-@contextmanager
-def _keep_signal_handler() -> Iterator[None]:
-    """Ray sets its own SIGTERM handler; put back the one before."""
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
+def _init_ray(ray: Any, address: str | None) -> None:
+    local: dict[str, Any] = {} if address else {"include_dashboard": False}
+    ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
 
 
 @contextmanager
