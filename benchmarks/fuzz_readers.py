@@ -41,7 +41,7 @@ from rdr_qdrant.readers import DocumentSource, Reject, RejectLog, open_source, r
 from rdr_qdrant.readers.documents import document_source, sandbox
 from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
 from rdr_qdrant.readers.jsonlines import StdinSource
-from rdr_qdrant.splitter import split_passage
+from rdr_qdrant.splitter import SplitSettings, Splitter
 
 PIECES = [
     *(b'"', b'""', b"'", b"\t", b",", b"\n", b"\r", b"\r\n", b"\\", b"{", b"}", b"[", b"]", b":"),
@@ -120,7 +120,7 @@ def read_passages(source: Any, folder: Path, outcomes: Outcomes) -> list[Any]:
             json.dumps(payload, allow_nan=False, ensure_ascii=False).encode()
             assert depth(payload) <= 120
             assert point_id(passage.id) is not None
-            assert len(list(split_passage(passage, 3))) >= 1
+            assert len(list(Splitter(SplitSettings(3)).split_passage(passage))) >= 1
             found.append(passage)
     for reason, count in log.counts.items():
         outcomes[f"reject: {reason[:60]}"] += count

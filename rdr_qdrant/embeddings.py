@@ -13,6 +13,7 @@ from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from rdr_qdrant.encoding import EncodedBatch, EncodedInputs, Encoder, FloatArray, Side
+from rdr_qdrant.encoding.checkpoint import load_checkpoint_tokenizer
 from rdr_qdrant.encoding.device import Precision
 from rdr_qdrant.encoding.encoder_cache import (
     CachedEncoder,
@@ -20,6 +21,7 @@ from rdr_qdrant.encoding.encoder_cache import (
     load_cached,
     save_cached,
 )
+from rdr_qdrant.encoding.token_counter import TokenCounter
 from rdr_qdrant.encoding.tokenizer import EncoderInput, Tokens, passage_input, question_input
 from rdr_qdrant.errors import ModelError
 from rdr_qdrant.passages import Passage
@@ -175,6 +177,14 @@ class RDREmbeddings(BaseModel, Embeddings):
         """Return one of the two encoders; it is loaded if necessary."""
         return self._encoder(side)
 
+    def token_counter(self) -> TokenCounter:
+        """Count the context encoder's tokens, for a `Splitter`; the weights are not loaded.
+
+        Raises:
+            ModelError: when first used: the tokenizer cannot be loaded.
+        """
+        return TokenCounter(self._load_tokenizer, self.max_length)
+
     # Identity of the pair, stored with a collection
 
     @property
@@ -267,6 +277,9 @@ class RDREmbeddings(BaseModel, Embeddings):
                 if len(self._encoders) == len(Side):
                     self._check_pair()
             return self._encoders[side]
+
+    def _load_tokenizer(self) -> Any:
+        return load_checkpoint_tokenizer(Side.CONTEXT, self._location(Side.CONTEXT), self.revision)
 
     def _location(self, side: Side) -> str:
         if self._pair.name == DEMO_MODEL:

@@ -52,7 +52,6 @@ def encode(
     float16: Annotated[
         bool, typer.Option("--float16", help="Halve the size of the vectors; keeps 11 bits.")
     ] = False,
-    split: options.SplitOption = None,
     quoting: options.QuotingOption = "csv",
     rejects: options.RejectsOption = None,
     strict: options.StrictOption = False,
@@ -60,6 +59,7 @@ def encode(
         int, typer.Option(min=1, metavar="N", help="Passages per batch.", hidden=True)
     ] = 256,
     as_json: options.JSONOption = False,
+    splitting: options.SplitOptions,
     encoders: options.EncoderOptions,
 ) -> int:
     """Encode passages into a folder of Parquet files, to be loaded elsewhere.
@@ -78,6 +78,7 @@ def encode(
     check_rejects_file(rejects, opened)
     if rejects and rejects.resolve().parent == output.resolve():
         raise UsageError(f"--rejects {rejects} is in {output}, which is for encoded files only.")
+    split = splitting.settings(opened)
     embeddings = encoders.embeddings()
     print_message(f"Encoding {', '.join(sources)} into {output} with {embeddings.pair.label}.")
     with (
@@ -103,8 +104,8 @@ def encode(
     if report.truncated:
         print_message(
             f"Truncated: {pluralize(report.truncated, 'passages')} longer than "
-            f"{encoders.max_length} tokens; only the beginning is searchable. --split 100 (or "
-            "fewer words) into another folder keeps all of it."
+            f"{encoders.max_length} tokens; only the beginning is searchable. --split 120 "
+            "into another folder keeps all of it."
         )
     if as_json:
         print_json(report.to_json())

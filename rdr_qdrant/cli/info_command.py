@@ -51,6 +51,8 @@ def info(
 
 
 def _description_fields(found: CollectionDescription) -> dict[str, str]:
+    from rdr_qdrant.splitter import SplitRecord, describe_splits
+
     identity = found.identity or {}
     unknown = "not recorded (made by other software, or by a Qdrant before 1.16)"
     norms = found.norms or {}
@@ -70,6 +72,9 @@ def _description_fields(found: CollectionDescription) -> dict[str, str]:
         else "unknown (a server does not report it)",
         "model": str(identity.get("model", unknown)),
     }
+    if split := SplitRecord.from_json(found.split):
+        ways = {"rows": split.rows, "documents": split.documents}
+        values |= {kind: describe_splits(way) for kind, way in ways.items() if way}
     if identity:
         values |= {
             "context encoder": str(identity.get("context_encoder")),

@@ -49,7 +49,6 @@ def ingest(
     ],
     collection: options.CollectionOption,
     *,
-    split: options.SplitOption = None,
     quoting: options.QuotingOption = "csv",
     id_prefix: Annotated[
         str,
@@ -180,7 +179,16 @@ def ingest(
         ),
     ] = False,
     allow_unverified: options.UnverifiedOption = False,
+    allow_resplit: Annotated[
+        bool,
+        typer.Option(
+            "--allow-resplit",
+            help="Accept a collection whose texts were split in another way.",
+            hidden=True,
+        ),
+    ] = False,
     as_json: options.JSONOption = False,
+    splitting: options.SplitOptions,
     qdrant: options.QdrantOptions,
     encoders: options.EncoderOptions,
     executor: ExecutorOptions,
@@ -202,8 +210,9 @@ def ingest(
     from rdr_qdrant.readers import RejectLog
 
     layout = CollectionSettings.from_options(preset, settings or (), payload_index or (), tenant)
-    encoding_options = [*(["--split"] if split else []), *encoders.explicitly_set()]
+    encoding_options = [*splitting.explicitly_set(), *encoders.explicitly_set()]
     opened = open_sources(sources, encoding_options, quoting)
+    split = splitting.settings(opened.sources)
     check_rejects_file(rejects, opened.sources)
     executor.check(qdrant, encoded=opened.vectors is not None)
     if recreate and not (yes or dry_run):
@@ -247,6 +256,7 @@ def ingest(
                 batch_size=batch_size,
                 vector_name=vector_name,
                 allow_unverified=allow_unverified,
+                allow_resplit=allow_resplit,
                 recreate=recreate,
                 dry_run=dry_run,
                 retry_for=retry_for,
@@ -280,7 +290,7 @@ def ingest(
         print_remarks(
             report,
             max_length=max_length,
-            split=split,
+            split_rows=split is not None,
             prune=prune,
             encoded=opened.vectors is not None,
             half_floats=opened.half_floats,

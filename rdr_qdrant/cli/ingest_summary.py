@@ -18,7 +18,7 @@ def print_remarks(
     report: LoadReport,
     *,
     max_length: int,
-    split: int | None,
+    split_rows: bool,
     prune: bool,
     encoded: bool,
     half_floats: Sequence[str],
@@ -28,7 +28,7 @@ def print_remarks(
     Args:
         report: of the load.
         max_length: maximum tokens of a passage.
-        split: words per passage that texts were split into, or `None`.
+        split_rows: rows were split.
         prune: `--prune` was given.
         encoded: the vectors came from `rdr-qdrant encode`.
         half_floats: encoded folders whose vectors are float16.
@@ -59,8 +59,8 @@ def print_remarks(
             "text changed. If those are made of the text, they are out of date."
         )
     if report.truncated:
-        whole = split is None and not report.documents
-        smaller = "--split 100" if whole else "A smaller --split"
+        whole = not (split_rows or report.documents)
+        smaller = "--split 120" if whole else "--split-by sentences, or fewer words,"
         print_message(
             f"Truncated: {pluralize(report.truncated, 'passages')} longer than {max_length} "
             f"tokens; only the beginning is searchable. {smaller} "
@@ -104,6 +104,9 @@ def summary_fields(report: LoadReport) -> dict[str, str]:
     if report.removed is not None:
         name = "to remove" if report.dry_run else "removed"
         values[name] = _count(report.removed, "no longer in their sources")
+    if report.leftover_parts:
+        name = "to remove" if report.dry_run else "removed"
+        values[f"{name} (parts)"] = _count(report.leftover_parts, "that their texts no longer have")
     if report.retries:
         values["retries"] = f"{report.retries:,}"
     if report.dry_run:

@@ -8,7 +8,7 @@ options are hidden from `--help` and listed by `--help-all`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from rdr_qdrant.collection import UntypedValue
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.encoding.device import Precision
+    from rdr_qdrant.readers import PassageSource
+    from rdr_qdrant.splitter import SplitSettings
 
 DEBUG_OPTION = "--debug"
 
@@ -93,15 +95,6 @@ QuotingOption = Annotated[
         help="none: quotes in TSV and CSV files are plain characters.",
     ),
 ]
-SplitOption = Annotated[
-    int | None,
-    typer.Option(
-        "--split",
-        min=1,
-        metavar="WORDS",
-        help="Split texts into passages of this many words. Documents: 100 by default.",
-    ),
-]
 RejectsOption = Annotated[
     Path | None,
     typer.Option(
@@ -150,6 +143,14 @@ def read_api_key(file: Path | None) -> Any:
     from rdr_qdrant.client import read_key_file
 
     return read_key_file(file) if file else None
+
+
+def _explicitly_set(group: EncoderOptions | SplitOptions) -> list[str]:
+    return [
+        f"--{field.name.replace('_', '-')}"
+        for field in fields(group)
+        if getattr(group, field.name) != field.default
+    ]
 
 
 def parse_filters(conditions: list[str] | None) -> dict[str, UntypedValue]:
@@ -284,11 +285,7 @@ class EncoderOptions:
 
     def explicitly_set(self) -> list[str]:
         """The options that differ from their defaults, as they are typed."""
-        return [
-            f"--{field.name.replace('_', '-')}"
-            for field in fields(self)
-            if getattr(self, field.name) != field.default
-        ]
+        return _explicitly_set(self)
 
     def embeddings(self, recorded_model: str | None = None) -> RDREmbeddings:
         """The encoders, loaded on first use.
@@ -328,6 +325,60 @@ class EncoderOptions:
         if self.model or self.context_encoder or self.question_encoder:
             return self.embeddings()
         return self.embeddings(Collection(client, collection).recorded_model())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitOptions:
+    """How texts are split."""
+
+    split: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="WORDS",
+            help="Split texts into passages of whole sentences, up to this many words. "
+            "Documents: 120 by default.",
+        ),
+    ] = None
+    split_by: Annotated[
+        Literal["sentences", "blocks"],
+        typer.Option(
+            metavar="WAY",
+            help="sentences, or blocks of exactly so many words, as DPR (documents: 100).",
+        ),
+    ] = "sentences"
+    overlap: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="WORDS",
+            help="Begin each passage with up to this many words of the one before.",
+            hidden=True,
+        ),
+    ] = 0
+
+    def explicitly_set(self) -> list[str]:
+        """The options that differ from their defaults, as they are typed."""
+        return _explicitly_set(self)
+
+    def settings(self, sources: Sequence[PassageSource]) -> SplitSettings | None:
+        """The settings; `None` leaves rows whole and splits documents as by default.
+
+        Raises:
+            UsageError: a number is out of its range, or an option has no text to split.
+        """
+        from rdr_qdrant.readers import DocumentSource
+        from rdr_qdrant.splitter import DEFAULT_WORDS, SplitSettings
+
+        given = self.explicitly_set()
+        if not given:
+            return None
+        if self.split is None and not all(isinstance(one, DocumentSource) for one in sources):
+            raise UsageError(
+                f"{given[0]} has no effect on rows that are left whole: add --split WORDS."
+            )
+        words = DEFAULT_WORDS[self.split_by] if self.split is None else self.split
+        return SplitSettings(words, self.split_by, self.overlap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,6 +201,18 @@ class Collection:
         found = (self.info().config.metadata or {}).get(CREATION_KEY)
         return found if isinstance(found, str) else None
 
+    def recorded(self, key: str) -> Any:
+        """The value under this key of its own metadata, `None` if there is none.
+
+        Raises:
+            CollectionError: it does not exist.
+        """
+        return (self.info().config.metadata or {}).get(key)
+
+    def record(self, key: str, value: Any) -> None:
+        """Put a value into its own metadata; the others stay."""
+        self._connection.update(metadata={key: value})
+
     def delete(self) -> None:
         """Delete it with all its points.
 

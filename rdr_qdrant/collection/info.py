@@ -24,6 +24,9 @@ CREATION_KEY = "rdr_qdrant_creation"
 """Key of a collection's metadata under which a random id of its creation lies: a collection that is
 deleted and created again has another one."""
 
+SPLIT_KEY = "rdr_qdrant_split"
+"""Key of a collection's metadata that says how its texts were split."""
+
 NORM_SAMPLE = 256
 """Number of vectors whose lengths are measured."""
 
@@ -46,6 +49,7 @@ class CollectionDescription:
         alias_of: name of the collection, where `name` is an alias.
         settings: see `CollectionSettings`.
         index_put_off: whether a bulk load that has not finished defers index building.
+        split: how its texts were split (`rows`, `documents`), or `None` where it does not say.
     """
 
     name: str
@@ -61,6 +65,7 @@ class CollectionDescription:
     alias_of: str | None
     settings: Mapping[str, Any]
     index_put_off: bool
+    split: Mapping[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields but the probe vectors, which mean nothing to a reader."""
@@ -119,6 +124,7 @@ def describe_collection(connection: CollectionConnection) -> CollectionDescripti
         alias_of=_alias_target(connection),
         settings=read_settings(info, vector_name).explicitly_set(),
         index_put_off=indexing_deferred(info),
+        split=(info.config.metadata or {}).get(SPLIT_KEY),
     )
 
 

@@ -148,6 +148,10 @@ class Points:
         for page in self._scroll_ours(page_size):
             yield [one for one, _ in page]
 
+    def scroll_passage_ids(self, page_size: int) -> Iterator[list[tuple[PointId, str]]]:
+        """Yield point id and passage id of every point of ours, in pages."""
+        return self._scroll_ours(page_size)
+
     def scroll_matching(
         self, matching: models.Filter, page_size: int, *, ours_only: bool
     ) -> Iterator[list[PointId]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import pickle
 import re
@@ -42,6 +43,9 @@ class Side(Enum):
         return Side.QUESTION if self is Side.CONTEXT else Side.CONTEXT
 
 
+CONFIG = "config.json"
+DEFAULT_VOCABULARY = 30_522
+"""Token embeddings of a checkpoint whose config.json does not say (transformers' `DPRConfig`)."""
 IGNORED_WEIGHTS = re.compile(r".*\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))")
 """Entries of checkpoints saved with transformers 4.5 that today's classes do not have: a constant
 buffer, and BERT's pooler, which DPR does not use."""
@@ -120,6 +124,22 @@ def load_checkpoint(side: Side, source: str, revision: str | None = None) -> Che
     return Checkpoint(source, model.eval(), tokenizer)
 
 
+def load_checkpoint_tokenizer(side: Side, source: str, revision: str | None = None) -> Any:
+    """Load an encoder's tokenizer alone, without its weights; see `load_checkpoint`.
+
+    Raises:
+        ModelError: it cannot be read or downloaded, or is no tokenizer that fits the encoder.
+    """
+    path = Path(source).expanduser()
+    is_local = path.exists()
+    if not is_local and _looks_like_path(source):
+        raise ModelError(f"No such folder: {source} (given as the {side.value}).")
+    with _translate_load_errors(side, source, is_local):
+        folder = path if is_local else _download_tokenizer(source, revision)
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return load_tokenizer(folder, config.get("vocab_size", DEFAULT_VOCABULARY))
+
+
 def _looks_like_path(source: str) -> bool:
     return source.startswith((".", "/", "~")) or source.count("/") > 1 or "\\" in source
 
@@ -128,7 +148,9 @@ def _download_tokenizer(source: str, revision: str | None) -> Path:
     """Return the folder in the Hugging Face cache that holds the tokenizer's files."""
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(source, revision=revision, allow_patterns=[*TOKENIZER_FILES]))
+    return Path(
+        snapshot_download(source, revision=revision, allow_patterns=[*TOKENIZER_FILES, CONFIG])
+    )
 
 
 @contextmanager

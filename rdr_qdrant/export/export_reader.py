@@ -14,6 +14,7 @@ from rdr_qdrant.export.precomputed import PrecomputedVectors
 from rdr_qdrant.passages import Passage, content_hash
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
 from rdr_qdrant.readers.file_io import is_folder
+from rdr_qdrant.splitter import SplitRecord
 
 
 def is_shard_folder(path: str | Path) -> bool:
@@ -103,6 +104,7 @@ class ShardSource(PassageSource):
     def __init__(self, folder: ShardFolder, name: str, first: int, stop: int) -> None:
         super().__init__(name, stop - first)
         self.rejected_upstream = folder.manifest.missing
+        self.split = SplitRecord.from_json(folder.manifest.options.split) or SplitRecord()
         self._folder = folder
         self._first, self._stop = first, stop
 

@@ -18,6 +18,7 @@ from rdr_qdrant.ingest.partitions import PartitionReader, ReadOptions, partition
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder
 from rdr_qdrant.ingest.thread_executor import ThreadExecutor
 from rdr_qdrant.readers import PassageSource, RejectHandler
+from rdr_qdrant.splitter import SplitSettings
 
 SHARD_SIZE = 16_384
 """Passages of a shard: 50 MB of vectors at 768 numbers."""
@@ -66,14 +67,13 @@ class ShardEncoder:
     _cancellation: Cancellation = field(init=False, repr=False, default_factory=Cancellation)
 
     def encode_sources(
-        self, sources: Sequence[PassageSource], *, split: int | None = None
+        self, sources: Sequence[PassageSource], *, split: int | SplitSettings | None = None
     ) -> EncodeReport:
         """Encode files, folders of documents or streams, one after the other.
 
         Args:
             sources: from `open_source`.
-            split: split each passage at every that many words; documents are split at every 100 if
-                it is `None`.
+            split: how to split rows and documents, see `QdrantLoader.load_sources`.
 
         Raises:
             SourceError: there is no row at all, or none that can be used, or a source changed since
@@ -85,7 +85,7 @@ class ShardEncoder:
         """
         need_pyarrow()
         names = [source.name for source in sources]
-        options = ReadOptions(split)
+        options = ReadOptions.of(sources, split, self.embeddings)
         partitions = [partition_of(source, options) for source in sources]
         job = IngestJob(
             reader=PartitionReader(partitions, self.batch_size, self._cancellation),
@@ -94,7 +94,7 @@ class ShardEncoder:
                 folder=Path(self.folder),
                 encoder=self.embeddings,
                 sources=sources,
-                split=split,
+                split=options.record_of(sources),
                 shard_size=self.shard_size,
                 vectors=self.vectors,
             ),

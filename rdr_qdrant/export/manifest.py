@@ -13,10 +13,11 @@ from typing import Any
 from rdr_qdrant.atomic_io import open_atomically
 from rdr_qdrant.errors import OutputError, SourceError, UsageError
 from rdr_qdrant.registry import PairIdentity
+from rdr_qdrant.splitter import SplitRecord, describe_splits
 
 MANIFEST = "manifest.json"
 FORMAT = "rdr-qdrant shards"
-VERSION = 1
+VERSION = 2
 VECTOR_TYPES = ("float32", "float16")
 
 _AGAIN = "Copy it from another copy of this folder; where there is none, encode into a new folder."
@@ -87,7 +88,7 @@ class ShardOptions:
 
     Attributes:
         sources: names of the sources, in their order.
-        split: words at which texts are split, or `None`.
+        split: how texts are split, as `SplitRecord.to_json`.
         shard_size: most passages of a shard.
         vectors: `float32` or `float16`.
         fingerprint: see `RDREmbeddings.fingerprint`.
@@ -95,7 +96,7 @@ class ShardOptions:
     """
 
     sources: tuple[str, ...]
-    split: int | None
+    split: Mapping[str, Any] | None
     shard_size: int
     vectors: str
     fingerprint: str
@@ -239,6 +240,8 @@ def check_same_options(folder: Path, wanted: Manifest, found: Manifest) -> None:
             continue
         if name == "fingerprint":
             begun, given = _encoders(found, wanted)
+        elif name == "split":
+            begun, given = _described(then[name]), _described(value)
         else:
             begun, given = f"with {name.replace('_', ' ')} {_shown(then[name])}", _shown(value)
         raise UsageError(
@@ -253,6 +256,12 @@ def _encoders(found: Manifest, wanted: Manifest) -> tuple[str, str]:
     if then.name == now.name:
         given += ", whose weights differ"
     return f"by {then.name} (max_length {then.max_length})", given
+
+
+def _described(split: Any) -> str:
+    record = SplitRecord.from_json(split) or SplitRecord()
+    kinds = (("rows", record.rows), ("documents", record.documents))
+    return "with " + ", ".join(f"{kind} {describe_splits(ways)}" for kind, ways in kinds if ways)
 
 
 def _shown(value: Any) -> str:

@@ -36,6 +36,7 @@ from rdr_qdrant.ingest.records import EmbeddedBatch, MetadataUpdate, PendingPoin
 from rdr_qdrant.ingest.sink import OnRetry, PointDiff, Write
 from rdr_qdrant.ingest.verify import Sample
 from rdr_qdrant.readers import PassageSource
+from rdr_qdrant.splitter import SplitRecord
 
 LOCK_FILE = ".encode.lock"
 SECONDS_PER_SHARD = 120.0
@@ -53,7 +54,7 @@ class ParquetSink:
         folder: where to; created if it does not exist.
         encoder: that makes the vectors.
         sources: in their order.
-        split: words at which texts are split, or `None`.
+        split: how texts are split.
         shard_size: most passages of a shard.
         vectors: `float32` or `float16`.
     """
@@ -67,7 +68,7 @@ class ParquetSink:
         folder: Path,
         encoder: PassageEncoder,
         sources: Sequence[PassageSource],
-        split: int | None,
+        split: SplitRecord,
         shard_size: int,
         vectors: str,
     ) -> None:
@@ -107,7 +108,7 @@ class ParquetSink:
         identity = self._encoder.identity()
         options = ShardOptions(
             sources=self._source_names,
-            split=self._split,
+            split=self._split.to_json(),
             shard_size=self._shard_size,
             vectors=self._vectors,
             fingerprint=self._encoder.fingerprint(),

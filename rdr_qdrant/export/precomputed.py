@@ -51,6 +51,9 @@ class PrecomputedVectors:
         """A digest of everything besides the passages that the vectors depend on."""
         return self._fingerprint
 
+    def token_counter(self) -> None:
+        """Nothing: the texts were split when they were encoded."""
+
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
         """The passages as they are."""
         return passages

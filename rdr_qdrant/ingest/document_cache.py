@@ -12,8 +12,11 @@ from rdr_qdrant.collection.payload import HASH_KEY, from_payload
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder
 from rdr_qdrant.passages import Passage, content_hash, point_id
 from rdr_qdrant.readers import DocumentCounts, DocumentSource, PassageSource
+from rdr_qdrant.splitter import OVERLAP_KEY
 
 PASSAGES_PER_REQUEST = 256
+OWN_METADATA = ("page", "heading", OVERLAP_KEY)
+"""Metadata of a document's passage that the others need not share."""
 
 
 class StoredDocuments:
@@ -94,14 +97,16 @@ class StoredDocuments:
             return None
         stored = from_payload(0, payload)
         metadata = stored.metadata
-        same_file = all(metadata.get(key) == shared[key] for key in shared if key != "source")
+        same_file = all(
+            metadata.get(key) == shared.get(key)
+            for key in {*shared, "split_by", "split_overlap"} - {"source"}
+        )
         if not same_file or metadata.get("position") != number:
             return None
         if content_hash(stored, self._fingerprint) != payload.get(HASH_KEY):
             return None
         expected = {**shared, "position": number, "passages": metadata.get("passages")}
-        if "page" in metadata:
-            expected["page"] = metadata["page"]
+        expected.update({key: metadata[key] for key in OWN_METADATA if key in metadata})
         return Passage(f"{path}#{number}", stored.text, stored.title, expected)
 
 

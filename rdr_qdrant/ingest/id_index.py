@@ -11,8 +11,7 @@ from pathlib import Path
 
 from rdr_qdrant.collection import PointId
 from rdr_qdrant.errors import RDRQdrantError
-from rdr_qdrant.ingest.records import RecordBatch
-from rdr_qdrant.passages import point_id
+from rdr_qdrant.ingest.records import RecordBatch, id_key
 
 CACHE_KIB = 16 * 1024
 """Memory of the table; beyond that it goes to a file, about 50 bytes a point."""
@@ -77,17 +76,40 @@ class IdIndex:
         with _file_errors():
             self._database.execute("COMMIT")
 
-    def add(self, key: bytes, occurrence: FirstOccurrence) -> FirstOccurrence | None:
-        """Add an id by its `id_key`; its first occurrence if it is not new."""
+    def add(
+        self,
+        key: bytes,
+        occurrence: FirstOccurrence,
+        first_part: tuple[bytes, int] | None = None,
+    ) -> FirstOccurrence | None:
+        """Add an id by its `id_key`, unless it, or its text, was read before.
+
+        Args:
+            key: of the id.
+            occurrence: where it was read.
+            first_part: of a further part of a text, key and line of the first one: if that was
+                read elsewhere, this is another text of the same id.
+
+        Returns:
+            Where it, or its text, was first read; `None` if it is new.
+        """
+        if first_part:
+            first = self._find(first_part[0])
+            if first and (first.source, first.line) != (occurrence.source, first_part[1]):
+                return self._find(key) or first
         values = (key, occurrence.digest, self._number(occurrence.source), occurrence.line)
         with _file_errors():
             done = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", values)
-            if done.rowcount:
-                return None
+        return None if done.rowcount else self._find(key)
+
+    def _find(self, key: bytes) -> FirstOccurrence | None:
+        with _file_errors():
             found = self._database.execute(
-                "SELECT digest, source, line FROM seen WHERE id = ?", values[:1]
-            )
-            digest, source, line = found.fetchone()
+                "SELECT digest, source, line FROM seen WHERE id = ?", (key,)
+            ).fetchone()
+        if found is None:
+            return None
+        digest, source, line = found
         return FirstOccurrence(digest, self._sources[source], line)
 
     def add_many(self, ids: Iterable[PointId]) -> None:
@@ -101,6 +123,11 @@ class IdIndex:
         """Remove an id, if it is there."""
         with _file_errors():
             self._database.execute("DELETE FROM seen WHERE id = ?", (id_key(point_id),))
+
+    def __len__(self) -> int:
+        with _file_errors():
+            (count,) = self._database.execute("SELECT count(*) FROM seen").fetchone()
+        return int(count)
 
     def missing_from(self, ids: Sequence[PointId]) -> list[PointId]:
         """Those of these ids that are not in the index."""
@@ -136,7 +163,7 @@ def deduplicate(batch: RecordBatch, index: IdIndex) -> RecordBatch:
     duplicates = conflicts = 0
     for record in batch.records:
         occurrence = FirstOccurrence(record.content_digest(), record.source, record.line)
-        first = index.add(id_key(point_id(record.passage.id)), occurrence)
+        first = index.add(record.key(), occurrence, record.first_part_key())
         if first is None:
             records.append(record)
         elif first.digest == occurrence.digest:
@@ -147,11 +174,6 @@ def deduplicate(batch: RecordBatch, index: IdIndex) -> RecordBatch:
     return replace(
         batch, records=records, rejects=rejects, duplicates=duplicates, id_conflicts=conflicts
     )
-
-
-def id_key(point_id: PointId) -> bytes:
-    """A point id in 8 bytes (a number) or 16 (a UUID)."""
-    return point_id.to_bytes(8, "big") if isinstance(point_id, int) else uuid.UUID(point_id).bytes
 
 
 def _point_id(key: bytes) -> PointId:

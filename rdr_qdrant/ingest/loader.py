@@ -16,6 +16,7 @@ from rdr_qdrant.ingest.document_cache import document_counts
 from rdr_qdrant.ingest.executor import Executor
 from rdr_qdrant.ingest.input_validation import ITERABLE, records_of_passages
 from rdr_qdrant.ingest.job import IngestJob
+from rdr_qdrant.ingest.leftover_parts import Splitting
 from rdr_qdrant.ingest.partitions import (
     Partition,
     PartitionReader,
@@ -31,6 +32,7 @@ from rdr_qdrant.ingest.thread_executor import ThreadExecutor
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
 from rdr_qdrant.readers.jsonlines import STDIN
+from rdr_qdrant.splitter import SplitSettings
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -54,6 +56,7 @@ class QdrantLoader:
         batch_size: passages that are looked up, and sorted by length for the encoder, at a time.
         vector_name: a named vector; `""` is the unnamed one.
         allow_unverified: use a collection that does not say which encoders made it.
+        allow_resplit: load into a collection whose texts were split otherwise.
         recreate: delete the collection first, once the encoders are loaded and there is a record.
         dry_run: write nothing; the report says what would be done. If the collection exists,
             its context encoder is loaded, since its identity is part of each content hash.
@@ -88,6 +91,7 @@ class QdrantLoader:
     batch_size: int = 256
     vector_name: str = ""
     allow_unverified: bool = False
+    allow_resplit: bool = False
     recreate: bool = False
     dry_run: bool = False
     retry_for: float = RETRY_FOR_SECONDS
@@ -137,7 +141,7 @@ class QdrantLoader:
         self,
         sources: Sequence[PassageSource],
         *,
-        split: int | None = None,
+        split: int | SplitSettings | None = None,
         id_prefix: str = "",
         prune: bool = False,
     ) -> LoadReport:
@@ -148,8 +152,9 @@ class QdrantLoader:
 
         Args:
             sources: from `open_source`.
-            split: split each passage at every that many words; documents are split at every 100 if
-                it is `None`.
+            split: how to split rows and documents: a number of words, up to which whole sentences
+                are packed, or `SplitSettings`. `None` leaves rows whole, and splits documents by
+                `SplitSettings()`. Parts of a text that it no longer has are deleted.
             id_prefix: put before each id, so that sources with like ids can share a collection.
             prune: afterwards, delete points whose `metadata["source"]` is one of these sources
                 (and whose ids begin with the prefix) that the sources no longer have. Not done
@@ -161,13 +166,17 @@ class QdrantLoader:
         Raises:
             SourceError: there is no row at all, or none that can be used; nothing was written.
             UsageError: standard input is to be pruned, or options contradict each other.
+            CollectionError: as `load`, or texts of the collection were split otherwise.
         """
         names = [source.name for source in sources]
         if prune and STDIN in names:
             raise UsageError("Standard input cannot be pruned: two streams have the same name.")
-        origin = {"sources": names, "split": split, "id_prefix": id_prefix}
-        sink = self._sink(Pruning(sources, id_prefix) if prune else None, origin)
-        options = ReadOptions(split, id_prefix)
+        options = ReadOptions.of(sources, split, self.embeddings, id_prefix)
+        record = options.record_of(sources)
+        origin = {"sources": names, "split": record.to_json(), "id_prefix": id_prefix}
+        sink = self._sink(
+            Pruning(sources, id_prefix) if prune else None, origin, Splitting(sources, record)
+        )
         stored = sink.stored_documents(id_prefix)
         partitions = [partition_of(source, options, stored) for source in sources]
         rejects = RejectCounter(self.on_reject)
@@ -201,7 +210,10 @@ class QdrantLoader:
         return self._cancellation.request()
 
     def _sink(
-        self, pruning: Pruning | None = None, origin: Mapping[str, Any] | None = None
+        self,
+        pruning: Pruning | None = None,
+        origin: Mapping[str, Any] | None = None,
+        splitting: Splitting | None = None,
     ) -> QdrantSink:
         if self.swap_alias and (self.recreate or pruning):
             what = "--recreate (recreate)" if self.recreate else "--prune (prune)"
@@ -217,6 +229,7 @@ class QdrantLoader:
             vector_name=self.vector_name,
             settings=self.collection_settings,
             allow_unverified=self.allow_unverified,
+            allow_resplit=self.allow_resplit,
             recreate=self.recreate,
             dry_run=self.dry_run,
             bulk=self.bulk,
@@ -230,6 +243,7 @@ class QdrantLoader:
             encoder=self.embeddings,
             origin=origin or {},
             pruning=pruning,
+            splitting=splitting,
             on_retry=self.on_retry,
             handlers=IndexingHandlers(
                 on_indexing=self.on_indexing, on_server_indexing=self.on_server_indexing

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
 from rdr_qdrant.errors import RDRQdrantError
 from rdr_qdrant.ingest.cancellation import Cancellation
+from rdr_qdrant.ingest.passage_encoder import PassageEncoder
 from rdr_qdrant.ingest.records import RecordBatch, SourceRecord
-from rdr_qdrant.passages import Passage
 from rdr_qdrant.readers import (
     DocumentSource,
     PassageSource,
@@ -19,23 +19,62 @@ from rdr_qdrant.readers import (
     RejectHandler,
     open_source,
 )
-from rdr_qdrant.readers.documents import DEFAULT_PASSAGE_WORDS, StoredDocumentLookup
-from rdr_qdrant.splitter import split_passage
+from rdr_qdrant.readers.documents import StoredDocumentLookup
+from rdr_qdrant.splitter import SplitRecord, SplitSettings, Splitter, part_id, text_and_number
 
 ReadRecords = Callable[[RejectHandler], Iterable[SourceRecord]]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How the passages of a source are cut and named.
+    """How the texts of a source are split, and its passages named.
 
     Attributes:
-        split: words of a passage; `None` leaves rows whole and cuts documents at 100.
+        splitter: splits documents, and rows if `split_rows`.
+        split_rows: false leaves rows whole.
         id_prefix: put before each id.
     """
 
-    split: int | None = None
+    splitter: Splitter = field(default_factory=lambda: Splitter(SplitSettings()))
+    split_rows: bool = False
     id_prefix: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        sources: Sequence[PassageSource],
+        split: int | SplitSettings | None,
+        encoder: PassageEncoder,
+        id_prefix: str = "",
+    ) -> ReadOptions:
+        """Options of a load.
+
+        Args:
+            sources: of the load.
+            split: how rows and documents are split; a number of words is that of whole sentences.
+                `None` leaves rows whole, and splits documents by `SplitSettings()`.
+            encoder: counts tokens, so that no part is truncated.
+            id_prefix: put before each id.
+
+        Raises:
+            UsageError: the number is out of its range.
+        """
+        settings = SplitSettings(split) if isinstance(split, int) else split or SplitSettings()
+        splits = split is not None or any(isinstance(one, DocumentSource) for one in sources)
+        tokens = encoder.token_counter() if splits and settings.by == "sentences" else None
+        return cls(Splitter(settings, tokens), split is not None, id_prefix)
+
+    def record_of(self, sources: Sequence[PassageSource]) -> SplitRecord:
+        """How these sources are split; an encoded folder says how it was."""
+        record = SplitRecord()
+        for source in sources:
+            if source.split is not None:
+                record |= source.split
+            elif isinstance(source, DocumentSource):
+                record |= SplitRecord(documents=(self.splitter.settings,))
+            else:
+                record |= SplitRecord(rows=(self.splitter.settings if self.split_rows else None,))
+        return record
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,19 +284,23 @@ def _records_of_source(
     stored_documents: StoredDocumentLookup | None,
 ) -> Iterator[SourceRecord]:
     if isinstance(source, DocumentSource):
-        words = DEFAULT_PASSAGE_WORDS if options.split is None else options.split
-        numbered = source.enumerate_passages(reject, words=words, stored_lookup=stored_documents)
+        numbered = source.enumerate_passages(
+            reject, splitter=options.splitter, stored_lookup=stored_documents
+        )
+    elif options.split_rows:
+        numbered = (
+            (line, part)
+            for line, passage in source.enumerate_passages(reject)
+            for part in options.splitter.split_passage(passage)
+        )
     else:
-        numbered = _split(source.enumerate_passages(reject), options.split)
+        numbered = source.enumerate_passages(reject)
+    are_documents = isinstance(source, DocumentSource)
+    are_parts = options.split_rows or are_documents
     for line, passage in numbered:
         if options.id_prefix:
             passage = replace(passage, id=options.id_prefix + passage.id)
-        yield SourceRecord(passage, source.name, line)
-
-
-def _split(
-    numbered: Iterable[tuple[int, Passage]], split: int | None
-) -> Iterator[tuple[int, Passage]]:
-    for line, passage in numbered:
-        for part in [passage] if split is None else split_passage(passage, split):
-            yield line, part
+        first_part = None
+        if are_parts and (found := text_and_number(passage.id)) and found[1] > 1:
+            first_part = part_id(found[0], 1), 1 if are_documents else line
+        yield SourceRecord(passage, source.name, line, first_part)

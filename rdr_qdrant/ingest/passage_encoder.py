@@ -10,6 +10,7 @@ import numpy as np
 from rdr_qdrant.ingest.records import EmbeddedBatch, PendingPoint, TokenizedBatch
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.registry import PairIdentity
+from rdr_qdrant.splitter import TokenCounting
 
 if TYPE_CHECKING:
     from rdr_qdrant.encoding import EncodedBatch, Side
@@ -23,6 +24,9 @@ class PassageEncoder(Protocol):
 
     def fingerprint(self) -> str:
         """A digest of everything besides the passage that a vector depends on."""
+
+    def token_counter(self) -> TokenCounting | None:
+        """Counts the tokens of texts that are to be split; `None` if nothing is split here."""
 
     def tokenize_passages(self, passages: Sequence[Passage]) -> Any:
         """The passages as `encode_batches` takes them; may run beside it, in another thread."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client import RetryPolicy, capabilities
 from rdr_qdrant.collection import Collection, CollectionSettings
+from rdr_qdrant.collection.info import SPLIT_KEY
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.ingest.alias_swap import AliasSwap
@@ -20,6 +21,7 @@ from rdr_qdrant.ingest.cancellation import Cancellation
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.document_cache import StoredDocuments
 from rdr_qdrant.ingest.id_index import IdIndex
+from rdr_qdrant.ingest.leftover_parts import Splitting, delete_leftover_parts
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder
 from rdr_qdrant.ingest.prune import Pruning, prune_sources, remove_leftovers
 from rdr_qdrant.ingest.qdrant_writer import QdrantWriter
@@ -28,6 +30,7 @@ from rdr_qdrant.ingest.report import LoadReport
 from rdr_qdrant.ingest.sink import OnRetry, PointDiff, Write
 from rdr_qdrant.ingest.verify import Sample, compare_sample, count_stored, new_sample
 from rdr_qdrant.registry import PairIdentity
+from rdr_qdrant.splitter import SplitRecord
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -58,6 +61,7 @@ class CollectionTarget:
     vector_name: str = ""
     settings: CollectionSettings | None = None
     allow_unverified: bool = False
+    allow_resplit: bool = False
     recreate: bool = False
     dry_run: bool = False
     bulk: bool = False
@@ -95,6 +99,7 @@ class _Outcome:
     """Values of the report beside the counters."""
 
     removed: int | None = None
+    leftover_parts: int = 0
     alias: str | None = None
     replaced: str | None = None
     dropped: bool = False
@@ -113,6 +118,7 @@ class QdrantSink:
         encoder: that makes the vectors.
         origin: what tells this load from another into the same alias, see `AliasSwap`.
         pruning: what to prune, if anything.
+        splitting: how the texts are split; `None` for passages as they come.
         on_retry: called before a call of the job's own thread is retried.
         handlers: called while an index is built.
         cancellation: of the job.
@@ -122,6 +128,7 @@ class QdrantSink:
     encoder: PassageEncoder
     origin: Mapping[str, Any] = field(default_factory=dict)
     pruning: Pruning | None = None
+    splitting: Splitting | None = None
     on_retry: OnRetry | None = None
     handlers: IndexingHandlers = field(default_factory=IndexingHandlers)
     cancellation: Cancellation = field(default_factory=Cancellation)
@@ -137,6 +144,7 @@ class QdrantSink:
         self._indexing_deferred = False
         self._has_written = False
         self._creation_id: str | None = None
+        self._recorded_split: SplitRecord | None = None
         self._outcome = _Outcome()
         self._sample = new_sample()
 
@@ -275,16 +283,29 @@ class QdrantSink:
             self._outcome.removed = remove_leftovers(self.collection, ids, check)
 
     def prune(self, ids: IdIndex, counters: Counters) -> None:
-        """See `Sink.prune`."""
-        pruning = self.pruning
-        if not (pruning and self._collection_exists):
+        """See `Sink.prune`; parts that a text no longer has are deleted in any case."""
+        pruning, splitting = self.pruning, self.splitting
+        if not self._collection_exists:
             return
-        if pruning.is_possible(counters):
+        if splitting and splitting.may_leave_parts(self._recorded_split):
+            self._delete_leftover_parts(splitting, ids)
+        if pruning and pruning.is_possible(counters):
             self._outcome.removed = prune_sources(
                 self.collection,
                 pruning,
                 ids,
                 dry_run=self.target.dry_run,
+                check=self.cancellation.check,
+            )
+
+    def _delete_leftover_parts(self, splitting: Splitting, ids: IdIndex) -> None:
+        dry_run = self.target.dry_run
+        if dry_run or self.collection.points.count() > len(ids):
+            self._outcome.leftover_parts = delete_leftover_parts(
+                self.collection,
+                ids,
+                whole_rows=splitting.replaces_whole_rows(self._recorded_split),
+                dry_run=dry_run,
                 check=self.cancellation.check,
             )
 
@@ -339,6 +360,17 @@ class QdrantSink:
         if not target.dry_run:
             collection.payload_indexes.add_missing(target.settings)
         collection.warn_about_differences(target.settings)
+        if self.splitting:
+            self._check_split(self.splitting)
+
+    def _check_split(self, splitting: Splitting) -> None:
+        collection = self.collection
+        self._recorded_split = recorded = SplitRecord.from_json(collection.recorded(SPLIT_KEY))
+        if not self.target.allow_resplit:
+            splitting.check(collection.name, recorded)
+        together = (recorded or SplitRecord()) | splitting.record
+        if together != recorded and not self.target.dry_run:
+            collection.record(SPLIT_KEY, together.to_json())
 
     def _exists(self) -> bool:
         """True if it exists to be loaded into; an alias swap makes its new collection itself."""
@@ -347,7 +379,9 @@ class QdrantSink:
         return self.collection.exists()
 
     def _create(self, identity: PairIdentity) -> None:
-        notes = self._swap.notes() if self._swap else None
+        notes = dict(self._swap.notes()) if self._swap else {}
+        if self.splitting:
+            notes[SPLIT_KEY] = self.splitting.record.to_json()
         self._creation_id = self.collection.create(identity, self.target.settings, notes)
         if self._swap:
             self._swap.check_noted(self.collection.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,19 @@ from rdr_qdrant.readers import Reject
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """A passage, and the source and 1-based line (or number) that it came from."""
+    """A passage, and where it came from.
+
+    Attributes:
+        passage: the passage.
+        source: name of the source.
+        line: its line there, or its number, from 1.
+        first_part: of a further part of a split text, id and line of the first one.
+    """
 
     passage: Passage
     source: str
     line: int
+    first_part: tuple[str, int] | None = None
 
     def content_digest(self) -> bytes:
         """16 bytes over all content; the name of the file it stands in is not content."""
@@ -34,6 +43,14 @@ class SourceRecord:
             digest.update(len(data).to_bytes(8, "big"))
             digest.update(data)
         return digest.digest()
+
+    def key(self) -> bytes:
+        """The `id_key` of its point."""
+        return id_key(point_id(self.passage.id))
+
+    def first_part_key(self) -> tuple[bytes, int] | None:
+        """`id_key` and line of the first part of its text; `None` if it is that, or whole."""
+        return self.first_part and (id_key(point_id(self.first_part[0])), self.first_part[1])
 
     def to_reject(self, reason: str) -> Reject:
         """The record as a reject."""
@@ -130,3 +147,8 @@ def to_pending(record: SourceRecord, fingerprint: str) -> PendingPoint:
     passage = record.passage
     payload = to_payload(passage, content_hash(passage, fingerprint))
     return PendingPoint(record, point_id(passage.id), payload)
+
+
+def id_key(point_id: PointId) -> bytes:
+    """A point id in 8 bytes (a number) or 16 (a UUID)."""
+    return point_id.to_bytes(8, "big") if isinstance(point_id, int) else uuid.UUID(point_id).bytes

@@ -27,6 +27,7 @@ class LoadReport:
         stale_vectors: of the uploaded, points that keep named vectors of other programs, which were
             made before the text changed.
         removed: points that their sources no longer have; `None` if nothing was pruned.
+        leftover_parts: points deleted that held parts of texts which have fewer parts now.
         verified: points of this load found in the collection at its end, by their ids.
         compared: of them, points of a random sample that were read back and equal what was sent.
         retries: calls to Qdrant that were retried.
@@ -55,6 +56,7 @@ class LoadReport:
     truncated: int = 0
     stale_vectors: int = 0
     removed: int | None = None
+    leftover_parts: int = 0
     verified: int = 0
     compared: int = 0
     retries: int = 0

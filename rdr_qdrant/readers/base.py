@@ -12,6 +12,7 @@ from rdr_qdrant.readers.file_io import FileState, ReadPosition, is_same_file
 from rdr_qdrant.readers.line_reader import Quoting
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
 from rdr_qdrant.readers.row_parser import RowError, passage_from_row
+from rdr_qdrant.splitter import SplitRecord
 
 
 class PassageSource(ABC):
@@ -26,9 +27,11 @@ class PassageSource(ABC):
         path: file that another process on this machine can open instead; `None` if there is no
             such file or if the file alone is not enough.
         quoting: `quoting` to open it with.
+        split: how its texts were split when it was written (by `encode`); `None` otherwise.
     """
 
     rejected_upstream = 0
+    split: SplitRecord | None = None
     path: Path | None = None
     quoting: Quoting = "csv"
 

@@ -188,6 +188,7 @@ def test_xquad_has_the_reference_figures(command: Command, xquad: Path) -> None:
     """Reference: an independent implementation of the same rules (see the data's NOTICE)."""
     whole = ["ingest", xquad / "passages.tsv", "-c", "x"]
     split = ["ingest", xquad / "paragraphs.jsonl", "-c", "split", "--split", "100"]
+    split += ["--split-by", "blocks"]
     for arguments in (whole, split):
         assert command(*arguments, "--model", "demo", "--json").json["points"] == 410
     for collection, questions in (("x", "jsonl"), ("x", "tsv"), ("split", "jsonl")):
@@ -195,6 +196,16 @@ def test_xquad_has_the_reference_figures(command: Command, xquad: Path) -> None:
         recall = command("eval", path, "-c", collection, "--model", "demo", "--json").json
         assert recall["questions"] == 1190
         assert recall["recall"] == pytest.approx(XQUAD_RECALL, abs=0.2)
+
+
+def test_whole_sentences_find_more_than_blocks(command: Command, xquad: Path) -> None:
+    """Paragraphs split by default: 11 points more at 1 than blocks of 100 words."""
+    ingest = ["ingest", xquad / "paragraphs.jsonl", "-c", "s", "--split", "120"]
+    loaded = command(*ingest, "--model", "demo", "--json").json
+    assert (loaded["points"], loaded["truncated"]) == (284, 0)
+    found = command("eval", xquad / "questions.jsonl", "-c", "s", "--model", "demo", "--json").json
+    expected = {"1": 88.07, "5": 98.57, "20": 99.33, "50": 99.92, "100": 99.92}
+    assert found["recall"] == pytest.approx(expected, abs=0.2)
 
 
 def test_int8_has_the_reference_figures_within_half_a_point(command: Command, xquad: Path) -> None:

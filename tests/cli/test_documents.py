@@ -64,10 +64,14 @@ def test_strict_stops_at_the_first_document(command: Command, pair: list[str], d
     assert f"(--strict): {docs}/0.txt: empty (0 bytes)." in outcome.errors[0]
 
 
-def test_split_overrides_the_100_words(command: Command, pair: list[str], tmp_path: Path) -> None:
+def test_split_overrides_the_120_words(command: Command, pair: list[str], tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("river " * 250)
-    assert command("ingest", "a.txt", "-c", "c", "--json", *pair).json["uploaded"] == 3
-    outcome = command("ingest", "a.txt", "-c", "c", "--split", "50", "--prune", "--json", *pair)
+    assert command("ingest", "a.txt", "-c", "c", "--json", *pair).json["uploaded"] == 2
+    by_fifty = ("ingest", "a.txt", "-c", "c", "--split", "50", "--json", *pair)
+    outcome = command(*by_fifty)
+    assert outcome.status == 1
+    assert "replace the texts of this load with --allow-resplit" in outcome.err
+    outcome = command(*by_fifty, "--allow-resplit")
     assert outcome.json["uploaded"] + outcome.json["unchanged"] + outcome.json["updated"] == 5
 
 

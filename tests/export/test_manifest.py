@@ -31,7 +31,10 @@ def test_other_options_sources_or_encoders_do_not_go_on(
     for options, message in [
         ({"shard_size": 8}, "begun with shard size 7, not 8"),
         ({"vectors": "float16"}, "begun with vectors float32, not float16"),
-        ({"split": 5}, "begun with split None, not 5"),
+        (
+            {"split": 5},
+            "begun with rows left whole, not with rows split into whole sentences up to 5 words",
+        ),
         ({"sources": sources[:1]}, "begun with sources .*two.jsonl, not .*one.jsonl"),
         ({"embeddings": other}, "begun by .*context.* not .*other"),
     ]:

@@ -11,7 +11,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import LoadReport, QdrantLoader, RDREmbeddings
-from rdr_qdrant.errors import SourceError
+from rdr_qdrant.errors import CollectionError, SourceError
 from rdr_qdrant.ingest import VerificationError
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import Reject, open_source
@@ -20,11 +20,16 @@ from tests.conftest import COLLECTION
 from tests.support import documents
 
 
+def sentences(words: int) -> str:
+    """Sentences of a hundred words, each a passage."""
+    return " ".join(f"River{n}" + "." * (n % 100 == 99) for n in range(words))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "docs"
     (folder / "sub").mkdir(parents=True)
-    (folder / "a.txt").write_text(" ".join(f"river{n}" for n in range(620)))
+    (folder / "a.txt").write_text(sentences(670))
     (folder / "sub" / "b.pdf").write_bytes(documents.pdf(["the king", "the city"], "B"))
     (folder / "c.md").write_text("# C\n\nthe battle")
     return folder
@@ -92,12 +97,14 @@ def test_a_changed_document_replaces_its_passages(
 ) -> None:
     load(loader, folder)
     converted.clear()
-    (folder / "a.txt").write_text(" ".join(f"river{n}" for n in range(450)))
+    (folder / "a.txt").write_text(sentences(470))
     report = load(loader, folder)
     assert converted == ["a.txt"]
-    assert (report.uploaded, report.updated, report.unchanged, report.points) == (1, 4, 2, 9)
+    assert (report.uploaded, report.updated, report.unchanged, report.points) == (1, 4, 2, 7)
+    assert report.leftover_parts == 2
     report = load(loader, folder, prune=True)
-    assert (report.unchanged, report.removed, report.points) == (7, 2, 7)
+    assert (report.unchanged, report.removed, report.points) == (7, 0, 7)
+    assert report.leftover_parts == 0
     assert sorted(stored(client)) == [*(f"a.txt#{n}" for n in range(1, 6)), "c.md#1", "sub/b.pdf#1"]
     assert converted == ["a.txt"]
 
@@ -211,7 +218,10 @@ def test_another_split_or_converter_converts_again(
     loader: QdrantLoader, folder: Path, converted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(loader, folder / "a.txt")
-    report = load(loader, folder / "a.txt", split=50, prune=True)
+    with pytest.raises(CollectionError, match="up to 120 words, but this load .* up to 50 words"):
+        load(loader, folder / "a.txt", split=50)
+    loader.allow_resplit = True
+    report = load(loader, folder / "a.txt", split=50)
     assert (report.uploaded, report.points) == (13, 13)
     assert load(loader, folder / "a.txt", split=50).unchanged == 13
     assert len(converted) == 2

@@ -11,7 +11,8 @@ from qdrant_client import QdrantClient
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.errors import RDRQdrantError
-from rdr_qdrant.ingest.id_index import FirstOccurrence, IdIndex, id_key
+from rdr_qdrant.ingest.id_index import FirstOccurrence, IdIndex
+from rdr_qdrant.ingest.records import id_key
 from rdr_qdrant.readers import Reject, open_source
 
 Write = Callable[[str, str], Path]

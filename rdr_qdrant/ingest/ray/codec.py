@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from rdr_qdrant.ingest.batch_result import BatchResult
-from rdr_qdrant.ingest.id_index import id_key
 from rdr_qdrant.ingest.records import RecordBatch, SourceRecord
-from rdr_qdrant.passages import Passage, point_id
+from rdr_qdrant.passages import Passage
 
 BATCH, PARTITION = "batch", "partition"
 KEYS, DIGESTS, LINES = "keys", "digests", "lines"
+FIRST_PARTS, FIRST_LINES = "first_parts", "first_lines"
 SOURCES, IDS, TITLES, TEXTS, METADATA = "sources", "ids", "titles", "texts", "metadata"
 VERDICTS = "verdicts"
 RESULT = "result"
@@ -38,6 +38,7 @@ def encode_batch(batch: RecordBatch) -> Any:
 
     records = batch.records
     passages = [record.passage for record in records]
+    first_parts = [record.first_part_key() or (None, None) for record in records]
 
     def column(values: list[Any], kind: Any) -> Any:
         return pa.array([values], pa.list_(kind))
@@ -47,7 +48,9 @@ def encode_batch(batch: RecordBatch) -> Any:
         {
             BATCH: ArrowPythonObjectArray.from_objects([without_records]),
             PARTITION: pa.array([batch.partition], pa.int64()),
-            KEYS: column([id_key(point_id(one.id)) for one in passages], pa.binary()),
+            KEYS: column([record.key() for record in records], pa.binary()),
+            FIRST_PARTS: column([key for key, _ in first_parts], pa.binary()),
+            FIRST_LINES: column([line for _, line in first_parts], pa.int64()),
             DIGESTS: column([record.content_digest() for record in records], pa.binary()),
             SOURCES: column([record.source for record in records], pa.string()),
             LINES: column([record.line for record in records], pa.int64()),

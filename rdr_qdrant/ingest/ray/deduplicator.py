@@ -12,6 +12,8 @@ from rdr_qdrant.ingest.id_index import FirstOccurrence, IdIndex
 from rdr_qdrant.ingest.ray.codec import (
     DIGESTS,
     DUPLICATE,
+    FIRST_LINES,
+    FIRST_PARTS,
     KEYS,
     LINES,
     PARTITION,
@@ -53,10 +55,12 @@ class Deduplicator:
 
     def _verdicts(self, block: Any) -> Iterator[str | None]:
         partition = block[PARTITION][0].as_py()
-        columns = (block[name][0].as_py() for name in (KEYS, DIGESTS, LINES))
-        for key, digest, line in zip(*columns, strict=True):
+        names = (KEYS, DIGESTS, LINES, FIRST_PARTS, FIRST_LINES)
+        columns = (block[name][0].as_py() for name in names)
+        for key, digest, line, first_part, first_line in zip(*columns, strict=True):
             occurrence = FirstOccurrence(digest, str(partition), line)
-            first = self._index.add(key, occurrence)
+            known = (first_part, first_line) if first_part else None
+            first = self._index.add(key, occurrence, known)
             if first is None or first == occurrence:
                 yield None
             elif first.digest == digest:

@@ -25,7 +25,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -44,6 +44,7 @@ from rdr_qdrant.ingest.ray.runtime import RaySession, import_ray
 from rdr_qdrant.ingest.ray.worker import EncoderActor, ServerAddress, WorkerOptions
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.registry import PairIdentity
+from rdr_qdrant.splitter import TokenCounting
 
 SECONDS_TO_RELEASE = 5.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -248,6 +249,10 @@ class RemoteEncoder:
         if self._fingerprint is None:
             self._fingerprint = str(ray_get(self._started().fingerprint.remote()))
         return self._fingerprint
+
+    def token_counter(self) -> TokenCounting:
+        """See `RDREmbeddings.token_counter`."""
+        return cast("TokenCounting", ray_get(self._started().token_counter.remote()))
 
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
         """The passages unchanged: the actor tokenizes."""

@@ -105,9 +105,11 @@ def _to_values(record: SourceRecord) -> list[Any]:
         passage.title,
         passage.text,
         dict(passage.metadata),
+        record.first_part,
     ]
 
 
 def _from_values(values: Sequence[Any]) -> SourceRecord:
-    source, line, identifier, title, text, metadata = values
-    return SourceRecord(Passage(identifier, text, title, metadata), source, line)
+    source, line, identifier, title, text, metadata, first_part = values
+    passage = Passage(identifier, text, title, metadata)
+    return SourceRecord(passage, source, line, first_part and (first_part[0], first_part[1]))

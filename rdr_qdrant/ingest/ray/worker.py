@@ -14,6 +14,7 @@ from rdr_qdrant.client import RetryPolicy, connect
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import Side
+from rdr_qdrant.encoding.token_counter import TokenCounter
 from rdr_qdrant.errors import ModelError, RDRQdrantError
 from rdr_qdrant.ingest.batch_result import BatchResult, merge_results
 from rdr_qdrant.ingest.passage_encoder import embed, tokenize
@@ -183,6 +184,13 @@ class EncoderActor:
         """See `RDREmbeddings.fingerprint`."""
         with wrap_worker_errors():
             return self._embeddings.fingerprint()
+
+    def token_counter(self) -> TokenCounter:
+        """See `RDREmbeddings.token_counter`; it brings the tokenizer along."""
+        with wrap_worker_errors():
+            counter = self._embeddings.token_counter()
+            counter.count(["loaded"])
+            return counter
 
     def encode(self, passages: Sequence[Passage]) -> tuple[Any, Sequence[bool]]:
         """Vectors of passages, float32 [n, dim], and which passages were truncated."""

@@ -1,7 +1,6 @@
 """Documents as sources of passages (extra `documents`): text, Markdown, HTML, PDF, DOCX."""
 
 from rdr_qdrant.readers.documents.document_source import (
-    DEFAULT_PASSAGE_WORDS,
     DocumentCounts,
     DocumentSource,
     StoredDocumentLookup,
@@ -11,7 +10,6 @@ from rdr_qdrant.readers.documents.document_source import (
 from rdr_qdrant.readers.documents.formats import DOCUMENT_EXTENSIONS, document_format
 
 __all__ = [
-    "DEFAULT_PASSAGE_WORDS",
     "DOCUMENT_EXTENSIONS",
     "DocumentCounts",
     "DocumentSource",

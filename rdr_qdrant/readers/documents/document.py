@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from rdr_qdrant.splitter import Block
 
 MAX_CHARACTERS = 32 * 2**20
 """Longest text of one document; a long novel has 3 million characters."""
@@ -26,11 +28,14 @@ class ConvertedDocument:
         title: the document's own title, or `""`.
         pages: text of each page in order; all of the text as one if the format has no pages.
         paged: the format has pages.
+        blocks: headings, paragraphs and items of the text, if the format has marks for them; of
+            the first page, since such a format has no pages.
     """
 
     title: str
     pages: Sequence[str]
     paged: bool = False
+    blocks: Sequence[Block] = ()
 
 
 def normalize_document(document: ConvertedDocument) -> ConvertedDocument:
@@ -42,14 +47,14 @@ def normalize_document(document: ConvertedDocument) -> ConvertedDocument:
     characters = sum(map(len, document.pages))
     if characters > MAX_CHARACTERS:
         raise DocumentError(f"more text than {MAX_CHARACTERS:,} characters: {characters:,}")
-    pages = [_normalize_text(page) for page in document.pages]
+    pages = [normalize_text(page) for page in document.pages]
     if not any(page.strip() for page in pages):
         hint = f": perhaps a scan (pages: {len(pages):,})" if document.paged else ""
         raise DocumentError(f"no text found{hint}")
-    title = " ".join(_normalize_text(document.title).split())[:MAX_TITLE_CHARACTERS].rstrip()
-    return ConvertedDocument(title, pages, document.paged)
+    title = " ".join(normalize_text(document.title).split())[:MAX_TITLE_CHARACTERS].rstrip()
+    return replace(document, title=title, pages=pages)
 
 
-def _normalize_text(text: str) -> str:
+def normalize_text(text: str) -> str:
     """Use `\\n` as line end, and a space for each control character and lone surrogate."""
     return _CONTROL_CHARACTERS.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -28,10 +28,8 @@ from rdr_qdrant.readers.documents.formats import (
 from rdr_qdrant.readers.documents.sandbox import DocumentConverter
 from rdr_qdrant.readers.file_io import FileState, is_same_file
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
-from rdr_qdrant.splitter import word_spans
+from rdr_qdrant.splitter import OVERLAP_KEY, SplitSettings, Splitter, part_id
 
-DEFAULT_PASSAGE_WORDS = 100
-"""Words per passage by default, as DPR split Wikipedia."""
 PAGE_BREAK = "\n\n"
 
 StoredDocumentLookup = Callable[[str, Mapping[str, Any]], Sequence[Passage] | None]
@@ -74,7 +72,9 @@ class DocumentSource(PassageSource):
     Metadata of a passage: `source` (name of the source), `path` (within the folder), `page`
     (on which it begins, if the format has pages), `position` (from 1) and `passages` (number of
     passages of the document), `content_type`, `file_digest` (SHA-256 of the file), `converter`
-    (with versions), `words` (most words per passage).
+    (with versions), `words` (per passage), `split_by` (`sentences`; absent for blocks) and
+    `split_overlap` (words, if passages overlap), `heading` (that it begins with or stands under,
+    if the format has headings), `overlap` (characters that repeat the passage before).
 
     Args:
         name: name that the user gave.
@@ -110,22 +110,23 @@ class DocumentSource(PassageSource):
         self,
         reject: RejectHandler,
         *,
-        words: int = DEFAULT_PASSAGE_WORDS,
+        splitter: Splitter | None = None,
         stored_lookup: StoredDocumentLookup | None = None,
     ) -> Iterator[tuple[int, Passage]]:
         """Yield each passage with its number (from 1) in its document.
 
         Args:
             reject: called for each rejected document, and each folder that cannot be listed.
-            words: most words per passage.
+            splitter: makes the passages; by default `Splitter(SplitSettings())`.
             stored_lookup: called for each document before it is converted.
         """
+        splitter = splitter or Splitter(SplitSettings())
         for subfolder, error in sorted(self._listing.unreadable.items()):
             self._reject(reject, f"{subfolder}/", f"folder cannot be listed: {error}")
         with DocumentConverter() as converter:
             for path, state in self._listing.files.items():
                 try:
-                    passages = self._read_document(path, words, stored_lookup, converter)
+                    passages = self._read_document(path, splitter, stored_lookup, converter)
                 except DocumentError as error:
                     self._reject(reject, path, str(error))
                 else:
@@ -163,7 +164,7 @@ class DocumentSource(PassageSource):
     def _read_document(
         self,
         path: str,
-        words: int,
+        splitter: Splitter,
         stored_lookup: StoredDocumentLookup | None,
         converter: DocumentConverter,
     ) -> Sequence[Passage]:
@@ -175,27 +176,34 @@ class DocumentSource(PassageSource):
         with open_document(file, follow_symlinks=self._follow_symlinks) as stream:
             digest = sha256_of(stream)
         if stored_lookup:
-            stored = stored_lookup(path, self._shared_metadata(path, digest, words))
+            shared = self._shared_metadata(path, digest, splitter.settings)
+            stored = stored_lookup(path, shared)
             if stored is not None:
                 self.counts.unchanged += 1
                 return stored
         digest, document = converter.convert(file, follow_symlinks=self._follow_symlinks)
         self.counts.converted += 1
         title = document.title or PurePath(path).stem
-        return split_document(document, path, title, self._shared_metadata(path, digest, words))
+        shared = self._shared_metadata(path, digest, splitter.settings)
+        return split_document(document, path, title, shared, splitter)
 
-    def _shared_metadata(self, path: str, digest: str, words: int) -> dict[str, Any]:
+    def _shared_metadata(self, path: str, digest: str, split: SplitSettings) -> dict[str, Any]:
         """Return the metadata that all passages of a document share."""
         kind = document_format(path)
         assert kind is not None
-        return {
+        shared = {
             "source": self.name.encode("utf-8", "replace").decode("utf-8"),
             "path": path,
             "content_type": kind.content_type,
             "file_digest": digest,
             "converter": self._converter_versions[kind],
-            "words": words,
+            "words": split.words,
         }
+        if split.by == "sentences":
+            shared["split_by"] = split.by
+        if split.overlap:
+            shared["split_overlap"] = split.overlap
+        return shared
 
     def _reject(self, reject: RejectHandler, path: str, reason: str) -> None:
         self.records_read += 1
@@ -205,7 +213,11 @@ class DocumentSource(PassageSource):
 
 
 def split_document(
-    document: ConvertedDocument, path: str, title: str, shared_metadata: Mapping[str, Any]
+    document: ConvertedDocument,
+    path: str,
+    title: str,
+    shared_metadata: Mapping[str, Any],
+    splitter: Splitter,
 ) -> list[Passage]:
     """Split a document into passages, which may run across page breaks.
 
@@ -213,18 +225,29 @@ def split_document(
         document: its text.
         path: prefix of the passage ids.
         title: title of every passage.
-        shared_metadata: metadata of every passage, with `words`, the most words per passage.
+        shared_metadata: metadata of every passage.
+        splitter: makes the passages.
     """
     text = PAGE_BREAK.join(document.pages)
     lengths = [len(page) + len(PAGE_BREAK) for page in document.pages]
     page_starts = list(accumulate(lengths, initial=0))
-    spans = list(word_spans(text, shared_metadata["words"]))
+    headings = [block for block in document.blocks if block.kind == "heading"]
+    heading_starts = [heading.start for heading in headings]
+    parts = list(splitter.parts(text, title, document.blocks))
     passages = []
-    for position, (start, end) in enumerate(spans, start=1):
-        metadata = {**shared_metadata, "position": position, "passages": len(spans)}
+    for position, part in enumerate(parts, start=1):
+        own_start = part.start + part.overlap
+        metadata = {**shared_metadata, "position": position, "passages": len(parts)}
         if document.paged:
-            metadata["page"] = bisect_right(page_starts, start)
-        passages.append(Passage(f"{path}#{position}", text[start:end], title, metadata))
+            metadata["page"] = bisect_right(page_starts, own_start)
+        if number := bisect_right(heading_starts, own_start):
+            heading = headings[number - 1]
+            metadata["heading"] = text[heading.start : heading.end]
+        if part.overlap:
+            metadata[OVERLAP_KEY] = part.overlap
+        passages.append(
+            Passage(part_id(path, position), text[part.start : part.end], title, metadata)
+        )
     return passages
 
 

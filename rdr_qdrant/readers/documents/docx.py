@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from io import BytesIO
 from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile
@@ -48,7 +49,7 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
     except ExpatError as error:
         raise DocumentError(f"damaged DOCX: its XML: {error}") from None
     document = convert_html(result.value)
-    return ConvertedDocument(title or document.title, document.pages)
+    return replace(document, title=title or document.title)
 
 
 def _check_size(archive: ZipFile) -> None:

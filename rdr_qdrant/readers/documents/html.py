@@ -8,11 +8,16 @@ cell); `trafilatura` 2.3 keeps only the main article, and nothing of broken page
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
+from rdr_qdrant.readers.documents.document import (
+    ConvertedDocument,
+    DocumentError,
+    normalize_text,
+)
 from rdr_qdrant.readers.documents.text import decode_text
+from rdr_qdrant.splitter import Block, BlockKind
 
 INVISIBLE = frozenset({"script", "style", "template", "noscript", "svg", "iframe"})
 """Elements whose content is not shown."""
@@ -25,6 +30,8 @@ BLOCKS = HEADINGS | frozenset(
 """Elements that begin and end a line."""
 PARAGRAPHS = HEADINGS | {"p", "pre", "table"}
 """Blocks with an empty line before and after them."""
+ITEMS = frozenset({"li", "tr", "dt", "dd", "option", "caption", "summary"})
+"""Blocks whose line is an item of a list or a row of a table."""
 CELLS = frozenset({"td", "th"})
 """Cells of a row stand on one line, separated by tabs."""
 ROWS = frozenset({"caption", "table", "tbody", "tfoot", "thead", "tr"})
@@ -52,6 +59,9 @@ _UTF_16_PROLOGS = {b"<\0?\0x\0": "utf-16-le", b"\0<\0?\0x": "utf-16-be"}
 DECLARATION_BYTES = 1024
 """Bytes within which a page has to declare its encoding (HTML standard, 4.2.5.4)."""
 
+_HEADING_MARK, _ITEM_MARK, _CODE_MARK, _CODE_END_MARK = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
+"""Characters that no text may hold (Unicode noncharacters); they stand before a line's text."""
+_MARKS = re.compile("[\ufdd0-\ufdd3]")
 _WHITE_SPACE = re.compile(r"\s+")
 _EMPTY_LINES = re.compile(r"[ \t]*\n(?:[ \t]*\n)+")
 
@@ -77,9 +87,38 @@ def convert_html(markup: str) -> ConvertedDocument:
         parser.close()
     except etree.LxmlError as error:
         raise DocumentError(f"broken HTML: {error}") from None
-    text = _EMPTY_LINES.sub("\n\n", "".join(extractor.text)).strip()
+    marked = normalize_text("".join(extractor.text))
+    text = _EMPTY_LINES.sub("\n\n", _MARKS.sub("", marked)).strip()
     title = "".join(extractor.title).strip() or "".join(extractor.heading).strip()
-    return ConvertedDocument(title, [text])
+    return ConvertedDocument(title, [text], blocks=_blocks(text, _line_kinds(marked)))
+
+
+def _line_kinds(marked: str) -> Iterator[BlockKind]:
+    """The kind of each line that is not empty; the mark of an empty line is for the next one."""
+    kind: BlockKind = "paragraph"
+    in_code = False
+    for line in marked.split("\n"):
+        is_code = in_code or _CODE_MARK in line
+        for mark in _MARKS.findall(line):
+            if mark in (_CODE_MARK, _CODE_END_MARK):
+                in_code = mark == _CODE_MARK
+            else:
+                kind = "heading" if mark == _HEADING_MARK else "item"
+        if _MARKS.sub("", line).strip():
+            yield "item" if is_code else kind
+            kind = "paragraph"
+
+
+def _blocks(text: str, kinds: Iterator[BlockKind]) -> list[Block]:
+    """A block for each line of the text that is not empty."""
+    blocks = []
+    start = 0
+    for line in text.split("\n"):
+        if kept := line.strip():
+            first = start + len(line) - len(line.lstrip())
+            blocks.append(Block(next(kinds), first, first + len(kept)))
+        start += len(line) + 1
+    return blocks
 
 
 def _declared_encoding(data: bytes) -> str:
@@ -138,6 +177,7 @@ class _TextExtractor:
         """Handle text, which may come in pieces."""
         if self._invisible_depth:
             return
+        data = _MARKS.sub(" ", data)
         if self._in_title:
             self.title.append(data)
             return
@@ -157,6 +197,8 @@ class _TextExtractor:
 
     def _separate(self, tag: str, *, starts: bool) -> None:
         """Add the line end, tab or space that separates blocks or cells."""
+        if tag == "pre" and not starts:
+            self.text.append(_CODE_END_MARK)
         if tag in CELLS:
             if starts:
                 self._end_with("\t")
@@ -167,8 +209,18 @@ class _TextExtractor:
             if tag in PARAGRAPHS:
                 self.text.append("\n")
             self._after_line = True
+            if starts:
+                self._mark(tag)
         elif tag in BLOCKS and not self._after_space:
             self._end_with(" ")
+
+    def _mark(self, tag: str) -> None:
+        if tag in HEADINGS:
+            self.text.append(_HEADING_MARK)
+        elif tag in ITEMS:
+            self.text.append(_ITEM_MARK)
+        elif tag == "pre":
+            self.text.append(_CODE_MARK)
 
     def _end_with(self, separator: str) -> None:
         """Add a separator, unless a line has just ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import BinaryIO
 
 from rdr_qdrant.readers.documents.document import ConvertedDocument
@@ -27,4 +28,4 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
             title = match["title"]
     parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
     document = convert_html(parser.render(source))
-    return ConvertedDocument(title or document.title, document.pages)
+    return replace(document, title=title or document.title)

@@ -3,7 +3,7 @@
 `DocumentConverter` starts that process, which runs `run_worker`. It has limited memory, gets no API
 keys, opens no connection, starts no program and writes no file, whatever a document makes its
 converter do. Each request is a line of JSON (`path follow_symlinks suffix`), each reply another
-(`digest title pages paged`, or `error`).
+(`digest title pages paged blocks`, or `error`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
 from rdr_qdrant.readers.documents.document_files import open_document, sha256_of
 from rdr_qdrant.readers.documents.formats import DOCUMENT_FORMATS
+from rdr_qdrant.splitter import Block
 
 TIME_LIMIT_SECONDS = 300.0
 """Longest time for the conversion of one file."""
@@ -86,7 +87,8 @@ class DocumentConverter:
         reply = self._send(json.dumps(request))
         if "error" in reply:
             raise DocumentError(reply["error"])
-        document = ConvertedDocument(reply["title"], reply["pages"], reply["paged"])
+        blocks = [Block(*block) for block in reply["blocks"]]
+        document = ConvertedDocument(reply["title"], reply["pages"], reply["paged"], blocks)
         return reply["digest"], document
 
     def close(self) -> None:
@@ -194,6 +196,7 @@ def handle_request(request: dict[str, Any]) -> dict[str, Any]:
         "title": document.title,
         "pages": list(document.pages),
         "paged": document.paged,
+        "blocks": [[block.kind, block.start, block.end] for block in document.blocks],
     }
 
 

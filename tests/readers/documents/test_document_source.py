@@ -12,9 +12,10 @@ import pytest
 from rdr_qdrant import Passage
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers import DocumentSource, Reject, open_source
+from rdr_qdrant.splitter import SplitSettings, Splitter
 from tests.support import documents
 
-WORDS = " ".join(f"w{n}" for n in range(250))
+WORDS = " ".join(f"W{n}" + "." * (n % 100 == 99) for n in range(270))
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     files: dict[str, str | bytes] = {
         "b.txt": WORDS,
         "a/z.md": "# Title\n\nthe river",
-        "a/report.pdf": documents.pdf(["p1 " * 60, "p2 " * 60], "Report"),
+        "a/report.pdf": documents.pdf(["P1 " * 70 + ".", "P2 " * 70 + "."], "Report"),
         "a-b.html": "<p>king",
         "C.DOCX": documents.docx(["the city"]),
         "broken.pdf": b"x",
@@ -89,7 +90,8 @@ def test_metadata_of_passages(folder: Path) -> None:
         "content_type": "application/pdf",
         "file_digest": digest,
         "converter": converter,
-        "words": 100,
+        "words": 120,
+        "split_by": "sentences",
         "position": 2,
         "passages": 2,
         "page": 2,
@@ -108,7 +110,8 @@ def test_passages_may_run_across_page_breaks(tmp_path: Path) -> None:
         (1, "one two three four five six".split(), 1)
     ]
     source = opened(path)
-    cut = [p for _, p in source.enumerate_passages(pytest.fail, words=2)]
+    blocks = Splitter(SplitSettings(2, "blocks"))
+    cut = [p for _, p in source.enumerate_passages(pytest.fail, splitter=blocks)]
     assert [(p.text.split(), p.metadata["page"]) for p in cut] == [
         (["one", "two"], 1),
         (["three", "four"], 1),

@@ -153,7 +153,8 @@ def test_the_parts_of_a_docx_may_be_in_other_encodings(encoding: str) -> None:
     data = documents.bare_docx(
         (prolog + body).encode(encoding), **{"docProps/core.xml": core.encode(encoding)}
     )
-    assert read(".docx", data) == ConvertedDocument("Maß", ["Größe"])
+    found = read(".docx", data)
+    assert (found.title, found.pages) == ("Maß", ["Größe"])
 
 
 def test_white_space_collapses_across_elements() -> None:
@@ -192,6 +193,51 @@ def test_the_title_of_the_front_matter_goes_before_headings(quote: str) -> None:
     page = read(".md", f"---\ntags: [a]\ntitle: {quote}Of front{quote}\n---\n# Head\n\ntext")
     assert (page.title, page.pages) == ("Of front", ["Head\n\ntext"])
     assert read(".markdown", "---\n\n# Head\n\ntext").title == "Head"
+
+
+def kinds(document: ConvertedDocument) -> list[str]:
+    """The kind of each block; each holds a line of the text without white space around it."""
+    [text] = document.pages
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    assert [text[block.start : block.end] for block in document.blocks] == lines
+    return [block.kind for block in document.blocks]
+
+
+def test_headings_items_and_code_are_known() -> None:
+    page = """# Head
+
+Some text. More
+text.
+
+- one
+- two
+
+  more of two
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+```
+code  line
+
+    second
+```
+
+Sub
+---
+last
+"""
+    document = read(".md", page)
+    assert kinds(document) == [
+        *("heading", "paragraph", "item", "item", "paragraph"),
+        *("item", "item", "item", "item", "heading", "paragraph"),
+    ]
+
+
+def test_marks_in_a_page_do_no_harm() -> None:
+    document = read(".html", "<h1>\ufdd0a</h1><p>\ufdd1b\ufdd2 c<pre>\ufdd3d</pre><li>e</li>")
+    assert kinds(document) == ["heading", "paragraph", "item", "item"]
 
 
 # PDF
@@ -233,9 +279,9 @@ def test_unreadable_pdfs_are_explained(data: bytes, said: str) -> None:
 
 def test_a_docx_is_read_with_its_tables() -> None:
     found = read(".docx", documents.docx(["the river", "the king"], "A title", "Heading"))
-    assert found == ConvertedDocument(
-        "A title", ["Heading\n\nthe river\n\nthe king\n\nleft\tright"]
-    )
+    text = "Heading\n\nthe river\n\nthe king\n\nleft\tright"
+    assert (found.title, found.pages) == ("A title", [text])
+    assert kinds(found) == ["heading", "paragraph", "paragraph", "item"]
     assert read(".docx", documents.docx(["river"], heading="Heading")).title == "Heading"
 
 

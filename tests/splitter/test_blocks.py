@@ -1,18 +1,25 @@
-"""Long text split into parts of a number of words."""
+"""DPR's blocks of words: exactly the ids and texts that they always had."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdr_qdrant import Passage
-from rdr_qdrant.splitter import split_passage
+from rdr_qdrant.errors import UsageError
+from rdr_qdrant.splitter import SplitSettings, Splitter
 
 WHITE_SPACE = " \t\n\r\f\v\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2003\u2028\u2029\u202f\u205f\u3000"
 NOT_WHITE_SPACE = "abcß.,\"'#\u200b\u200d\ufeff\xad\x00\u0301中한😀"
 
 texts = st.text(st.sampled_from(WHITE_SPACE + NOT_WHITE_SPACE), max_size=60)
+
+
+def split_passage(passage: Passage, words: int) -> Iterator[Passage]:
+    return Splitter(SplitSettings(words, "blocks")).split_passage(passage)
 
 
 def parts(text: str, words: int) -> list[str]:
@@ -58,7 +65,7 @@ def test_a_zero_width_space_does_not_part_words() -> None:
 
 @pytest.mark.parametrize("words", [0, -1])
 def test_fewer_than_one_word_is_refused(words: int) -> None:
-    with pytest.raises(ValueError, match=f"at least 1, not {words}"):
+    with pytest.raises(UsageError, match=f"at least 1 word, not {words}"):
         next(split_passage(Passage(id="d", text="a"), words))
 
 
