@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
@@ -50,7 +51,9 @@ FIXED_ARGUMENTS = {
 """Constructor arguments of `QdrantVectorStore` that have one possible value here."""
 
 MAX_REJECTS_SHOWN = 5
-"""Rejected documents that an error message lists."""
+"""Rejected or blank documents that a message lists."""
+
+logger = logging.getLogger(__name__)
 
 ScoredDocuments = list[tuple[Document, float]]
 Points = Sequence[models.ScoredPoint]
@@ -288,16 +291,23 @@ class RDRVectorStore(QdrantVectorStore):
     ) -> list[str]:
         """Add texts, replacing those whose ids exist, and verify that they are stored.
 
+        Blank texts, such as empty pages of a PDF, are left out with a warning that names them.
+
         Returns:
-            Their ids, in order.
+            The ids of the texts that were added, in order.
 
         Raises:
-            DocumentsError: some cannot be stored (empty text, metadata that is not JSON, one id
-                given twice with different content); the others are.
+            DocumentsError: some cannot be stored (metadata that is not JSON, one id given twice
+                with different content); the others are.
+            SourceError: none can be stored.
             UsageError: an unknown option.
         """
         _refuse_options("for adding documents", options, ("ids", "batch_size"))
-        passages = to_passages(texts, metadatas, ids)
+        every = to_passages(texts, metadatas, ids)
+        numbers = [number for number, passage in enumerate(every) if passage.text.strip()]
+        passages = [every[number] for number in numbers]
+        if len(passages) < len(every):
+            self._warn_of_blank(every)
         rejects: list[Reject] = []
         loader = QdrantLoader(
             embeddings=self._embedding,
@@ -312,8 +322,22 @@ class RDRVectorStore(QdrantVectorStore):
         )
         loader.load(passages)
         if rejects:
-            raise _rejected(self.collection_name, passages, rejects)
+            reasons = {numbers[one.line - 1]: one.reason for one in rejects}
+            raise DocumentsError(
+                f"{len(rejects)} of {len(every)} documents were not added to "
+                f"{self.collection_name!r}, the others were: {_listed(every, reasons)}."
+            )
         return [passage.id for passage in passages]
+
+    def _warn_of_blank(self, passages: Sequence[Passage]) -> None:
+        reasons = {n: "no text" for n, passage in enumerate(passages) if not passage.text.strip()}
+        logger.warning(
+            "%d of %d documents are blank and were not added to %r: %s",
+            len(reasons),
+            len(passages),
+            self.collection_name,
+            _listed(passages, reasons),
+        )
 
     async def aadd_texts(
         self,
@@ -333,10 +357,10 @@ class RDRVectorStore(QdrantVectorStore):
             options: `ids` and `batch_size`.
 
         Returns:
-            Their ids, in order.
+            The ids of those that were added, in order.
 
         Raises:
-            DocumentsError: some cannot be stored; the others are.
+            DocumentsError, SourceError: as `add_texts`.
             UsageError: something is not a `Document`, or an unknown option.
         """
         return self.add_texts(**_as_texts(documents, options))
@@ -660,16 +684,11 @@ def _documents_in_order(
     return [point_to_document(record) for record in present if record is not None]
 
 
-def _rejected(
-    collection_name: str, passages: Sequence[Passage], rejects: Sequence[Reject]
-) -> DocumentsError:
+def _listed(passages: Sequence[Passage], reasons: Mapping[int, str]) -> str:
+    """The first documents that were not added, with the reasons, by their positions from 0."""
     listed = "; ".join(
-        f"number {one.line} (id {passages[one.line - 1].id!r}): {one.reason}"
-        for one in rejects[:MAX_REJECTS_SHOWN]
+        f"number {position + 1} (id {passages[position].id!r}): {reason}"
+        for position, reason in list(reasons.items())[:MAX_REJECTS_SHOWN]
     )
-    rest = len(rejects) - MAX_REJECTS_SHOWN
-    more = f"; and {rest} more" if rest > 0 else ""
-    return DocumentsError(
-        f"{len(rejects)} of {len(passages)} documents were not added to {collection_name!r}, "
-        f"the others were: {listed}{more}."
-    )
+    rest = len(reasons) - MAX_REJECTS_SHOWN
+    return f"{listed}; and {rest} more" if rest > 0 else listed
