@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
@@ -14,7 +15,7 @@ from langchain_core.vectorstores import VectorStoreRetriever
 from langchain_qdrant import QdrantVectorStore, RetrievalMode
 from qdrant_client import models
 
-from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy, connect
+from rdr_qdrant.client import RETRY_FOR_SECONDS, ClientAddress, RetryPolicy, connect
 from rdr_qdrant.collection import Collection, PointId, QueryOptions
 from rdr_qdrant.collection.filters import FilterFactory
 from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
@@ -138,8 +139,10 @@ class RDRVectorStore(QdrantVectorStore):
     compares, are in [0, 1]: 0.5 for an inner product of 0, 0.75 for the product of the norms of
     the pair's vectors.
 
-    An instance may be shared by threads. It does not build the index of an embedded collection:
-    call `client.build_index(collection_name)` from 20,000 documents on.
+    An instance may be shared by threads. It can be copied, and pickled without its API key:
+    unpickling connects again, with the key in `QDRANT_API_KEY`, and async methods then run in a
+    thread. It does not build the index of an embedded collection: call
+    `client.build_index(collection_name)` from 20,000 documents on.
 
     Raises:
         UsageError: an option that RDR cannot support (sparse or hybrid retrieval, another
@@ -186,9 +189,48 @@ class RDRVectorStore(QdrantVectorStore):
             vector_name=vector_name,
             allow_unverified=allow_unverified,
         )
+        self._async_client = async_client
         self._allow_unverified = allow_unverified
         self._batch_size = batch_size
         self._retry_for = retry_for
+
+    # Copy and pickle
+
+    def _options(self) -> dict[str, Any]:
+        """The constructor's options, without the clients."""
+        return {
+            "vector_name": self.vector_name,
+            "allow_unverified": self._allow_unverified,
+            "batch_size": self._batch_size,
+            "retry_for": self._retry_for,
+        }
+
+    def __copy__(self) -> Self:
+        """A store with the same clients and embeddings."""
+        return self._with_embedding(self._embedding)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A store with the same clients: two clients would be two connections to one Qdrant."""
+        return self._with_embedding(deepcopy(self._embedding, memo))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the arguments, and in place of clients the address at which to connect again.
+
+        Raises:
+            UsageError: the client cannot be opened again in another process.
+        """
+        address = ClientAddress.of(self.client)
+        arguments = (self.collection_name, self._embedding, self._options())
+        return _restore_store, (type(self), address, *arguments)
+
+    def _with_embedding(self, embedding: RDREmbeddings) -> Self:
+        return type(self)(
+            self.client,
+            self.collection_name,
+            embedding,
+            async_client=self._async_client,
+            **self._options(),
+        )
 
     # Instantiate
 
@@ -553,6 +595,16 @@ class RDRVectorStore(QdrantVectorStore):
         scores = [point.score for point in points]
         selected = select_mmr(scores, vectors, question[0], k, lambda_mult)
         return _scored([points[i] for i in selected])
+
+
+def _restore_store(
+    cls: type[RDRVectorStore],
+    address: ClientAddress,
+    collection_name: str,
+    embedding: RDREmbeddings,
+    options: dict[str, Any],
+) -> RDRVectorStore:
+    return cls(address.open(), collection_name, embedding, **options)
 
 
 def _refuse_unsupported(given: Mapping[str, Any]) -> None:
