@@ -230,19 +230,22 @@ def compare(measured: dict[str, Any]) -> str:
             quantizations=(layout,),
         )
         planned = plan(inputs)
-        [whole] = planned.quantizations
+        [whole] = planned.layouts
         parts = {part.name: part.value for part in planned.parts}
         graph = 0 if layout == "none" else parts["graph"]
-        ram = whole.ram_without_vectors or whole.ram
         rows = {
-            "RAM": (ram.value - graph, found["heap"] + found["mapped"]),
-            "disk": (whole.disk.value - graph, found["disk"]),
-            "disk, at most": (whole.disk_peak.value - 2 * graph, found["peak"]),
+            "RAM": (whole.ram - graph, found["heap"] + found["mapped"]),
+            "disk": (whole.disk - graph, found["disk"]),
+            "disk, at most": (whole.disk_peak - 2 * graph, found["peak"]),
         }
-        if whole.quantized:
-            rows["quantized"] = (whole.quantized.value, found["disk, quantized"])
+        if quantized := parts.get(f"quantized, {layout}"):
+            rows["quantized"] = (quantized, found["disk, quantized"])
         if layout == "none":
-            rows |= {part: (parts[part], found[f"disk, {part}"]) for part in parts}
+            rows |= {
+                part: (parts[part], found[f"disk, {part}"])
+                for part in parts
+                if f"disk, {part}" in found
+            }
         lines.append(layout)
         for name, (expected, seen) in rows.items():
             away = f"{expected / seen - 1:+.1%}"

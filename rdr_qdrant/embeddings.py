@@ -193,6 +193,11 @@ class RDREmbeddings(BaseModel, Embeddings):
         return self._pair
 
     @property
+    def pair_label(self) -> str:
+        """Name of the pair, or both ids; known before anything is loaded."""
+        return self._pair.label
+
+    @property
     def dimension(self) -> int:
         """Length of a vector."""
         return self._encoder(Side.CONTEXT).dimension

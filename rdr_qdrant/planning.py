@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from rdr_qdrant.errors import UsageError
@@ -26,7 +26,6 @@ PAYLOAD_OVERHEAD = 64 + 16  # half of the block that it is rounded up to, and it
 ID_BYTES = 21  # 13 for a numeric id, 8 for its version; a UUID takes 8 more
 VERSION_BYTES = 8  # all that stays in RAM with id_tracker_memory=cold (Qdrant 1.20)
 GRAPH_M = 16  # at most 2 m links on the lowest level (Malkov and Yashunin 2018, sec. 4.1)
-HEADROOM = 1.5  # Qdrant documentation, Capacity Planning: RAM = vectors x 1.5
 
 # Bytes of one server.
 PROCESS_BYTES = 75_000_000  # RAM of the engine without a point: 29 MB heap, 46 MB code and log
@@ -35,7 +34,6 @@ LOG_BYTES = 2 * 32 * 1024**2  # two files of wal_capacity_mb (Qdrant configurati
 # Rates. Measured on two shared cores with the embedded engine: no server, no GPU.
 FLOP_PER_PASSAGE = 21.656e9  # BERT-base at 135 tokens, the mean of 100 words and a title in XQuAD
 UTILIZATION = 0.4  # part of a GPU's peak: assumed
-TOKENIZING_RATE = 4_900.0  # passages/s of one core
 UPLOAD_RATE = 8_909.0  # points/s
 INDEX_RATE = 227.0  # points/s of one core: the slowest of three runs; the fastest had 1,381
 
@@ -71,7 +69,11 @@ GPUS: Mapping[str, tuple[str, float]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInputs:
-    """A corpus and the machines for it; `UsageError` where a value is out of range or unknown."""
+    """A corpus and the machines for it; numbers are above 0.
+
+    Raises:
+        UsageError: a name is unknown, or there are more replicas than servers.
+    """
 
     passages: int = WIKIPEDIA_PASSAGES
     dimension: int = DIMENSION
@@ -84,29 +86,24 @@ class PlanInputs:
     gpus: tuple[str, ...] = ("h100",)
     devices: int = 1  # GPUs that encode at once
     encode_rate: float | None = None  # measured passages/s of one device, instead of `gpus`
-    upload_rate: float | None = None  # measured points/s
     index_rate: float | None = None  # measured points/s of one core, for the layout in question
 
     def __post_init__(self) -> None:
         from rdr_qdrant.collection import PRESETS
 
-        for name in ("passages", "dimension", "text_bytes", "replicas", "servers", "cores"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        for name in ("devices", "encode_rate", "upload_rate", "index_rate"):
-            number = getattr(self, name)
-            if number is not None and not 0 < number < math.inf:
-                raise UsageError(f"{name} must be finite and above 0, not {number}.")
         if self.replicas > self.servers:
             raise UsageError(
                 f"{self.replicas} replicas need as many servers, but there are {self.servers}: "
                 "Qdrant keeps the copies of a shard on different servers."
             )
-        _check_names("preset", self.presets, PRESETS)
-        _check_names("quantization", self.quantizations, QUANTIZATIONS)
-        _check_names("GPU", self.gpus, GPUS)
-        if not (self.presets or self.quantizations) or not (self.gpus or self.encode_rate):
-            raise UsageError("Name a preset or a quantization, and a GPU or the encoding rate.")
+        for kind, names, known in (
+            ("preset", self.presets, PRESETS),
+            ("quantization", self.quantizations, QUANTIZATIONS),
+            ("GPU", self.gpus, GPUS),
+        ):
+            for name in names:
+                if name not in known:
+                    raise UsageError(f"Unknown {kind} {name!r}. Known: {', '.join(known)}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +118,13 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The needs of one preset or quantization, all copies together."""
+    """The needs of a preset or of a quantization, in bytes of all copies together."""
 
     name: str
-    quantized: Quantity | None  # quantized vectors of one copy
-    ram: Quantity  # a quantization has all vectors in RAM, a preset what it keeps or caches there
-    ram_without_vectors: Quantity | None  # of a quantization with the original vectors on disk
-    disk: Quantity
-    disk_peak: Quantity  # while the index is built: old segments stay readable until it is done
+    in_ram: tuple[str, ...]  # parts that it keeps or caches there, beside the process
+    ram: float
+    disk: float
+    disk_peak: float  # while the index is built: old segments stay readable until it is done
     index: Quantity
 
 
@@ -137,12 +133,9 @@ class Plan:
     """RAM, disk and time of a corpus."""
 
     inputs: PlanInputs
-    parts: tuple[Quantity, ...]  # of one copy, without quantization
-    presets: tuple[Layout, ...]
-    quantizations: tuple[Layout, ...]
-    rule_of_thumb: Quantity  # RAM with all vectors in it, by Qdrant's documentation
+    layouts: tuple[Layout, ...]  # presets, then quantizations with original vectors on disk
+    parts: tuple[Quantity, ...]  # bytes of one copy
     encoding: tuple[Quantity, ...]  # at the rate given, or on each GPU
-    tokenizing: Quantity  # by one core; the cores of the machine with the GPU share it
     upload: Quantity
     index: Quantity  # of the first layout
     ingest: Quantity  # `ingest --bulk` with the first of `encoding`, which overlaps with the upload
@@ -155,13 +148,7 @@ def plan(inputs: PlanInputs) -> Plan:
     """Compute the plan."""
     from rdr_qdrant.collection import PRESETS
 
-    n, replicas = inputs.passages, inputs.replicas
-    parts = _parts(inputs, "none")
-    quantizations = tuple(
-        _layout(inputs, name, name, ("vectors", "quantized", "graph", "ids"))
-        for name in inputs.quantizations
-    )
-    presets = []
+    layouts, quantizations = [], set(inputs.quantizations)
     for name in inputs.presets:
         preset = PRESETS[name]
         memory = {
@@ -171,102 +158,72 @@ def plan(inputs: PlanInputs) -> Plan:
         }
         in_ram = [part for part, place in memory.items() if place != "cold"]
         in_ram.append("versions" if preset.get("id_tracker_memory") == "cold" else "ids")
-        presets.append(_layout(inputs, name, preset["quantization"], in_ram))
-    vectors = n * inputs.dimension * 4
-    encoding = _encoding(inputs)
-    rate = inputs.upload_rate or UPLOAD_RATE
-    upload = Quantity(
-        "upload", n / rate, f"{n:,} / {rate:,.0f} points/s", estimate=not inputs.upload_rate
-    )
-    index = (*presets, *quantizations)[0].index
+        layouts.append(_layout(inputs, name, preset["quantization"], in_ram))
+        quantizations.add(preset["quantization"])
+    for name in inputs.quantizations:
+        vectors = "quantized" if QUANTIZATIONS[name].bits else "vectors"
+        layouts.append(_layout(inputs, name, name, (vectors, "graph", "ids")))
+    parts = list(_parts(inputs, "none").values())
+    for name, how in QUANTIZATIONS.items():
+        if name in quantizations and how.bits:
+            parts.append(replace(_parts(inputs, name)["quantized"], name=f"quantized, {name}"))
+    encoding, index = _encoding(inputs), layouts[0].index
+    n = inputs.passages
+    upload = Quantity("upload", n / UPLOAD_RATE, f"{n:,} / {UPLOAD_RATE:,.0f} points/s")
     longer = max(encoding[0], upload, key=lambda step: step.value)
-    return Plan(
-        inputs=inputs,
-        parts=tuple(parts[name] for name in (*_SEGMENTS, "log") if name in parts),
-        presets=tuple(presets),
-        quantizations=quantizations,
-        rule_of_thumb=Quantity(
-            "rule of thumb",
-            vectors * HEADROOM * replicas,
-            f"{n:,} x {inputs.dimension} x 4 B x {HEADROOM:g}{_times(replicas)}",
-        ),
-        encoding=encoding,
-        tokenizing=Quantity(
-            "tokenizing, one core",
-            n / TOKENIZING_RATE,
-            f"{n:,} / {TOKENIZING_RATE:,.0f} passages/s, beside the encoding",
-        ),
-        upload=upload,
-        index=index,
-        ingest=Quantity(
-            "ingest --bulk", longer.value + index.value, f"{longer.name} + {index.name}"
-        ),
-    )
+    total = longer.value + index.value
+    ingest = Quantity("ingest --bulk", total, f"{longer.name} + {index.name}")
+    return Plan(inputs, tuple(layouts), tuple(parts), encoding, upload, index, ingest)
 
 
 def _parts(inputs: PlanInputs, quantization: str) -> dict[str, Quantity]:
-    """The parts of one copy by their names; those without a byte are left out."""
-    n, how = inputs.passages, QUANTIZATIONS[quantization]
+    """The parts of one copy by their names, in bytes; those without a byte are left out."""
+    n, dimension, how = inputs.passages, inputs.dimension, QUANTIZATIONS[quantization]
     vector_bytes = how.vector_bits // 8
-    quantized = math.ceil(inputs.dimension * how.bits / 8) + how.extra_bytes
+    quantized = math.ceil(dimension * how.bits / 8) + how.extra_bytes
     link_bits = max(8, math.ceil(math.log2(n + 1)))
     payload = inputs.text_bytes + PAYLOAD_BESIDE_TEXT
     servers = inputs.servers / inputs.replicas
-    parts = (
-        Quantity(
-            "vectors",
-            n * inputs.dimension * vector_bytes,
-            f"{n:,} x {inputs.dimension} x {vector_bytes} B",
-            estimate=False,
-        ),
-        Quantity(
-            "quantized",
+    parts = {
+        "vectors": (n * dimension * vector_bytes, f"{n:,} x {dimension} x {vector_bytes} B"),
+        "quantized": (
             n * quantized,
-            f"{n:,} x ({inputs.dimension} x {how.bits} / 8 + {how.extra_bytes}) B",
-            estimate=False,
+            f"{n:,} x ({dimension} x {how.bits} / 8 + {how.extra_bytes}) B",
         ),
-        Quantity(
-            "graph",
+        "graph": (
             n * 2 * GRAPH_M * link_bits / 8,
             f"{n:,} x 2 x {GRAPH_M} links x {link_bits} / 8 B (at most)",
         ),
-        Quantity("ids", n * ID_BYTES, f"{n:,} x {ID_BYTES} B"),
-        Quantity("versions", n * VERSION_BYTES, f"{n:,} x {VERSION_BYTES} B"),
-        Quantity(
-            "payload",
+        "ids": (n * ID_BYTES, f"{n:,} x {ID_BYTES} B"),
+        "versions": (n * VERSION_BYTES, f"{n:,} x {VERSION_BYTES} B, of the ids"),
+        "payload": (
             n * (payload * PAYLOAD_PACKED + PAYLOAD_OVERHEAD),
             f"{n:,} x ({payload:,} x {PAYLOAD_PACKED} + {PAYLOAD_OVERHEAD}) B",
         ),
-        Quantity("log", LOG_BYTES * servers, "2 x 32 MiB of each shard, one shard a server"),
-        Quantity("process", PROCESS_BYTES * servers, "75 MB of each server"),
-    )
-    return {part.name: part for part in parts if part.value}
+        "log": (LOG_BYTES * servers, "2 x 32 MiB of each shard, one shard a server"),
+        "process": (PROCESS_BYTES * servers, "75 MB of each server"),
+    }
+    return {
+        name: Quantity(name, value, arithmetic, estimate=name not in ("vectors", "quantized"))
+        for name, (value, arithmetic) in parts.items()
+        if value
+    }
 
 
 def _layout(inputs: PlanInputs, name: str, quantization: str, in_ram: Iterable[str]) -> Layout:
     parts = _parts(inputs, quantization)
 
-    def total(what: str, names: Iterable[str]) -> Quantity:
-        chosen = [parts[name] for name in names if name in parts]
-        terms = " + ".join(f"{part.name} {format_bytes(part.value)}" for part in chosen)
-        terms = f"({terms}){_times(inputs.replicas)}" if inputs.replicas > 1 else terms
-        return Quantity(what, inputs.replicas * sum(part.value for part in chosen), terms)
+    def total(*names: str) -> float:
+        return inputs.replicas * sum(parts[name].value for name in names if name in parts)
 
-    in_ram = [*in_ram, "process"]
-    others = [part for part in in_ram if part != "vectors"]
-    is_quantization = name in QUANTIZATIONS and "quantized" in parts
-    disk, segments = total("disk", (*_SEGMENTS, "log")), total("segments", _SEGMENTS)
+    present = tuple(name for name in in_ram if name in parts)
+    disk = total(*_SEGMENTS, "log")
     return Layout(
         name=name,
-        quantized=parts.get("quantized"),
-        ram=total("RAM", in_ram),
-        ram_without_vectors=total("RAM", others) if is_quantization else None,
+        in_ram=present,
+        ram=total(*present, "process"),
         disk=disk,
-        disk_peak=Quantity(
-            "disk at peak",
-            disk.value + segments.value,
-            f"{format_bytes(disk.value)} + {format_bytes(segments.value)} of new segments",
-        ),
+        disk_peak=disk + total(*_SEGMENTS),
         index=_index(inputs, quantization),
     )
 
@@ -309,9 +266,3 @@ def format_bytes(count: float) -> str:
 
 def _times(factor: float) -> str:
     return f" x {factor:g}" if factor != 1 else ""
-
-
-def _check_names(kind: str, names: Iterable[str], known: Mapping[str, object]) -> None:
-    for name in names:
-        if name not in known:
-            raise UsageError(f"Unknown {kind} {name!r}. Known: {', '.join(known)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -146,8 +147,10 @@ def resolve_pair(
     try:
         return PAIRS[name]
     except KeyError:
+        close = difflib.get_close_matches(name.lower(), PAIRS, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
         raise ModelError(
-            f"Unknown model {name!r}. Known: {', '.join(PAIRS)}; "
+            f"Unknown model {name!r}.{hint} Known: {', '.join(PAIRS)}; "
             "name any other pair by its context encoder and its question encoder."
         ) from None
 

@@ -120,9 +120,8 @@ class PassageSearcher:
         with self._lock:
             if self._checked:
                 return
-            if not self.collection.exists():
-                self.collection.describe()  # raises with a full message; no encoder is loaded yet
-            identity = self._embeddings.identity(Side.QUESTION)
+            with self.collection.loading_encoders(self._embeddings.pair_label):
+                identity = self._embeddings.identity(Side.QUESTION)
             self.collection.check(identity, allow_unverified=self._allow_unverified)
             self._checked = True
 
@@ -135,8 +134,8 @@ class PassageSearcher:
         async with self._async_locks.setdefault(loop, asyncio.Lock()):
             if self._async_checked:
                 return
-            await self._async.info()  # raises if it is missing; no encoder is loaded yet
-            identity = await asyncio.to_thread(self._embeddings.identity, Side.QUESTION)
+            with await self._async.loading_encoders(self._embeddings.pair_label):
+                identity = await asyncio.to_thread(self._embeddings.identity, Side.QUESTION)
             await self._async.check(identity, allow_unverified=self._allow_unverified)
             self._async_checked = True
 

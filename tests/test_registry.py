@@ -6,6 +6,15 @@ from rdr_qdrant.errors import ModelError
 from rdr_qdrant.registry import PAIRS, resolve_pair
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("rdr-single-triva", "rdr-single-trivia"), ("Demo", "demo"), ("dpr-multi", "dpr-multiset")],
+)
+def test_a_misspelt_name_is_answered_by_the_nearest(written: str, meant: str) -> None:
+    with pytest.raises(ModelError, match=f"Unknown model '{written}'. Did you mean {meant}\\?"):
+        resolve_pair(written)
+
+
 def test_the_default_pair_is_rdr_on_triviaqa() -> None:
     pair = resolve_pair()
     assert pair.name == "rdr-single-trivia"

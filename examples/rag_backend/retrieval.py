@@ -168,7 +168,7 @@ class Retrieval:
         if not collection.exists():
             collection.describe()  # raises with a full message; no encoder is loaded yet
         if self._embeddings is None:
-            self._embeddings = self._load_encoders(collection.recorded_model())
+            self._embeddings = self._load_encoders(collection)
         place = {"client": self._client, "collection_name": self._settings.collection}
         return RDRRetriever(embeddings=self._embeddings, k=self._settings.k, **place)
 
@@ -183,15 +183,16 @@ class Retrieval:
             allow_key_over_http=settings.allow_key_over_http,
         )
 
-    def _load_encoders(self, recorded: str | None) -> RDREmbeddings:
+    def _load_encoders(self, collection: Collection) -> RDREmbeddings:
         """Load the pair of the settings, by default the one that the collection names."""
-        settings = self._settings
+        settings, recorded = self._settings, collection.recorded_model()
         if settings.context_encoder or settings.question_encoder:
             model = settings.model
         else:
             model = settings.model or (recorded if recorded in PAIRS else DEFAULT_MODEL)
         embeddings = _shared_embeddings(model, settings.context_encoder, settings.question_encoder)
-        self._identity = embeddings.identity(Side.QUESTION)
+        with collection.loading_encoders(embeddings.pair_label):
+            self._identity = embeddings.identity(Side.QUESTION)
         embeddings.warm_up(Side.CONTEXT)
         return embeddings
 

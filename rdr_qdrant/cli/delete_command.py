@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.confirmation import confirm_by_name
+from rdr_qdrant.cli.path_arguments import parse_source
 from rdr_qdrant.cli.progress import progress_shown
 from rdr_qdrant.cli.stderr import pluralize, print_message
 from rdr_qdrant.cli.stdout import print_fields, print_json
@@ -31,6 +33,7 @@ def delete(
     source: Annotated[
         str | None,
         typer.Option(
+            parser=parse_source,
             metavar="NAME",
             help="Passages of this source, named as in their metadata (the path given to ingest).",
         ),
@@ -77,10 +80,19 @@ def delete(
             ),
             on_progress=progress,
         )
-        left = Collection(client, collection).points.count()
+        found = Collection(client, collection)
+        left = found.points.count()
+        unknown = None if deleted else found.explain_no_results(selection.metadata)
     missing = len(set(ids)) - deleted if ids else 0
     if missing:
         print_message(f"Not found: {pluralize(missing, 'ids')}.")
+    elif source is not None and not deleted:
+        print_message(
+            f"No passage has the source {source!r}. Name it as it was given to ingest "
+            "(search --json shows it)."
+        )
+    elif conditions and not deleted:
+        print_message(unknown or "No passage matches the filter.")
     if as_json:
         values: dict[str, Any] = {"collection": collection, "deleted": deleted, "points": left}
         print_json(values | {"dry_run": dry_run, **({"missing": missing} if ids else {})})
@@ -104,7 +116,8 @@ def _selection(
         found = " and ".join(chosen) or "none"
         raise UsageError(f"Give one of {', '.join(given)}, not {found}.")
     if source is not None:
-        return PointSelection(metadata={"source": source})
+        # ingest records a path without "./" and the like; a name may be anything.
+        return PointSelection(metadata={"source": [source, str(Path(source))]})
     return PointSelection(
         passage_ids=ids or None,
         metadata=options.parse_filters(conditions),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
 from rdr_qdrant import planning
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.progress import duration
-from rdr_qdrant.cli.stdout import print_fields, print_json, print_table
-from rdr_qdrant.planning import Plan, PlanInputs, Quantity, format_bytes, plan
+from rdr_qdrant.cli.stdout import print_json, print_table
+from rdr_qdrant.planning import Layout, Plan, PlanInputs, Quantity, format_bytes, plan
 
 EXAMPLE = "rdr-qdrant plan --passages 21M --preset large --gpu h100"
+
+_RATE: dict[str, Any] = {"min": 0.001, "max": 1e12, "metavar": "RATE"}
 
 
 def plan_command(
@@ -32,25 +34,18 @@ def plan_command(
             "summarized. Default: all presets and quantizations.",
         ),
     ] = None,
-    quantization: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"Plan this quantization: {', '.join(planning.QUANTIZATIONS)}. May be repeated.",
-        ),
-    ] = None,
     dimension: Annotated[
-        int, typer.Option(metavar="N", help="Numbers of a vector.")
+        int, typer.Option(min=1, metavar="N", help="Numbers of a vector.")
     ] = planning.DIMENSION,
     text_bytes: Annotated[
-        int, typer.Option(metavar="BYTES", help="Mean size of a passage's text.")
+        int, typer.Option(min=1, metavar="BYTES", help="Mean size of a passage's text.")
     ] = planning.TEXT_BYTES,
-    replicas: Annotated[int, typer.Option(metavar="R", help="Copies of every point.")] = 1,
+    replicas: Annotated[int, typer.Option(min=1, metavar="R", help="Copies of every point.")] = 1,
     servers: Annotated[
-        int, typer.Option(metavar="S", help="Qdrant servers that share the collection.")
+        int, typer.Option(min=1, metavar="S", help="Qdrant servers that share the collection.")
     ] = 1,
     cores: Annotated[
-        int, typer.Option(metavar="N", help="Cores of each server that build the index.")
+        int, typer.Option(min=1, metavar="N", help="Cores of each server that build the index.")
     ] = 8,
     gpu: Annotated[
         list[str] | None,
@@ -61,31 +56,14 @@ def plan_command(
         ),
     ] = None,
     devices: Annotated[
-        int, typer.Option(metavar="N", help="Number of GPUs that encode at once.")
+        int, typer.Option(min=1, metavar="N", help="Number of GPUs that encode at once.")
     ] = 1,
     encode_rate: Annotated[
         float | None,
-        typer.Option(
-            metavar="RATE",
-            help="Measured passages a second of one device (see rdr-qdrant bench), instead of an "
-            "estimate by GPU.",
-        ),
-    ] = None,
-    upload_rate: Annotated[
-        float | None,
-        typer.Option(
-            metavar="RATE",
-            help="Measured points a second of the upload.",
-            show_default=f"{planning.UPLOAD_RATE:,.0f}",
-        ),
+        typer.Option(**_RATE, help="Passages/s of one device that rdr-qdrant bench measured."),
     ] = None,
     index_rate: Annotated[
-        float | None,
-        typer.Option(
-            metavar="RATE",
-            help="Measured points a second that one core indexes.",
-            show_default=f"{planning.INDEX_RATE:,.0f}",
-        ),
+        float | None, typer.Option(**_RATE, help="Points/s that one core indexed.")
     ] = None,
     as_json: options.JSONOption = False,
 ) -> None:
@@ -96,21 +74,19 @@ def plan_command(
     """
     from rdr_qdrant.collection import PRESETS
 
-    everything = not (preset or quantization)
     found = plan(
         PlanInputs(
             passages=passages,
             dimension=dimension,
             text_bytes=text_bytes,
-            presets=tuple(PRESETS if everything else preset or ()),
-            quantizations=tuple(planning.QUANTIZATIONS if everything else quantization or ()),
+            presets=tuple(preset or PRESETS),
+            quantizations=() if preset else tuple(planning.QUANTIZATIONS),
             replicas=replicas,
             servers=servers,
             cores=cores,
             gpus=tuple(gpu or planning.GPUS),
             devices=devices,
             encode_rate=encode_rate,
-            upload_rate=upload_rate,
             index_rate=index_rate,
         )
     )
@@ -123,47 +99,33 @@ def plan_command(
 
 def print_plan(found: Plan) -> None:
     """Print a summary line, the layouts, the parts of one copy, and the times."""
-    inputs, layouts = found.inputs, (*found.presets, *found.quantizations)
-    first, encoder = layouts[0], found.encoding[0].name.removeprefix("encoding, ")
+    inputs, first = found.inputs, found.layouts[0]
+    encoder = found.encoding[0].name.removeprefix("encoding, ")
     speed = f"at {inputs.encode_rate:,.1f} passages/s" if inputs.encode_rate else f"on {encoder}"
     print(
-        f"{inputs.passages:,} passages ({'preset' if found.presets else 'quantization'} "
-        f"{first.name}): {format_bytes(first.ram.value)} RAM, {format_bytes(first.disk.value)} "
-        f"disk, {format_bytes(first.disk_peak.value)} at the peak, "
+        f"{inputs.passages:,} passages ({_label(first, inputs)}): {format_bytes(first.ram)} RAM, "
+        f"{format_bytes(first.disk)} disk, {format_bytes(first.disk_peak)} at the peak, "
         f"about {duration(found.ingest.value)} {speed}.\n"
     )
-    header = ("layout", "RAM", "RAM, vectors on disk", "disk", "peak", "index")
+    header = ("layout", "RAM", "disk", "peak", "index", "in RAM")
     rows = [
         (
-            f"preset {layout.name}" if layout in found.presets else layout.name,
-            format_bytes(layout.ram.value),
-            format_bytes(layout.ram_without_vectors.value) if layout.ram_without_vectors else "-",
-            format_bytes(layout.disk.value),
-            format_bytes(layout.disk_peak.value),
+            _label(layout, inputs),
+            *map(format_bytes, (layout.ram, layout.disk, layout.disk_peak)),
             duration(layout.index.value),
+            ", ".join(layout.in_ram),
         )
-        for layout in layouts
+        for layout in found.layouts
     ]
-    print_table(header, rows, numbers=header[1:])
-    quantized = [
-        replace(layout.quantized, name=f"quantized, {layout.name}")
-        for layout in found.quantizations or found.presets
-        if layout.quantized
-    ]
-    _print_quantities("one copy", "size", (*found.parts, *quantized), format_bytes)
-    times = (*found.encoding, found.tokenizing, found.upload, found.index, found.ingest)
+    print_table(header, rows, numbers=header[1:5])
+    _print_quantities("one copy", "size", found.parts, format_bytes)
+    times = (*found.encoding, found.upload, found.index, found.ingest)
     _print_quantities("step", "time", times, duration)
-    thumb = f"{found.rule_of_thumb.arithmetic} = {format_bytes(found.rule_of_thumb.value)}"
-    together = f"; {inputs.servers} servers together" if inputs.servers > 1 else ""
-    print()
-    print_fields(
-        {
-            "RAM": f"{first.ram.arithmetic}{together}. By Qdrant's rule of thumb: {thumb}",
-            "disk": f"{first.disk.arithmetic}{together}",
-            "peak": "while the index is built: old and new segments",
-            "~": "estimate; docs/wikipedia.md says how far to trust it",
-        }
-    )
+    print("\nRAM: the parts named, and the process. peak: while the index is built. ~: estimate.")
+
+
+def _label(layout: Layout, inputs: PlanInputs) -> str:
+    return f"preset {layout.name}" if layout.name in inputs.presets else layout.name
 
 
 def _print_quantities(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.stdout import print_hits, print_json
 from rdr_qdrant.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 EXAMPLE = 'rdr-qdrant search "Who wrote Faust?" -c wiki -k 3 --filter title=Faust'
 

@@ -3,6 +3,7 @@
 connect          connect, connect_async: from a URL or a path to a client
 capabilities     Capabilities: how a client is used, whatever it is a client of
 error_mapping    the errors of all clients as StoreError
+fork_check       refuses a server's client in a forked process
 retry            RetryPolicy: repeats calls that failed for now
 reconnect        ClientAddress: opens a client again in another process
 api_key          the API key, and the hosts it may be sent to

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client.capabilities import location_of, server_address
+from rdr_qdrant.client.fork_check import refuse_in_forked_process
 from rdr_qdrant.client.proxy import proxy_for
 from rdr_qdrant.errors import StoreError
 
@@ -50,12 +51,14 @@ def translate_client_errors(client: QdrantClient | AsyncQdrantClient) -> Iterato
     Raises:
         RequestTooLargeError: the server accepts no request of that size.
         UnindexedFilterError: strict mode refuses the filter.
-        StoreError: it did not answer, refused the key, or refused the request.
+        StoreError: it did not answer, refused the key, or refused the request; or the client was
+            used before this process was forked.
     """
     from grpc import RpcError
     from qdrant_client.common.client_exceptions import QdrantException
     from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
+    refuse_in_forked_process(client)
     try:
         with translate_embedded_errors():
             yield

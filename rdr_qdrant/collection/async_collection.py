@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from rdr_qdrant.client import translate_client_errors
 from rdr_qdrant.collection.collection import check_info
+from rdr_qdrant.collection.compatibility import loading_encoders
 from rdr_qdrant.collection.connection import missing_collection_error
 from rdr_qdrant.collection.filters import (
     LookupThrottle,
@@ -16,6 +18,7 @@ from rdr_qdrant.collection.filters import (
     has_value,
     no_results_message,
 )
+from rdr_qdrant.collection.info import identity_of
 from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.collection.payload import METADATA_KEY
 from rdr_qdrant.collection.points import PointId, metadata_keys
@@ -65,6 +68,10 @@ class AsyncCollection:
         info = await self.info()
         check_info(self.name, self.vector_name, info, identity, allow_unverified=allow_unverified)
         self._index_cache.update(info)
+
+    async def loading_encoders(self, label: str) -> AbstractContextManager[None]:
+        """Load the encoders of a pair to use them here; see `Collection.loading_encoders`."""
+        return loading_encoders(self.name, identity_of(await self.info()), label)
 
     async def query_points(
         self, vectors: Any, **options: Unpack[QueryOptions]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rdr_qdrant.client import (
@@ -15,7 +16,7 @@ from rdr_qdrant.client import (
     translate_client_errors,
 )
 from rdr_qdrant.collection.bulk_indexing import BulkIndexing, warn_if_deferred
-from rdr_qdrant.collection.compatibility import check_identity, check_vectors
+from rdr_qdrant.collection.compatibility import check_identity, check_vectors, loading_encoders
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.collection.filters import (
     LookupThrottle,
@@ -234,6 +235,15 @@ class Collection:
         self._connection.remove_metadata_key(key)
 
     # Checks
+
+    def loading_encoders(self, label: str) -> AbstractContextManager[None]:
+        """Load the encoders of the pair `label` to use them with this collection.
+
+        Raises:
+            CollectionError: the collection does not exist, or another named pair made it.
+            ModelError: (inside) the encoders cannot be loaded; names the pair that made it.
+        """
+        return loading_encoders(self.name, identity_of(self.info()), label)
 
     def check(self, identity: PairIdentity, *, allow_unverified: bool = False) -> None:
         """Refuse a collection that does not fit the pair; it is never altered.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from rdr_qdrant.errors import CollectionError
-from rdr_qdrant.registry import PairIdentity
+from rdr_qdrant.errors import CollectionError, ModelError
+from rdr_qdrant.registry import PAIRS, PairIdentity
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,36 @@ def check_vectors(
             f"{dimension}. Use the pair it was made with, or a collection of another name."
         )
     return size, distance
+
+
+@contextmanager
+def loading_encoders(name: str, stored: Mapping[str, Any] | None, label: str) -> Iterator[None]:
+    """Load the encoders of a pair to use them with a collection.
+
+    Two different named pairs never fit, so nothing is loaded. Other names prove nothing: if the
+    encoders cannot be loaded, the error adds which pair made the collection.
+
+    Args:
+        name: of the collection.
+        stored: the recorded identity, or `None`.
+        label: name of the pair in use, or both ids.
+
+    Raises:
+        CollectionError: another named pair made the collection.
+        ModelError: the encoders cannot be loaded.
+    """
+    theirs = None if stored is None else str(stored.get("model", "unknown"))
+    if theirs in PAIRS and label in PAIRS and theirs != label:
+        raise CollectionError(
+            f"Collection {name!r} was made with {theirs}, not with {label}, so their vectors would "
+            f"not match. Use {theirs} (--model {theirs}), or another collection."
+        )
+    try:
+        yield
+    except ModelError as error:
+        if theirs is None or theirs == label:
+            raise
+        raise ModelError(f"{error} Collection {name!r} was made with {theirs}.") from error
 
 
 def check_identity(

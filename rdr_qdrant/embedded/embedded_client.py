@@ -59,7 +59,8 @@ class EmbeddedQdrant(QdrantClient):
       `replication_factor`, `wal_config`, ...) are accepted without effect. A parameter or method
       that would change an answer and is missing raises `NotSupportedError` with its name:
       snapshots, shard keys, groups, distance matrices, cluster methods, slices in filters, strict
-      mode.
+      mode, collections without vectors, `mmr` in a prefetch or for sparse vectors, and the average
+      of sparse vectors or multivectors in recommendations.
 
     Where it differs from the client's local mode it does as the server:
     - ordering (`order_by`) and `facet` need a payload index on their field;

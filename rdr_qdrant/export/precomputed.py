@@ -38,6 +38,11 @@ class PrecomputedVectors:
         self._identity = identity
         self._fingerprint = fingerprint
 
+    @property
+    def pair_label(self) -> str:
+        """Name of the pair, or both ids."""
+        return self._identity.label
+
     def identity(self, *sides: Side) -> PairIdentity:
         """The pair's identity, with probes of these sides (default both)."""
         asked = sides or tuple(Side)

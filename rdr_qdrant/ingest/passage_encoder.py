@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 class PassageEncoder(Protocol):
     """Gives passages their vectors; `RDREmbeddings` is one."""
 
+    @property
+    def pair_label(self) -> str:
+        """Name of the pair, or both ids; known before anything is loaded."""
+
     def identity(self, *sides: Side) -> PairIdentity:
         """The pair as a collection records it, with probes of these sides (default both)."""
 

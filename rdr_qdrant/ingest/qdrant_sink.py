@@ -353,7 +353,8 @@ class QdrantSink:
 
     def _check_existing(self) -> None:
         target, collection = self.target, self.collection
-        ours = self.encoder.identity(Side.CONTEXT)
+        with collection.loading_encoders(self.encoder.pair_label):
+            ours = self.encoder.identity(Side.CONTEXT)
         collection.check(ours, allow_unverified=target.allow_unverified)
         if self.pruning:
             collection.check_ours("pruned")

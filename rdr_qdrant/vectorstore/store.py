@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
@@ -13,7 +15,7 @@ from langchain_core.vectorstores import VectorStoreRetriever
 from langchain_qdrant import QdrantVectorStore, RetrievalMode
 from qdrant_client import models
 
-from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy, connect
+from rdr_qdrant.client import RETRY_FOR_SECONDS, ClientAddress, RetryPolicy, connect
 from rdr_qdrant.collection import Collection, PointId, QueryOptions
 from rdr_qdrant.collection.filters import FilterFactory
 from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
@@ -50,7 +52,9 @@ FIXED_ARGUMENTS = {
 """Constructor arguments of `QdrantVectorStore` that have one possible value here."""
 
 MAX_REJECTS_SHOWN = 5
-"""Rejected documents that an error message lists."""
+"""Rejected or blank documents that a message lists."""
+
+logger = logging.getLogger(__name__)
 
 ScoredDocuments = list[tuple[Document, float]]
 Points = Sequence[models.ScoredPoint]
@@ -135,8 +139,10 @@ class RDRVectorStore(QdrantVectorStore):
     compares, are in [0, 1]: 0.5 for an inner product of 0, 0.75 for the product of the norms of
     the pair's vectors.
 
-    An instance may be shared by threads. It does not build the index of an embedded collection:
-    call `client.build_index(collection_name)` from 20,000 documents on.
+    An instance may be shared by threads. It can be copied, and pickled without its API key:
+    unpickling connects again, with the key in `QDRANT_API_KEY`, and async methods then run in a
+    thread. It does not build the index of an embedded collection: call
+    `client.build_index(collection_name)` from 20,000 documents on.
 
     Raises:
         UsageError: an option that RDR cannot support (sparse or hybrid retrieval, another
@@ -183,9 +189,48 @@ class RDRVectorStore(QdrantVectorStore):
             vector_name=vector_name,
             allow_unverified=allow_unverified,
         )
+        self._async_client = async_client
         self._allow_unverified = allow_unverified
         self._batch_size = batch_size
         self._retry_for = retry_for
+
+    # Copy and pickle
+
+    def _options(self) -> dict[str, Any]:
+        """The constructor's options, without the clients."""
+        return {
+            "vector_name": self.vector_name,
+            "allow_unverified": self._allow_unverified,
+            "batch_size": self._batch_size,
+            "retry_for": self._retry_for,
+        }
+
+    def __copy__(self) -> Self:
+        """A store with the same clients and embeddings."""
+        return self._with_embedding(self._embedding)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A store with the same clients: two clients would be two connections to one Qdrant."""
+        return self._with_embedding(deepcopy(self._embedding, memo))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the arguments, and in place of clients the address at which to connect again.
+
+        Raises:
+            UsageError: the client cannot be opened again in another process.
+        """
+        address = ClientAddress.of(self.client)
+        arguments = (self.collection_name, self._embedding, self._options())
+        return _restore_store, (type(self), address, *arguments)
+
+    def _with_embedding(self, embedding: RDREmbeddings) -> Self:
+        return type(self)(
+            self.client,
+            self.collection_name,
+            embedding,
+            async_client=self._async_client,
+            **self._options(),
+        )
 
     # Instantiate
 
@@ -288,16 +333,23 @@ class RDRVectorStore(QdrantVectorStore):
     ) -> list[str]:
         """Add texts, replacing those whose ids exist, and verify that they are stored.
 
+        Blank texts, such as empty pages of a PDF, are left out with a warning that names them.
+
         Returns:
-            Their ids, in order.
+            The ids of the texts that were added, in order.
 
         Raises:
-            DocumentsError: some cannot be stored (empty text, metadata that is not JSON, one id
-                given twice with different content); the others are.
+            DocumentsError: some cannot be stored (metadata that is not JSON, one id given twice
+                with different content); the others are.
+            SourceError: none can be stored.
             UsageError: an unknown option.
         """
         _refuse_options("for adding documents", options, ("ids", "batch_size"))
-        passages = to_passages(texts, metadatas, ids)
+        every = to_passages(texts, metadatas, ids)
+        numbers = [number for number, passage in enumerate(every) if passage.text.strip()]
+        passages = [every[number] for number in numbers]
+        if len(passages) < len(every):
+            self._warn_of_blank(every)
         rejects: list[Reject] = []
         loader = QdrantLoader(
             embeddings=self._embedding,
@@ -312,8 +364,22 @@ class RDRVectorStore(QdrantVectorStore):
         )
         loader.load(passages)
         if rejects:
-            raise _rejected(self.collection_name, passages, rejects)
+            reasons = {numbers[one.line - 1]: one.reason for one in rejects}
+            raise DocumentsError(
+                f"{len(rejects)} of {len(every)} documents were not added to "
+                f"{self.collection_name!r}, the others were: {_listed(every, reasons)}."
+            )
         return [passage.id for passage in passages]
+
+    def _warn_of_blank(self, passages: Sequence[Passage]) -> None:
+        reasons = {n: "no text" for n, passage in enumerate(passages) if not passage.text.strip()}
+        logger.warning(
+            "%d of %d documents are blank and were not added to %r: %s",
+            len(reasons),
+            len(passages),
+            self.collection_name,
+            _listed(passages, reasons),
+        )
 
     async def aadd_texts(
         self,
@@ -333,10 +399,10 @@ class RDRVectorStore(QdrantVectorStore):
             options: `ids` and `batch_size`.
 
         Returns:
-            Their ids, in order.
+            The ids of those that were added, in order.
 
         Raises:
-            DocumentsError: some cannot be stored; the others are.
+            DocumentsError, SourceError: as `add_texts`.
             UsageError: something is not a `Document`, or an unknown option.
         """
         return self.add_texts(**_as_texts(documents, options))
@@ -531,6 +597,16 @@ class RDRVectorStore(QdrantVectorStore):
         return _scored([points[i] for i in selected])
 
 
+def _restore_store(
+    cls: type[RDRVectorStore],
+    address: ClientAddress,
+    collection_name: str,
+    embedding: RDREmbeddings,
+    options: dict[str, Any],
+) -> RDRVectorStore:
+    return cls(address.open(), collection_name, embedding, **options)
+
+
 def _refuse_unsupported(given: Mapping[str, Any]) -> None:
     """Accept an argument of `QdrantVectorStore` only with the one value that RDR supports.
 
@@ -660,16 +736,11 @@ def _documents_in_order(
     return [point_to_document(record) for record in present if record is not None]
 
 
-def _rejected(
-    collection_name: str, passages: Sequence[Passage], rejects: Sequence[Reject]
-) -> DocumentsError:
+def _listed(passages: Sequence[Passage], reasons: Mapping[int, str]) -> str:
+    """The first documents that were not added, with the reasons, by their positions from 0."""
     listed = "; ".join(
-        f"number {one.line} (id {passages[one.line - 1].id!r}): {one.reason}"
-        for one in rejects[:MAX_REJECTS_SHOWN]
+        f"number {position + 1} (id {passages[position].id!r}): {reason}"
+        for position, reason in list(reasons.items())[:MAX_REJECTS_SHOWN]
     )
-    rest = len(rejects) - MAX_REJECTS_SHOWN
-    more = f"; and {rest} more" if rest > 0 else ""
-    return DocumentsError(
-        f"{len(rejects)} of {len(passages)} documents were not added to {collection_name!r}, "
-        f"the others were: {listed}{more}."
-    )
+    rest = len(reasons) - MAX_REJECTS_SHOWN
+    return f"{listed}; and {rest} more" if rest > 0 else listed

@@ -60,6 +60,26 @@ def test_by_source_and_by_metadata(command: Command, loaded: list[str], pair: li
     assert ids_left(command, loaded, pair) == {"4", "6"}
 
 
+def test_a_source_is_found_as_ingest_records_it(command: Command, loaded: list[str]) -> None:
+    # ingest keeps "..", which a link may lead elsewhere
+    for written, count in (("sub/../a.jsonl", 0), ("./a.jsonl", 3), (".//b.jsonl", 3)):
+        outcome = command("delete", "--source", written, *loaded, "--json")
+        assert outcome.json["deleted"] == count
+        assert ("No passage has the source" in outcome.err) is (count == 0)
+
+
+def test_nothing_to_delete_is_said(command: Command, loaded: list[str]) -> None:
+    for how, words in (
+        (["--source", "c.jsonl"], "No passage has the source 'c.jsonl'. Name it as it was given"),
+        (["--filter", "year=1"], "No passage matches the filter."),
+        (["--filter", "yaer=2001"], "No passage has the metadata 'yaer'. There are: "),
+    ):
+        for dry in ([], ["--dry-run"]):
+            outcome = command("delete", *how, *loaded, *dry, "--json")
+            assert (outcome.status, outcome.json["deleted"], outcome.json["points"]) == (0, 0, 6)
+            assert words in " ".join(outcome.err.split())
+
+
 def test_a_dry_run_counts_and_deletes_nothing(
     command: Command, loaded: list[str], pair: list[str]
 ) -> None:

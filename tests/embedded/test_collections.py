@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant.embedded import EmbeddedQdrant
+from rdr_qdrant.embedded import EmbeddedQdrant, NotSupportedError
 
 Refused = Callable[..., Any]
 PARAMS = models.VectorParams(size=4, distance=models.Distance.DOT)
@@ -138,6 +138,15 @@ def test_impossible_sizes_are_refused(
     with refused():
         client.create_collection(name, params)
     assert not client.collection_exists(name)
+
+
+@pytest.mark.parametrize("vectors", [None, {}])
+def test_a_collection_without_vectors_is_refused_by_name(
+    embedded: EmbeddedQdrant, vectors: Any
+) -> None:
+    with pytest.raises(NotSupportedError, match="a collection without vectors; declare at least"):
+        embedded.create_collection("c", vectors)
+    assert embedded.get_collections().collections == []
 
 
 def test_searches_are_the_same_with_and_without_payload_indexes(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant.embedded import EmbeddedQdrant
+from rdr_qdrant.embedded import EmbeddedQdrant, NotSupportedError
 from tests.embedded.corpus import DIM, id_of, points_of, vectors_of
 
 COUNT = 80
@@ -247,9 +247,10 @@ def test_a_point_looked_up_in_the_same_collection_is_left_out(
     embedded.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
     lookup = models.LookupLocation(collection=location, vector="w")
     pair = models.ContextPair(positive=5, negative=6)
+    nearest_by_mmr = models.NearestQuery(nearest=5, mmr=models.Mmr(diversity=0.1))
     queries: list[tuple[object, set[int]]] = [
         (5, {5}),
-        (models.NearestQuery(nearest=5, mmr=models.Mmr(diversity=0.1)), {5}),
+        (nearest_by_mmr, {5}),
         (
             models.RecommendQuery(recommend=models.RecommendInput(positive=[5], negative=[6])),
             {5, 6},
@@ -262,6 +263,8 @@ def test_a_point_looked_up_in_the_same_collection_is_left_out(
         asked = {"query": query, "using": "v", "lookup_from": lookup}
         found = embedded.query_points("a", **asked, limit=10).points
         assert {p.id for p in found} == expected, query
+        if query is nearest_by_mmr:  # refused in a prefetch
+            continue
         fused = embedded.query_points(
             "a",
             query=models.FusionQuery(fusion=models.Fusion.RRF),
@@ -269,3 +272,24 @@ def test_a_point_looked_up_in_the_same_collection_is_left_out(
             limit=10,
         ).points
         assert {p.id for p in fused} == expected, query
+
+
+def test_mmr_that_the_engine_would_ignore_is_refused(embedded: EmbeddedQdrant) -> None:
+    embedded.create_collection(
+        "c",
+        {"v": models.VectorParams(size=2, distance=models.Distance.DOT)},
+        sparse_vectors_config={"s": models.SparseVectorParams()},
+    )
+    mmr = models.Mmr(diversity=0.5)
+    prefetch = models.Prefetch(query=models.NearestQuery(nearest=[1.0, 2.0], mmr=mmr), using="v")
+    with pytest.raises(NotSupportedError, match="`mmr` in a prefetch; give it in the main query"):
+        embedded.query_points("c", prefetch=prefetch, query=[1.0, 1.0], using="v")
+    sparse = models.SparseVector(indices=[1], values=[1.0])
+    with pytest.raises(NotSupportedError, match="`mmr` with sparse vectors; leave it out"):
+        embedded.query_points("c", models.NearestQuery(nearest=sparse, mmr=mmr), using="s")
+
+
+def test_an_offset_takes_no_points_from_a_random_sample(client: QdrantClient, name: str) -> None:
+    _fill(client, name, models.Distance.DOT)
+    sample = models.SampleQuery(sample=models.Sample.RANDOM)
+    assert len(client.query_points(name, sample, limit=COUNT, offset=10).points) == COUNT

@@ -138,8 +138,8 @@ def test_rejected_documents_are_listed_and_the_others_stored(
             ["a", "b", "c", "a", "e"],
         )
     message = str(raised.value)
-    assert message.startswith(f"4 of 5 documents were not added to '{COLLECTION}', the others were")
-    for part in ("number 2 (id 'b'): text is empty", "(id 'c'): ", "(id 'a'): id stands twice"):
+    assert message.startswith(f"3 of 5 documents were not added to '{COLLECTION}', the others were")
+    for part in ("number 3 (id 'c'): ", "number 4 (id 'a'): id stands twice", "number 5 (id 'e')"):
         assert part in message
     assert "\n" not in message
     assert ids(store.get_by_ids(["a", "b", "c", "e"])) == ["a"]
@@ -355,6 +355,35 @@ def test_index_adds_skips_updates_and_cleans(client: QdrantClient, tiny: RDREmbe
     assert found == {"the king", "the old city", "the river"}
     assert indexed([], cleanup="full") == (0, 0, 0, 3)
     assert store.similarity_search(QUESTION) == []
+
+
+@pytest.mark.parametrize("cleanup", ["incremental", "full", "scoped_full"])
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_index_leaves_blank_pages_out_and_goes_on(
+    store: RDRVectorStore, caplog: pytest.LogCaptureFixture, cleanup: Any, batch_size: int
+) -> None:
+    records = InMemoryRecordManager("tests")
+    records.create_schema()
+
+    def index_pages(*texts: str) -> dict[str, Any]:
+        pages = [
+            Document(page_content=text, metadata={"source": "book", "page": number})
+            for number, text in enumerate(texts)
+        ]
+        options = {"source_id_key": "source", "key_encoder": "sha256", "batch_size": batch_size}
+        return dict(index(pages, records, store, cleanup=cleanup, **options))
+
+    def pages() -> set[str]:
+        book = store.similarity_search(QUESTION, k=9, filter={"source": "book"})
+        return {document.page_content for document in book}
+
+    index_pages("the first page", " \n", "the third page", "the fourth page")
+    assert pages() == {"the first page", "the third page", "the fourth page"}
+    [warning] = [record.message for record in caplog.records if "blank" in record.message]
+    assert f"documents are blank and were not added to '{COLLECTION}': number " in warning
+    assert warning.endswith("): no text")
+    assert index_pages("the first page", "", "the third page", "")["num_deleted"] >= 1
+    assert pages() == {"the first page", "the third page"}
 
 
 async def test_aindex(client: QdrantClient, tiny: RDREmbeddings, async_face: AsyncFace) -> None:

@@ -44,6 +44,8 @@ def to_engine_config(config: models.CreateCollection) -> edge.EdgeConfig:
     vectors = config.vectors or {}
     named = vectors if isinstance(vectors, Mapping) else {"": vectors}
     sparse = config.sparse_vectors or {}
+    if not named and not sparse:
+        raise not_supported("a collection without vectors", "declare at least one vector")
     return edge.EdgeConfig(
         vectors={name: to_engine_vector_params(params) for name, params in named.items()},
         sparse_vectors={name: to_engine_sparse_params(params) for name, params in sparse.items()},

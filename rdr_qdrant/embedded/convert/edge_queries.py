@@ -45,9 +45,11 @@ class QueryConverter:
         limit = DEFAULT_LIMIT if request.limit is None else request.limit
         _check_request(request, limit)
         query, excluded_ids = self._scoring(request, limit + (request.offset or 0))
+        # As on a server, an offset does not take points away from a random sample.
+        is_sample = isinstance(request.query, models.SampleQuery)
         return edge.QueryRequest(
             limit=limit,
-            offset=request.offset,
+            offset=None if is_sample else request.offset,
             query=query,
             prefetches=self._prefetches(request.prefetch),
             with_vector=to_with_vector(request.with_vector),
@@ -67,6 +69,9 @@ class QueryConverter:
         limit = DEFAULT_LIMIT if prefetch.limit is None else prefetch.limit
         if limit < 1:
             raise ValueError(f"prefetch limit value {limit} is invalid. Must be 1 or larger.")
+        if isinstance(prefetch.query, models.NearestQuery) and prefetch.query.mmr is not None:
+            # The engine would pass all candidates on.
+            raise not_supported("`mmr` in a prefetch", "give it in the main query")
         query, excluded_ids = self._scoring(prefetch, limit)
         return edge.Prefetch(
             limit=limit,
@@ -162,6 +167,8 @@ def _nearest(query: models.NearestQuery, inputs: _VectorInputs, limit: int) -> A
     vector = inputs.vector(query.nearest)
     if query.mmr is None:
         return edge.Query.Nearest(vector, inputs.using)
+    if isinstance(vector, edge.SparseVector):
+        raise not_supported("`mmr` with sparse vectors", "leave it out")
     diversity = 0.5 if query.mmr.diversity is None else query.mmr.diversity
     candidates = query.mmr.candidates_limit
     return edge.Mmr(

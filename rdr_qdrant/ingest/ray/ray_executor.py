@@ -126,7 +126,7 @@ class RayExecutor:
         actor = self._ray.remote(EncoderActor).options(
             **self._resources, max_restarts=3, max_task_retries=-1
         )
-        self.embeddings = RemoteEncoder(lambda: actor.remote(self._pair))
+        self.embeddings = RemoteEncoder(embeddings.pair_label, lambda: actor.remote(self._pair))
 
     def __enter__(self) -> Self:
         return self
@@ -229,10 +229,12 @@ class RemoteEncoder:
     The job asks it for the pair's identity before the workers are started.
 
     Args:
+        pair_label: name of the pair, or both ids.
         start: starts an `EncoderActor`; it takes the place of a worker until `release`.
     """
 
-    def __init__(self, start: Callable[[], Any]) -> None:
+    def __init__(self, pair_label: str, start: Callable[[], Any]) -> None:
+        self.pair_label = pair_label
         self._start = start
         self._actor: Any = None
         self._identities: dict[tuple[Side, ...], PairIdentity] = {}
