@@ -65,7 +65,7 @@ def measure(encoder: Encoder, inputs: Sequence[EncoderInput], seconds: float) ->
             batches are as full.
         seconds: duration; at least one round runs.
     """
-    lengths = [len(ids) for ids in encoder.tokenize(inputs).ids]
+    lengths = encoder.tokenize(inputs).ids.lengths.tolist()
     speed = matrix_speed(encoder.config, encoder.device, encoder.precision)
     list(encoder.encode_batches(encoder.tokenize(inputs[: len(inputs) // 4 + 1])))
     rounds, started = 0, time.perf_counter()

@@ -12,23 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rdr_qdrant.encoding.attention import Attention, select_attention
+from rdr_qdrant.encoding.attention import Attention, SequenceBounds, select_attention
 from rdr_qdrant.encoding.device import dtype_of
 from rdr_qdrant.encoding.packed_linear import PackedLinear
+from rdr_qdrant.encoding.token_ids import TokenIds
+from rdr_qdrant.encoding.transfer import Fetch, copy_to_device, start_copy_back
 
 if TYPE_CHECKING:
     import torch
 
-FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-Forward = Callable[[list[list[int]]], FloatArray]
-"""Maps token ids of n inputs to their vectors, float32 [n, dim]."""
+Forward = Callable[[TokenIds], Fetch]
+"""Starts the forward pass of n inputs, and returns the function that waits for their vectors."""
 
 CPU_ROW_MULTIPLE = 16
 """On a CPU the number of tokens is padded to a multiple of this: oneDNN takes milliseconds to
 compile a kernel for a number of rows that it has not seen, so it should see few."""
 
 FEED_FORWARD_ROWS = 512
-"""Tokens per pass through the feed-forward part, so that its activations stay in the CPU cache."""
+"""Tokens per pass through the feed-forward part on a CPU, so that its activations stay in its
+cache. On a GPU all tokens take one pass."""
 
 
 def make_forward(model: Any, device: str, precision: str) -> Forward:
@@ -52,24 +54,24 @@ class PaddedForward:
         self._model = model
         self._device = device
 
-    def __call__(self, ids: list[list[int]]) -> FloatArray:
+    def __call__(self, ids: TokenIds) -> Fetch:
         import torch
 
-        lengths = torch.tensor([len(sequence) for sequence in ids])
-        longest = int(lengths.max())
-        input_ids = torch.tensor([s + [0] * (longest - len(s)) for s in ids]).to(self._device)
-        mask = (torch.arange(longest) < lengths[:, None]).long().to(self._device)
+        input_ids, mask = (copy_to_device(array, self._device) for array in ids.padded())
         with torch.inference_mode():
             output = self._model(
                 input_ids=input_ids,
-                attention_mask=mask,
+                attention_mask=mask.long(),
                 token_type_ids=torch.zeros_like(input_ids),
             )
-            return _to_array(output.pooler_output)
+            return start_copy_back(output.pooler_output)
 
 
 class CLSForward:
-    """DPR's BERT on concatenated sequences, computing the `[CLS]` vector alone."""
+    """DPR's BERT on concatenated sequences, computing the `[CLS]` vector alone.
+
+    A batch is copied to the device once; from then on nothing waits for the device.
+    """
 
     @staticmethod
     def supports(config: Any) -> bool:
@@ -86,26 +88,29 @@ class CLSForward:
         bert, config = encoder.bert_model, model.config
         self._device = device
         self._row_multiple = CPU_ROW_MULTIPLE if device == "cpu" else 1
+        rows = FEED_FORWARD_ROWS if device == "cpu" else None
         self._embeddings = _Embeddings(bert.embeddings)
         *layers, last = bert.encoder.layer
         heads = config.num_attention_heads
-        self._layers = [_Layer(layer, heads, attention) for layer in layers]
-        self._last_layer = _LastLayer(last, heads)
+        self._layers = [_Layer(layer, heads, attention, rows) for layer in layers]
+        self._last_layer = _LastLayer(last, heads, rows)
         self._projection = PackedLinear(encoder.encode_proj) if encoder.projection_dim else None
 
-    def __call__(self, ids: list[list[int]]) -> FloatArray:
+    def __call__(self, ids: TokenIds) -> Fetch:
         import torch
 
-        lengths = [len(sequence) for sequence in ids]
+        padding = np.zeros(-len(ids.ids) % self._row_multiple, dtype=np.int32)
+        arrays = [ids.ids, padding, ids.positions, padding, ids.offsets]
+        rows = len(ids.ids) + len(padding)
         with torch.inference_mode():
-            padding = [0] * (-sum(lengths) % self._row_multiple)
-            tokens = torch.tensor([token for sequence in (*ids, padding) for token in sequence])
-            positions = torch.cat([torch.arange(length) for length in (*lengths, len(padding))])
-            x = self._embeddings(tokens.to(self._device), positions.to(self._device))
+            on_device = copy_to_device(np.concatenate(arrays), self._device)
+            tokens, positions, offsets = torch.split(on_device, [rows, rows, len(ids) + 1])
+            bounds = SequenceBounds(offsets, ids.lengths.tolist(), int(ids.lengths.max()))
+            x = self._embeddings(tokens, positions)
             for layer in self._layers:
-                x = layer(x, lengths)
-            x = self._last_layer(x, lengths)
-            return _to_array(x if self._projection is None else self._projection(x))
+                x = layer(x, bounds)
+            x = self._last_layer(x, bounds)
+            return start_copy_back(x if self._projection is None else self._projection(x))
 
 
 class _Embeddings:
@@ -120,22 +125,25 @@ class _Embeddings:
         self._layer_norm = _LayerNorm(embeddings.LayerNorm)
 
     def __call__(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        return self._layer_norm(self._tokens[tokens].add_(self._positions[positions]))
+        from torch.nn.functional import embedding
+
+        x = embedding(tokens, self._tokens).add_(embedding(positions, self._positions))
+        return self._layer_norm(x)
 
 
 class _Layer:
     """One transformer layer, [t, hidden] to [t, hidden]."""
 
-    def __init__(self, layer: Any, heads: int, attention: Attention) -> None:
+    def __init__(self, layer: Any, heads: int, attention: Attention, rows: int | None) -> None:
         projections = layer.attention.self
         self._query_key_value = PackedLinear(projections.query, projections.key, projections.value)
         self._heads = heads
         self._attention = attention
-        self._after_attention = _AfterAttention(layer)
+        self._after_attention = _AfterAttention(layer, rows)
 
-    def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, bounds: SequenceBounds) -> torch.Tensor:
         query, key, value = self._query_key_value(x).view(len(x), 3, self._heads, -1).unbind(1)
-        return self._after_attention(x, self._attention(query, key, value, lengths))
+        return self._after_attention(x, self._attention(query, key, value, bounds))
 
 
 class _LastLayer:
@@ -147,7 +155,7 @@ class _LastLayer:
     values is the value projection of the weighted sum of hidden states.
     """
 
-    def __init__(self, layer: Any, heads: int) -> None:
+    def __init__(self, layer: Any, heads: int, rows: int | None) -> None:
         projections = layer.attention.self
         self._query = PackedLinear(projections.query)
         hidden = projections.key.in_features
@@ -155,16 +163,15 @@ class _LastLayer:
         self._value = projections.value.weight.detach().view(heads, -1, hidden)
         self._value_bias = projections.value.bias.detach()
         self._heads = heads
-        self._after_attention = _AfterAttention(layer)
+        self._after_attention = _AfterAttention(layer, rows)
 
-    def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, bounds: SequenceBounds) -> torch.Tensor:
         import torch
 
-        positions = torch.arange(max(lengths))
-        sizes = torch.tensor(lengths)
-        starts = sizes.cumsum(0) - sizes
-        padding = (positions >= sizes[:, None]).to(x.device)
-        states = x[(starts[:, None] + positions).clamp_(max=len(x) - 1).to(x.device)]
+        starts, ends = bounds.offsets[:-1, None], bounds.offsets[1:, None]
+        rows = starts + torch.arange(bounds.longest, dtype=torch.int32, device=x.device)
+        padding = rows >= ends
+        states = torch.nn.functional.embedding(rows.clamp_(max=len(x) - 1), x)
         first = states[:, 0]
         query = self._query(first).view(len(first), self._heads, -1)
         projected = torch.einsum("nhs,hsd->nhd", query, self._key)
@@ -175,9 +182,15 @@ class _LastLayer:
 
 
 class _AfterAttention:
-    """The rest of a layer after attention: output projection and feed-forward, [t, hidden]."""
+    """The rest of a layer after attention: output projection and feed-forward, [t, hidden].
 
-    def __init__(self, layer: Any) -> None:
+    Args:
+        layer: of transformers' BERT.
+        rows: tokens per pass through the feed-forward part; `None` is all of them.
+    """
+
+    def __init__(self, layer: Any, rows: int | None) -> None:
+        self._rows = rows
         self._attention_output = PackedLinear(layer.attention.output.dense)
         self._attention_norm = _LayerNorm(layer.attention.output.LayerNorm)
         self._intermediate = PackedLinear(layer.intermediate.dense)
@@ -188,11 +201,14 @@ class _AfterAttention:
         import torch
 
         x = self._attention_norm(self._attention_output.add_to(x, attended))
-        chunks = [
-            self._output.add_to(chunk, self._intermediate(chunk, "gelu"))
-            for chunk in torch.split(x, FEED_FORWARD_ROWS)
-        ]
-        return self._output_norm(chunks[0] if len(chunks) == 1 else torch.cat(chunks))
+        if self._rows is None or len(x) <= self._rows:
+            x = self._feed_forward(x)
+        else:
+            x = torch.cat([self._feed_forward(chunk) for chunk in torch.split(x, self._rows)])
+        return self._output_norm(x)
+
+    def _feed_forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._output.add_to(x, self._intermediate(x, "gelu"))
 
 
 class _LayerNorm:
@@ -205,8 +221,3 @@ class _LayerNorm:
         from torch.nn import functional
 
         return functional.layer_norm(x, x.shape[-1:], self._weight, self._bias, self._epsilon)
-
-
-def _to_array(vectors: torch.Tensor) -> FloatArray:
-    array: FloatArray = vectors.float().cpu().numpy()
-    return array

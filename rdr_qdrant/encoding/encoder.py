@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,11 @@ import numpy as np
 
 from rdr_qdrant.encoding.batching import length_sorted_batches
 from rdr_qdrant.encoding.checkpoint import Checkpoint, Side, load_checkpoint
-from rdr_qdrant.encoding.cls_forward import FloatArray, Forward, make_forward
+from rdr_qdrant.encoding.cls_forward import Forward, make_forward
 from rdr_qdrant.encoding.device import resolve_device, resolve_precision
+from rdr_qdrant.encoding.token_ids import TokenIds
 from rdr_qdrant.encoding.tokenizer import EncoderInput, InputTokenizer, Tokens
+from rdr_qdrant.encoding.transfer import Fetch, FloatArray
 from rdr_qdrant.errors import ModelError
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
@@ -100,6 +103,7 @@ class Encoder:
         self._tokenizer = checkpoint.tokenizer
         self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
         self._batch_tokens = BATCH_TOKENS.get(self.device.partition(":")[0], BATCH_TOKENS["cpu"])
+        self._batches_ahead = 1 if self.device.startswith("cuda") else 0
         self._forward = self._make_forward(checkpoint)
         global _threads_started_in
         if self._uses_threads:
@@ -150,14 +154,13 @@ class Encoder:
                 finite; or this is a fork of the process that loaded the encoder.
         """
         self._check_not_forked()
-        for batch in length_sorted_batches([len(ids) for ids in tokens.ids], self._batch_tokens):
-            vectors = self._forward_within_memory([tokens.ids[i] for i in batch])
-            if not np.isfinite(vectors).all():
-                raise ModelError(
-                    f"The {self._side.value} {self._source} gave vectors that are not finite in "
-                    f"{self.precision}: its values overflow. Use precision fp32 or bf16."
-                )
-            yield EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
+        started: deque[tuple[list[int], list[Fetch]]] = deque()
+        for batch in length_sorted_batches(tokens.ids.lengths, self._batch_tokens):
+            started.append((batch, self._start(tokens.ids.select(batch))))
+            if len(started) > self._batches_ahead:
+                yield self._finish(tokens, *started.popleft())
+        while started:
+            yield self._finish(tokens, *started.popleft())
 
     def _check_not_forked(self) -> None:
         if self._uses_threads and _threads_started_in not in (None, os.getpid()):
@@ -175,23 +178,33 @@ class Encoder:
             return Int8Forward(checkpoint.model)
         return make_forward(checkpoint.model, self.device, self.precision)
 
-    def _forward_within_memory(self, ids: list[list[int]]) -> FloatArray:
-        """Encode a batch, split in halves for as long as it does not fit in memory."""
+    def _start(self, ids: TokenIds) -> list[Fetch]:
+        """Start encoding a batch, in parts of half the size for as long as memory is too small."""
         import torch
 
         try:
-            return self._forward(ids)
+            return [self._forward(ids)]
         except torch.OutOfMemoryError:
             if len(ids) == 1:
                 raise ModelError(
-                    f"{self.device} has no memory left for one input of {len(ids[0])} tokens. "
+                    f"{self.device} has no memory left for one input of {len(ids.ids)} tokens. "
                     "Stop other programs that use it, or use another device."
                 ) from None
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
         half = len(ids) // 2
-        parts = [self._forward_within_memory(part) for part in (ids[:half], ids[half:])]
-        return np.concatenate(parts)
+        parts = range(half), range(half, len(ids))
+        return [fetch for part in parts for fetch in self._start(ids.select(part))]
+
+    def _finish(self, tokens: Tokens, batch: list[int], parts: list[Fetch]) -> EncodedBatch:
+        """Wait for the vectors of a batch."""
+        vectors = np.concatenate([fetch() for fetch in parts]) if len(parts) > 1 else parts[0]()
+        if not np.isfinite(vectors).all():
+            raise ModelError(
+                f"The {self._side.value} {self._source} gave vectors that are not finite in "
+                f"{self.precision}: its values overflow. Use precision fp32 or bf16."
+            )
+        return EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
 
 
 def _torch_threads() -> int:
