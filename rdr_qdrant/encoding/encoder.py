@@ -64,6 +64,8 @@ class Encoder:
         device: `auto` or a torch device (`cpu`, `cuda`, `mps` ...).
         precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`.
         revision: branch, tag or commit, if `source` is a hub id.
+        batch_tokens: maximum number of tokens of a batch, padding included; by default
+            `BATCH_TOKENS`.
 
     Attributes:
         device: device in use.
@@ -85,6 +87,7 @@ class Encoder:
         device: str,
         precision: str = "auto",
         revision: str | None = None,
+        batch_tokens: int | None = None,
     ) -> None:
         self._side, self._source = side, source
         self.device = resolve_device(device)
@@ -102,7 +105,8 @@ class Encoder:
         self._weights_digest = checkpoint.weights_digest() if side is Side.CONTEXT else ""
         self._tokenizer = checkpoint.tokenizer
         self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
-        self._batch_tokens = BATCH_TOKENS.get(self.device.partition(":")[0], BATCH_TOKENS["cpu"])
+        kind = self.device.partition(":")[0]
+        self._batch_tokens = batch_tokens or BATCH_TOKENS.get(kind, BATCH_TOKENS["cpu"])
         self._batches_ahead = 1 if self.device.startswith("cuda") else 0
         self._forward = self._make_forward(checkpoint)
         global _threads_started_in
