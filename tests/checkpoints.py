@@ -11,6 +11,7 @@ import torch
 from transformers import AutoTokenizer, DPRConfig, DPRContextEncoder, DPRQuestionEncoder
 
 from rdr_qdrant.encoding import Side
+from rdr_qdrant.encoding.checkpoint import Checkpoint
 from rdr_qdrant.encoding.cls_forward import Forward
 from rdr_qdrant.encoding.token_ids import TokenIds
 
@@ -64,6 +65,12 @@ def write_pair(folder: Path, **shape: Any) -> tuple[str, str]:
 def on_lists(forward: Forward) -> Callable[[list[list[int]]], np.ndarray]:
     """A forward pass that takes token ids as lists and waits for the vectors."""
     return lambda ids: forward(TokenIds.concatenate(ids))()
+
+
+def checkpoint_of(model: Any) -> Checkpoint:
+    """A context encoder as it is after loading, without a tokenizer."""
+    weights = dict(model.named_parameters())
+    return Checkpoint(Side.CONTEXT, model.config, weights, tokenizer=None, loaded_model=model)
 
 
 class ModelCard:

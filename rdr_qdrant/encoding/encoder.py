@@ -70,7 +70,7 @@ class Encoder:
     Attributes:
         device: device in use.
         precision: precision in use.
-        config: the checkpoint's `transformers.DPRConfig`.
+        config: the checkpoint's settings, named as in `transformers.DPRConfig`.
 
     Raises:
         ModelError: see `load_checkpoint`; or `max_length` exceeds the checkpoint's positions; or
@@ -95,7 +95,7 @@ class Encoder:
         self._uses_threads = self.device != "cpu" or _torch_threads() > 1
         self._check_not_forked()
         checkpoint = load_checkpoint(side, source, revision)
-        self.config = checkpoint.model.config
+        self.config = checkpoint.config
         positions = self.config.max_position_embeddings
         if max_length > positions:
             raise ModelError(
@@ -180,7 +180,7 @@ class Encoder:
             from rdr_qdrant.encoding.onnx_int8 import Int8Forward
 
             return Int8Forward(checkpoint.model)
-        return make_forward(checkpoint.model, self.device, self.precision)
+        return make_forward(checkpoint, self.device, self.precision)
 
     def _start(self, ids: TokenIds) -> list[Fetch]:
         """Start encoding a batch, in parts of half the size for as long as memory is too small."""

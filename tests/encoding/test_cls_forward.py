@@ -15,7 +15,7 @@ from rdr_qdrant.encoding import Side, packed_linear
 from rdr_qdrant.encoding.attention import GroupedByLengthAttention
 from rdr_qdrant.encoding.checkpoint import load_checkpoint
 from rdr_qdrant.encoding.cls_forward import CLSForward, PaddedForward, make_forward
-from tests.checkpoints import CLASSES, VOCABULARY, on_lists
+from tests.checkpoints import CLASSES, VOCABULARY, checkpoint_of, on_lists
 
 TOKENS = st.integers(0, len(VOCABULARY) - 1)
 BATCHES = st.lists(st.lists(TOKENS, min_size=1, max_size=60), min_size=1, max_size=12)
@@ -34,8 +34,8 @@ Encode = Callable[[list[list[int]]], np.ndarray]
 
 
 def cls_forward(folder: str) -> Encode:
-    model = load_checkpoint(Side.CONTEXT, folder).model
-    return on_lists(CLSForward(model, "cpu", GroupedByLengthAttention()))
+    checkpoint = load_checkpoint(Side.CONTEXT, folder)
+    return on_lists(CLSForward(checkpoint, "cpu", GroupedByLengthAttention(), torch.float32))
 
 
 def padded_forward(folder: str) -> Encode:
@@ -67,8 +67,8 @@ def test_half_precision_is_close_and_returned_as_float32(
     tiny_pair: tuple[str, str], precision: str, least: float
 ) -> None:
     ids = [[2, *range(5, 60), 3], [2, *range(9, 30), 3]]
-    model = load_checkpoint(Side.CONTEXT, tiny_pair[0]).model
-    half = on_lists(make_forward(model, "cpu", precision))(ids)
+    checkpoint = load_checkpoint(Side.CONTEXT, tiny_pair[0])
+    half = on_lists(make_forward(checkpoint, "cpu", precision))(ids)
     plain = padded_forward(tiny_pair[0])(ids)
     assert half.dtype == np.float32
     cosines = (half * plain).sum(1) / np.linalg.norm(half, axis=1) / np.linalg.norm(plain, axis=1)
@@ -96,6 +96,7 @@ def test_an_unsupported_model_takes_the_padded_pass(unknown: dict[str, object]) 
     if "is_decoder" not in unknown:
         torch.manual_seed(0)
         model = CLASSES[Side.CONTEXT](config).eval()
-        assert isinstance(make_forward(model, "cpu", "fp32"), PaddedForward)
-        encode = on_lists(make_forward(model, "cpu", "fp32"))
+        forward = make_forward(checkpoint_of(model), "cpu", "fp32")
+        assert isinstance(forward, PaddedForward)
+        encode = on_lists(forward)
         assert encode([[1, 2, 3], [4]]).shape == (2, 16)

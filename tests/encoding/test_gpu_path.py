@@ -17,12 +17,12 @@ from transformers import DPRConfig, DPRContextEncoder
 
 from rdr_qdrant.encoding import Encoder, Side, cls_forward
 from rdr_qdrant.encoding.attention import VarlenAttention
-from rdr_qdrant.encoding.checkpoint import load_checkpoint
+from rdr_qdrant.encoding.checkpoint import Checkpoint, load_checkpoint
 from rdr_qdrant.encoding.cls_forward import CLSForward, PaddedForward
 from rdr_qdrant.encoding.demo_model import demo_encoder
 from rdr_qdrant.encoding.token_ids import TokenIds
 from rdr_qdrant.encoding.transfer import Fetch
-from tests.checkpoints import VOCABULARY, ModelCard, on_lists
+from tests.checkpoints import VOCABULARY, ModelCard, checkpoint_of, on_lists
 
 varlen = pytest.importorskip("torch.nn.attention.varlen")
 
@@ -50,10 +50,10 @@ class Recorder(TorchDispatchMode):
 
 
 @pytest.fixture(scope="module")
-def base_model() -> Any:
+def bert_base() -> Checkpoint:
     """A DPR encoder in the shape of BERT-base, without values."""
     with torch.device("meta"):
-        return DPRContextEncoder(DPRConfig(num_hidden_layers=LAYERS)).eval().half()
+        return checkpoint_of(DPRContextEncoder(DPRConfig(num_hidden_layers=LAYERS)))
 
 
 def recorded(forward: Any, lengths: list[int]) -> Recorder:
@@ -66,9 +66,11 @@ def recorded(forward: Any, lengths: list[int]) -> Recorder:
 @pytest.mark.parametrize(
     "lengths", [[256] * 64 + [160] * 300 + [8] * 144, [12]], ids=["full batch", "one question"]
 )
-def test_a_batch_takes_few_operators_and_one_copy(base_model: Any, lengths: list[int]) -> None:
+def test_a_batch_takes_few_operators_and_one_copy(
+    bert_base: Checkpoint, lengths: list[int]
+) -> None:
     assert sum(lengths) in (TOKENS, 12)
-    found = recorded(CLSForward(base_model, "meta", VarlenAttention()), lengths)
+    found = recorded(CLSForward(bert_base, "meta", VarlenAttention(), torch.float16), lengths)
     assert found.operators.total() <= MOST_OPERATORS, found.operators
     assert found.copies == 1
     # query, key and value are one multiplication; in the last layer only the query is one here
@@ -82,6 +84,11 @@ def kernel_on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(varlen, "varlen_attn", reference_varlen)
     monkeypatch.setattr(cls_forward, "FEED_FORWARD_ROWS", TOKENS)
     monkeypatch.setattr(cls_forward, "CPU_ROW_MULTIPLE", 1)
+
+
+def gpu_path(folder: str) -> CLSForward:
+    checkpoint = load_checkpoint(Side.CONTEXT, folder)
+    return CLSForward(checkpoint, "cpu", VarlenAttention(), torch.float32)
 
 
 def reference_varlen(
@@ -110,8 +117,7 @@ def test_the_vectors_are_those_of_the_model_card(kernel_on_cpu: None) -> None:
     demo = str(demo_encoder(Side.CONTEXT))
     texts = ["the river is in the north", "a king", "the old city of the great river " * 12, "x"]
     oracle = ModelCard(Side.CONTEXT, demo)
-    model = load_checkpoint(Side.CONTEXT, demo).model
-    encode = on_lists(CLSForward(model, "cpu", VarlenAttention()))
+    encode = on_lists(gpu_path(demo))
     found = encode([oracle.tokenizer(text)["input_ids"] for text in texts])
     assert np.abs(found - np.stack([oracle.encode(text) for text in texts])).max() < 1e-5
 
@@ -120,9 +126,8 @@ def test_any_lengths_give_the_vectors_of_transformers(
     kernel_on_cpu: None, tiny_pair: tuple[str, str]
 ) -> None:
     random = np.random.default_rng(0)
-    model = load_checkpoint(Side.CONTEXT, tiny_pair[0]).model
     plain = on_lists(PaddedForward(load_checkpoint(Side.CONTEXT, tiny_pair[0]).model, "cpu"))
-    fast = on_lists(CLSForward(model, "cpu", VarlenAttention()))
+    fast = on_lists(gpu_path(tiny_pair[0]))
     for _ in range(6):
         lengths = random.integers(1, 60, size=random.integers(1, 12))
         ids = [random.integers(0, len(VOCABULARY), size=n).tolist() for n in lengths]
