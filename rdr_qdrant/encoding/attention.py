@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SequenceBounds:
-    """Where each of n concatenated sequences begins and ends; made once for a batch.
+    """First and last tokens of n concatenated sequences; made once for a batch.
 
     Attributes:
         offsets: int32 [n + 1] on the device, the first token of each sequence and the end of the
