@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,10 @@ from rdr_qdrant.errors import ModelError
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
 """Maximum number of tokens of a batch, padding included, by type of device (others: as cpu)."""
+
+INPUTS_AT_A_TIME = {"cpu": 256, "cuda": 4096}
+"""Number of inputs to be sorted by length together, by type of device: enough for several batches,
+so that little is padded and the device seldom waits."""
 
 _threads_started_in: int | None = None
 """Process in which an encoder first ran with several threads or on a GPU. A forked process inherits
@@ -105,8 +109,7 @@ class Encoder:
         self._weights_digest = checkpoint.weights_digest() if side is Side.CONTEXT else ""
         self._tokenizer = checkpoint.tokenizer
         self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
-        kind = self.device.partition(":")[0]
-        self._batch_tokens = batch_tokens or BATCH_TOKENS.get(kind, BATCH_TOKENS["cpu"])
+        self._batch_tokens = batch_tokens or _by_device(BATCH_TOKENS, self.device)
         self._batches_ahead = 1 if self.device.startswith("cuda") else 0
         self._forward = self._make_forward(checkpoint)
         global _threads_started_in
@@ -209,6 +212,15 @@ class Encoder:
                 f"{self.precision}: its values overflow. Use precision fp32 or bf16."
             )
         return EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
+
+
+def inputs_at_a_time(device: str) -> int:
+    """Return how many inputs a device should be given at a time, or more."""
+    return _by_device(INPUTS_AT_A_TIME, device)
+
+
+def _by_device(values: Mapping[str, int], device: str) -> int:
+    return values.get(device.partition(":")[0], values["cpu"])
 
 
 def _torch_threads() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rdr_qdrant.encoding import EncodedBatch, Side
+from rdr_qdrant.encoding.encoder import inputs_at_a_time
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.registry import PairIdentity
 
@@ -50,6 +51,10 @@ class PrecomputedVectors:
     def fingerprint(self) -> str:
         """A digest of everything besides the passages that the vectors depend on."""
         return self._fingerprint
+
+    def passages_at_a_time(self) -> int:
+        """As many as a CPU encodes."""
+        return inputs_at_a_time("cpu")
 
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
         """The passages as they are."""

@@ -24,6 +24,9 @@ class PassageEncoder(Protocol):
     def fingerprint(self) -> str:
         """A digest of everything besides the passage that a vector depends on."""
 
+    def passages_at_a_time(self) -> int:
+        """How many passages it should be given at a time; asked once the target is prepared."""
+
     def tokenize_passages(self, passages: Sequence[Passage]) -> Any:
         """The passages as `encode_batches` takes them; may run beside it, in another thread."""
 

@@ -249,6 +249,10 @@ class RemoteEncoder:
             self._fingerprint = str(ray_get(self._started().fingerprint.remote()))
         return self._fingerprint
 
+    def passages_at_a_time(self) -> int:
+        """See `RDREmbeddings.passages_at_a_time`."""
+        return int(ray_get(self._started().passages_at_a_time.remote()))
+
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
         """The passages unchanged: the actor tokenizes."""
         return passages
