@@ -164,9 +164,9 @@ def timed(encode: Encode, tokens: Tokens) -> tuple[float, float]:
 
 def batch_dependence(encode: Encode, tokens: Tokens) -> float:
     """Relative distance between vectors of inputs in one batch and of each alone."""
-    few = [Tokens(tokens.ids.select([i]), [False]) for i in range(8)]
-    alone = np.concatenate([encode(one) for one in few])
-    together = encode(Tokens(tokens.ids.select(range(8)), [False] * 8))
+    few = range(min(8, len(tokens.ids)))
+    alone = np.concatenate([encode(Tokens(tokens.ids.select([i]), [False])) for i in few])
+    together = encode(Tokens(tokens.ids.select(few), [False] * len(few)))
     return float((np.linalg.norm(together - alone, axis=1) / np.linalg.norm(alone, axis=1)).mean())
 
 

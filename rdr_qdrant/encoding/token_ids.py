@@ -37,7 +37,7 @@ class TokenIds:
 
     def select(self, inputs: Sequence[int]) -> Self:
         """Return the ids of some of the inputs, in the order of `inputs`."""
-        starts = (self.offsets[:-1])[inputs]
+        starts = self.offsets[:-1][inputs]
         lengths = self.lengths[inputs]
         chosen = type(self)(np.empty(0, np.int32), lengths)
         shifts = np.repeat(starts - chosen.offsets[:-1], lengths)

@@ -15,6 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import DPRConfig, DPRContextEncoder
 
+from rdr_qdrant import RDREmbeddings
 from rdr_qdrant.encoding import Encoder, Side, cls_forward
 from rdr_qdrant.encoding.attention import VarlenAttention
 from rdr_qdrant.encoding.checkpoint import Checkpoint, load_checkpoint
@@ -160,3 +161,19 @@ def test_a_batch_is_started_before_the_vectors_of_the_last_are_waited_for(
     monkeypatch.setattr(encoder, "_batch_tokens", 1)
     assert np.abs(encoder.encode(inputs).vectors - expected).max() < 1e-5
     assert "".join(events) == order
+
+
+def test_a_question_takes_one_forward_pass(
+    tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = RDREmbeddings(context_encoder=tiny_pair[0], question_encoder=tiny_pair[1])
+    encoder = pair.encoder(Side.QUESTION)
+    forward, batches = encoder._forward, []
+
+    def start(ids: TokenIds) -> Fetch:
+        batches.append(len(ids))
+        return forward(ids)
+
+    monkeypatch.setattr(encoder, "_forward", start)
+    assert len(pair.embed_query("who found the river?")) == 32
+    assert batches == [1]
