@@ -75,15 +75,15 @@ def read_weights(
 
     try:
         tensors = _open(folder)
-        expected = _shapes(settings, prefix)
+        found = {k: v for k, v in tensors.items() if not IGNORED_WEIGHTS.fullmatch(k)}
+        shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+        is_exact = shapes == _shapes(settings, prefix) and all(
+            isinstance(tensor, torch.Tensor) and tensor.dtype == torch.float32
+            for tensor in found.values()
+        )
     except Exception:  # of many kinds; transformers then says what is wrong
         return None
-    found = {k: v for k, v in tensors.items() if not IGNORED_WEIGHTS.fullmatch(k)}
-    if {name: tuple(tensor.shape) for name, tensor in found.items()} != expected:
-        return None
-    if any(tensor.dtype != torch.float32 for tensor in found.values()):
-        return None
-    return found
+    return found if is_exact else None
 
 
 def _open(folder: Path) -> Mapping[str, Any]:
