@@ -18,12 +18,13 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from rdr_qdrant import QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.cli.demo_command import example_data
 from rdr_qdrant.encoding import Encoder, Side
 from rdr_qdrant.encoding.demo_model import demo_encoder
+from rdr_qdrant.encoding.token_ids import TokenIds
+from rdr_qdrant.encoding.transfer import Fetch
 from rdr_qdrant.readers import RejectLog, open_source
 
 WINDOW = QdrantLoader.batch_size
@@ -57,14 +58,14 @@ def write_corpus(file: Path, count: int) -> None:
 
 
 class Watched:
-    """A forward pass that knows how long it ran."""
+    """A forward pass that knows how long it ran, on a CPU."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.seconds = 0.0
         self._forward = encoder._forward
         encoder._forward = self
 
-    def __call__(self, ids: list[list[int]]) -> Any:
+    def __call__(self, ids: TokenIds) -> Fetch:
         started = time.perf_counter()
         try:
             return self._forward(ids)

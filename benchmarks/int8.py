@@ -74,15 +74,10 @@ def rdr_qdrant(folder: Path, side: Side, scratch: Path, *, precision: str) -> En
 
 def in_padded_batches(forward: PaddedForward, max_tokens: int) -> Encode:
     def encode(tokens: Tokens) -> np.ndarray:
-        lengths = [len(ids) for ids in tokens.ids]
-        found: list[Any] = [None] * len(lengths)
-        for batch in length_sorted_batches(lengths, max_tokens):
-            ids = np.zeros((len(batch), max(lengths[i] for i in batch)), dtype=np.int64)
-            mask = np.zeros_like(ids)
-            for row, i in enumerate(batch):
-                ids[row, : lengths[i]] = tokens.ids[i]
-                mask[row, : lengths[i]] = 1
-            for i, vector in zip(batch, forward(ids, mask), strict=True):
+        found: list[Any] = [None] * len(tokens.ids)
+        for batch in length_sorted_batches(tokens.ids.lengths, max_tokens):
+            ids, mask = tokens.ids.select(batch).padded()
+            for i, vector in zip(batch, forward(ids, mask.astype(np.int64)), strict=True):
                 found[i] = vector
         return np.stack(found)
 
@@ -169,9 +164,9 @@ def timed(encode: Encode, tokens: Tokens) -> tuple[float, float]:
 
 def batch_dependence(encode: Encode, tokens: Tokens) -> float:
     """Relative distance between vectors of inputs in one batch and of each alone."""
-    few = [Tokens([ids], [False]) for ids in tokens.ids[:8]]
-    alone = np.concatenate([encode(one) for one in few])
-    together = encode(Tokens(tokens.ids[:8], [False] * 8))
+    few = range(min(8, len(tokens.ids)))
+    alone = np.concatenate([encode(Tokens(tokens.ids.select([i]), [False])) for i in few])
+    together = encode(Tokens(tokens.ids.select(few), [False] * len(few)))
     return float((np.linalg.norm(together - alone, axis=1) / np.linalg.norm(alone, axis=1)).mean())
 
 

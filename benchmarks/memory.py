@@ -37,6 +37,9 @@ class FreeEncoder:
     def identity(self, *sides: Any) -> Any:
         return SimpleNamespace(dimension=DIM, to_metadata=dict)
 
+    def passages_at_a_time(self) -> int:
+        return 256
+
     def tokenize_passages(self, passages: list[Any]) -> int:
         return len(passages)
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from rdr_qdrant.encoding import EncodedBatch, EncodedInputs, Encoder, FloatArray, Side
 from rdr_qdrant.encoding.checkpoint import load_checkpoint_tokenizer
 from rdr_qdrant.encoding.device import Precision
+from rdr_qdrant.encoding.encoder import inputs_at_a_time
 from rdr_qdrant.encoding.encoder_cache import (
     CachedEncoder,
     cache_path,
@@ -173,6 +174,13 @@ class RDREmbeddings(BaseModel, Embeddings):
         """Yield the vectors of tokenized passages batch by batch, the longest first."""
         return self._encoder(Side.CONTEXT).encode_batches(tokens)
 
+    def passages_at_a_time(self) -> int:
+        """Return how many passages the context encoder should be given at a time, or more.
+
+        Like `fingerprint`, it loads no encoder that was loaded on this machine before.
+        """
+        return inputs_at_a_time(self._cached_encoder(Side.CONTEXT).device)
+
     def encoder(self, side: Side) -> Encoder:
         """Return one of the two encoders; it is loaded if necessary."""
         return self._encoder(side)
@@ -251,7 +259,7 @@ class RDREmbeddings(BaseModel, Embeddings):
         if cached is None:
             probe = _rounded(self._probe(side))
             encoder = self._encoder(side)
-            cached = CachedEncoder(encoder.weights_digest, encoder.precision, probe)
+            cached = CachedEncoder(encoder.weights_digest, encoder.device, encoder.precision, probe)
             save_cached(path, cached)
         return cached
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import torch
 from transformers import AutoTokenizer, DPRConfig, DPRContextEncoder, DPRQuestionEncoder
 
 from rdr_qdrant.encoding import Side
+from rdr_qdrant.encoding.checkpoint import Checkpoint
+from rdr_qdrant.encoding.cls_forward import Forward
+from rdr_qdrant.encoding.token_ids import TokenIds
 
 CLASSES = {Side.CONTEXT: DPRContextEncoder, Side.QUESTION: DPRQuestionEncoder}
 WORDS = """the a of in and to is was by river city king battle music number people water great
@@ -56,6 +60,17 @@ def write_pair(folder: Path, **shape: Any) -> tuple[str, str]:
     context = write_encoder(folder / "context", Side.CONTEXT, **shape)
     question = write_encoder(folder / "question", Side.QUESTION, **shape)
     return str(context), str(question)
+
+
+def on_lists(forward: Forward) -> Callable[[list[list[int]]], np.ndarray]:
+    """A forward pass that takes token ids as lists and waits for the vectors."""
+    return lambda ids: forward(TokenIds.concatenate(ids))()
+
+
+def checkpoint_of(model: Any) -> Checkpoint:
+    """A context encoder as it is after loading, without a tokenizer."""
+    weights = dict(model.named_parameters())
+    return Checkpoint(Side.CONTEXT, model.config, weights, tokenizer=None, loaded_model=model)
 
 
 class ModelCard:

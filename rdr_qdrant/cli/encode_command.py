@@ -56,8 +56,15 @@ def encode(
     rejects: options.RejectsOption = None,
     strict: options.StrictOption = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Passages per batch.", hidden=True)
-    ] = 256,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Passages per batch. Default: 256 on a CPU, 4096 on a GPU.",
+            show_default=False,
+            hidden=True,
+        ),
+    ] = None,
     as_json: options.JSONOption = False,
     splitting: options.SplitOptions,
     encoders: options.EncoderOptions,

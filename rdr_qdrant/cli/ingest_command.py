@@ -61,14 +61,16 @@ def ingest(
     rejects: options.RejectsOption = None,
     strict: options.StrictOption = False,
     batch_size: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="Passages per batch: looked up, sorted by length and encoded together.",
+            help="Passages per batch: looked up, sorted by length and encoded together. Default: "
+            "256 on a CPU, 4096 on a GPU.",
+            show_default=False,
             hidden=True,
         ),
-    ] = 256,
+    ] = None,
     retry_for: Annotated[
         float,
         typer.Option(

@@ -4,8 +4,8 @@ Needs torch, transformers and numpy alone; knows nothing of Qdrant, LangChain or
 """
 
 from rdr_qdrant.encoding.checkpoint import Side
-from rdr_qdrant.encoding.cls_forward import FloatArray
 from rdr_qdrant.encoding.device import resolve_device
 from rdr_qdrant.encoding.encoder import EncodedBatch, EncodedInputs, Encoder
+from rdr_qdrant.encoding.transfer import FloatArray
 
 __all__ = ["EncodedBatch", "EncodedInputs", "Encoder", "FloatArray", "Side", "resolve_device"]

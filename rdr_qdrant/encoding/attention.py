@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,15 +11,31 @@ if TYPE_CHECKING:
     import torch
 
 
+@dataclass(frozen=True)
+class SequenceBounds:
+    """First and last tokens of n concatenated sequences; made once for a batch.
+
+    Attributes:
+        offsets: int32 [n + 1] on the device, the first token of each sequence and the end of the
+            last. The batch may have more tokens than that: it is padded at its end.
+        lengths: number of tokens of each sequence.
+        longest: the largest of them.
+    """
+
+    offsets: torch.Tensor
+    lengths: list[int]
+    longest: int
+
+
 class Attention(Protocol):
     """Scaled dot-product attention within each sequence of a concatenated batch.
 
-    Tensors are [t, heads, head size]. `t` may exceed the sum of `lengths` (the batch is padded at
-    its end); the output for those rows is meaningless.
+    Tensors are [t, heads, head size]. The output for tokens beyond the last sequence is
+    meaningless, but finite.
     """
 
     def __call__(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bounds: SequenceBounds
     ) -> torch.Tensor:
         """Return the attention output of every token, [t, heads * head size]."""
 
@@ -42,20 +59,21 @@ class GroupedByLengthAttention:
     """
 
     def __call__(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bounds: SequenceBounds
     ) -> torch.Tensor:
         from torch.nn import functional
 
         tokens, heads, size = query.shape
         output = query.new_empty(tokens, heads * size)
-        for rows, count, length in _runs_of_equal_length(lengths):
+        end = 0
+        for start, end, count in _runs_of_equal_length(bounds.lengths):
             q, k, v = (
-                tensor[rows].view(count, length, heads, size).transpose(1, 2)
+                tensor[start:end].view(count, -1, heads, size).transpose(1, 2)
                 for tensor in (query, key, value)
             )
             attended = functional.scaled_dot_product_attention(q, k, v)
-            output[rows] = attended.transpose(1, 2).reshape(count * length, heads * size)
-        output[sum(lengths) :] = 0.0  # uninitialised memory may hold denormals, which are slow
+            output[start:end] = attended.transpose(1, 2).reshape(end - start, heads * size)
+        output[end:] = 0.0  # uninitialised memory may hold denormals, which are slow
         return output
 
 
@@ -74,22 +92,20 @@ class VarlenAttention:
         return torch.cuda.get_device_capability(device) >= (8, 0)
 
     def __call__(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int]
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bounds: SequenceBounds
     ) -> torch.Tensor:
-        import torch
         from torch.nn.attention.varlen import varlen_attn
 
-        offsets = torch.tensor([0, *lengths]).cumsum(0).to(device=query.device, dtype=torch.int32)
-        longest = max(lengths)
+        offsets, longest = bounds.offsets, bounds.longest
         output = varlen_attn(query, key, value, offsets, offsets, longest, longest)
         assert not isinstance(output, tuple)  # a tuple only where auxiliary outputs are requested
         return output.flatten(1)
 
 
-def _runs_of_equal_length(lengths: list[int]) -> Iterator[tuple[slice, int, int]]:
-    """Yield, for each run, its rows, the number of its sequences and their length."""
+def _runs_of_equal_length(lengths: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield, for each run, its first token, its end and the number of its sequences."""
     start = 0
     for length, run in groupby(lengths):
         count = sum(1 for _ in run)
-        yield slice(start, start + count * length), count, length
+        yield start, start + count * length, count
         start += count * length

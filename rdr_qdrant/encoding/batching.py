@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
 
 
-def length_sorted_batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
+def length_sorted_batches(
+    lengths: Sequence[int] | np.ndarray[Any, np.dtype[np.int32]], max_tokens: int
+) -> Iterator[list[int]]:
     """Yield the positions of the inputs in batches, the longest inputs first.
 
     A batch has at most `max_tokens` tokens once padded to its longest input; a single input longer
     than that is a batch of its own. Every position occurs exactly once.
     """
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    lengths = np.asarray(lengths)
+    order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        longest = max(1, lengths[order[start]])
+        longest = max(1, int(lengths[order[start]]))
         size = max(1, max_tokens // longest)
-        yield order[start : start + size]
+        yield order[start : start + size].tolist()
         start += size

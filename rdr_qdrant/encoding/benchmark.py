@@ -65,7 +65,7 @@ def measure(encoder: Encoder, inputs: Sequence[EncoderInput], seconds: float) ->
             batches are as full.
         seconds: duration; at least one round runs.
     """
-    lengths = [len(ids) for ids in encoder.tokenize(inputs).ids]
+    lengths = encoder.tokenize(inputs).ids.lengths.tolist()
     speed = matrix_speed(encoder.config, encoder.device, encoder.precision)
     list(encoder.encode_batches(encoder.tokenize(inputs[: len(inputs) // 4 + 1])))
     rounds, started = 0, time.perf_counter()
@@ -115,7 +115,7 @@ def matrix_speed(config: Any, device: str, precision: str) -> float:
     options: dict[str, Any] = {"device": device, "dtype": dtype_of(precision)}
     with torch.inference_mode():
         up, down = nn.Linear(hidden, inner, **options), nn.Linear(inner, hidden, **options)
-        packed_up, packed_down = PackedLinear(up), PackedLinear(down)
+        packed_up, packed_down = (PackedLinear((one.weight, one.bias)) for one in (up, down))
         x = torch.randn(rows, hidden, **options)
         fastest = max(
             _calls_per_second(lambda: down(up(x)), device),

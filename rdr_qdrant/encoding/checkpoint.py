@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import pickle
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from rdr_qdrant.encoding.checkpoint_files import DPR_CHECKPOINT, check_files
 from rdr_qdrant.encoding.tokenizer_files import TOKENIZER_FILES, load_tokenizer
+from rdr_qdrant.encoding.weights import IGNORED_WEIGHTS, DPRSettings, read_settings, read_weights
 from rdr_qdrant.errors import ModelError
 
 if TYPE_CHECKING:
@@ -43,27 +43,40 @@ class Side(Enum):
         return Side.QUESTION if self is Side.CONTEXT else Side.CONTEXT
 
 
-CONFIG = "config.json"
-DEFAULT_VOCABULARY = 30_522
-"""Token embeddings of a checkpoint whose config.json does not say (transformers' `DPRConfig`)."""
-IGNORED_WEIGHTS = re.compile(r".*\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))")
-"""Entries of checkpoints saved with transformers 4.5 that today's classes do not have: a constant
-buffer, and BERT's pooler, which DPR does not use."""
-
-
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded encoder: float32, on the CPU, in evaluation mode.
+    """A loaded encoder: float32, on the CPU.
 
     Attributes:
-        source: folder or hub id that it was loaded from.
-        model: a `DPRContextEncoder` or `DPRQuestionEncoder`.
+        side: the encoder that it is.
+        config: its `transformers.DPRConfig`, or `DPRSettings`.
+        weights: all of them by name.
         tokenizer: its `tokenizers.Tokenizer`, without truncation and padding.
+        loaded_model: the model, if transformers loaded it.
     """
 
-    source: str
-    model: Any
+    side: Side
+    config: Any
+    weights: Mapping[str, torch.Tensor]
     tokenizer: Any
+    loaded_model: Any = None
+
+    @property
+    def prefix(self) -> str:
+        """Prefix of the names of all weights."""
+        return self.side.weight_prefix
+
+    @cached_property
+    def model(self) -> Any:
+        """A `DPRContextEncoder` or `DPRQuestionEncoder` with these weights, in evaluation mode."""
+        import transformers
+
+        if self.loaded_model is not None:
+            return self.loaded_model
+        config = transformers.DPRConfig(**vars(self.config))
+        model = getattr(transformers, self.side.class_name)(config)
+        model.load_state_dict(self.weights)
+        return model.eval()
 
     def weights_digest(self) -> str:
         """Return the SHA-256 (hex) of the names, shapes and float32 values of all weights.
@@ -71,14 +84,10 @@ class Checkpoint:
         It does not depend on the file format, the folder or the hub repository.
         """
         digest = hashlib.sha256()
-        for name, tensor in sorted(_tensors(self.model).items()):
+        for name, tensor in sorted(self.weights.items()):
             digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
             digest.update(np.ascontiguousarray(tensor.detach().float().cpu().numpy()).data)
         return digest.hexdigest()
-
-
-def _tensors(model: Any) -> Mapping[str, torch.Tensor]:
-    return dict(model.named_parameters())
 
 
 def load_checkpoint(side: Side, source: str, revision: str | None = None) -> Checkpoint:
@@ -96,17 +105,30 @@ def load_checkpoint(side: Side, source: str, revision: str | None = None) -> Che
         ModelError: it cannot be read or downloaded, is not a DPR checkpoint, is the other encoder
             of the pair, lacks weights, has unknown weights, or has no usable tokenizer.
     """
-    import transformers
-
     path = Path(source).expanduser()
     is_local = path.exists()
     if is_local:
         check_files(path)
     elif _looks_like_path(source):
         raise ModelError(f"No such folder: {source} (given as the {side.value}).")
-    location = str(path) if is_local else source
-    options = {} if revision is None or is_local else {"revision": revision}
-    with _quiet_transformers(), _translate_load_errors(side, source, is_local):
+    with _translate_load_errors(side, source, is_local):
+        folder = path if is_local else _download_tokenizer(source, revision)
+        settings = read_settings(folder)
+        weights = settings and read_weights(folder, settings, side.weight_prefix)
+        if settings and weights:
+            return Checkpoint(side, settings, weights, load_tokenizer(folder, settings.vocab_size))
+        model = _load_model(side, source, path if is_local else None, revision)
+        tokenizer = load_tokenizer(folder, model.config.vocab_size)
+    return Checkpoint(side, model.config, dict(model.named_parameters()), tokenizer, model)
+
+
+def _load_model(side: Side, source: str, folder: Path | None, revision: str | None) -> Any:
+    """Return the model as transformers loads it, having checked that it lacks nothing."""
+    import transformers
+
+    location = str(folder or source)
+    options = {} if revision is None or folder else {"revision": revision}
+    with _quiet_transformers():
         config = transformers.AutoConfig.from_pretrained(
             location, trust_remote_code=False, **options
         )
@@ -118,10 +140,8 @@ def load_checkpoint(side: Side, source: str, revision: str | None = None) -> Che
         model, info = getattr(transformers, side.class_name).from_pretrained(
             location, output_loading_info=True, dtype="float32", weights_only=True, **options
         )
-        _check_entries(side, source, info)
-        folder = path if is_local else _download_tokenizer(source, revision)
-        tokenizer = load_tokenizer(folder, config.vocab_size)
-    return Checkpoint(source, model.eval(), tokenizer)
+    _check_entries(side, source, info)
+    return model.eval()
 
 
 def load_checkpoint_tokenizer(side: Side, source: str, revision: str | None = None) -> Any:
@@ -136,8 +156,8 @@ def load_checkpoint_tokenizer(side: Side, source: str, revision: str | None = No
         raise ModelError(f"No such folder: {source} (given as the {side.value}).")
     with _translate_load_errors(side, source, is_local):
         folder = path if is_local else _download_tokenizer(source, revision)
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        return load_tokenizer(folder, config.get("vocab_size", DEFAULT_VOCABULARY))
+        settings = read_settings(folder) or DPRSettings()
+        return load_tokenizer(folder, settings.vocab_size)
 
 
 def _looks_like_path(source: str) -> bool:
@@ -148,9 +168,12 @@ def _download_tokenizer(source: str, revision: str | None) -> Path:
     """Return the folder in the Hugging Face cache that holds the tokenizer's files."""
     from huggingface_hub import snapshot_download
 
-    return Path(
-        snapshot_download(source, revision=revision, allow_patterns=[*TOKENIZER_FILES, CONFIG])
-    )
+    with _quiet_hub():
+        return Path(
+            snapshot_download(
+                source, revision=revision, allow_patterns=[*TOKENIZER_FILES, "config.json"]
+            )
+        )
 
 
 @contextmanager
@@ -212,22 +235,31 @@ def _check_entries(side: Side, source: str, info: Mapping[str, Any]) -> None:
 
 
 @contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Silence the hub's client, which logs each of its retries."""
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        hub.setLevel(level)
+
+
+@contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """Silence transformers' load report and progress bars; our errors take one line."""
     from transformers.utils import logging as hf_logging
 
     transformers_logging: Any = hf_logging  # not fully typed
-    hub = logging.getLogger("huggingface_hub")  # logs each of its retries
-    hub_level = hub.level
-    hub.setLevel(logging.ERROR)
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(logging.CRITICAL)
     transformers_logging.disable_progress_bar()
     try:
-        yield
+        with _quiet_hub():
+            yield
     finally:
-        hub.setLevel(hub_level)
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()

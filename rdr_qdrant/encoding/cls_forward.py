@@ -7,38 +7,41 @@ multiplication. The vectors are the same up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rdr_qdrant.encoding.attention import Attention, select_attention
+from rdr_qdrant.encoding.attention import Attention, SequenceBounds, select_attention
+from rdr_qdrant.encoding.checkpoint import Checkpoint
 from rdr_qdrant.encoding.device import dtype_of
 from rdr_qdrant.encoding.packed_linear import PackedLinear
+from rdr_qdrant.encoding.token_ids import TokenIds
+from rdr_qdrant.encoding.transfer import Fetch, copy_to_device, start_copy_back
+from rdr_qdrant.encoding.weights import BERT_MODEL, PROJECTION
 
 if TYPE_CHECKING:
     import torch
 
-FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-Forward = Callable[[list[list[int]]], FloatArray]
-"""Maps token ids of n inputs to their vectors, float32 [n, dim]."""
+Forward = Callable[[TokenIds], Fetch]
+"""Starts the forward pass of n inputs, and returns the function that waits for their vectors."""
 
 CPU_ROW_MULTIPLE = 16
 """On a CPU the number of tokens is padded to a multiple of this: oneDNN takes milliseconds to
 compile a kernel for a number of rows that it has not seen, so it should see few."""
 
 FEED_FORWARD_ROWS = 512
-"""Tokens per pass through the feed-forward part, so that its activations stay in the CPU cache."""
+"""Tokens per pass through the feed-forward part on a CPU, so that its activations stay in its
+cache. On a GPU all tokens take one pass."""
 
 
-def make_forward(model: Any, device: str, precision: str) -> Forward:
-    """Return the fastest forward pass that supports this model, device and precision."""
+def make_forward(checkpoint: Checkpoint, device: str, precision: str) -> Forward:
+    """Return the fastest forward pass that supports this checkpoint, device and precision."""
     dtype = dtype_of(precision)
-    model = model.to(device=device, dtype=dtype)
     attention = select_attention(device, dtype)
-    if attention is not None and CLSForward.supports(model.config):
-        return CLSForward(model, device, attention)
-    return PaddedForward(model, device)
+    if attention is not None and CLSForward.supports(checkpoint.config):
+        return CLSForward(checkpoint, device, attention, dtype)
+    return PaddedForward(checkpoint.model.to(device=device, dtype=dtype), device)
 
 
 class PaddedForward:
@@ -52,24 +55,24 @@ class PaddedForward:
         self._model = model
         self._device = device
 
-    def __call__(self, ids: list[list[int]]) -> FloatArray:
+    def __call__(self, ids: TokenIds) -> Fetch:
         import torch
 
-        lengths = torch.tensor([len(sequence) for sequence in ids])
-        longest = int(lengths.max())
-        input_ids = torch.tensor([s + [0] * (longest - len(s)) for s in ids]).to(self._device)
-        mask = (torch.arange(longest) < lengths[:, None]).long().to(self._device)
+        input_ids, mask = (copy_to_device(array, self._device) for array in ids.padded())
         with torch.inference_mode():
             output = self._model(
                 input_ids=input_ids,
-                attention_mask=mask,
+                attention_mask=mask.long(),
                 token_type_ids=torch.zeros_like(input_ids),
             )
-            return _to_array(output.pooler_output)
+            return start_copy_back(output.pooler_output)
 
 
 class CLSForward:
-    """DPR's BERT on concatenated sequences, computing the `[CLS]` vector alone."""
+    """DPR's BERT on concatenated sequences, computing the `[CLS]` vector alone.
+
+    A batch is copied to the device once; from then on nothing waits for the device.
+    """
 
     @staticmethod
     def supports(config: Any) -> bool:
@@ -81,61 +84,104 @@ class CLSForward:
             and config.hidden_size % config.num_attention_heads == 0
         )
 
-    def __init__(self, model: Any, device: str, attention: Attention) -> None:
-        encoder = getattr(model, model.base_model_prefix)
-        bert, config = encoder.bert_model, model.config
+    def __init__(
+        self, checkpoint: Checkpoint, device: str, attention: Attention, dtype: torch.dtype
+    ) -> None:
+        config = checkpoint.config
+        weights = _Weights(checkpoint.weights, checkpoint.prefix, device, dtype)
+        bert = weights.below(BERT_MODEL)
+        heads, epsilon = config.num_attention_heads, config.layer_norm_eps
         self._device = device
         self._row_multiple = CPU_ROW_MULTIPLE if device == "cpu" else 1
-        self._embeddings = _Embeddings(bert.embeddings)
-        *layers, last = bert.encoder.layer
-        heads = config.num_attention_heads
-        self._layers = [_Layer(layer, heads, attention) for layer in layers]
-        self._last_layer = _LastLayer(last, heads)
-        self._projection = PackedLinear(encoder.encode_proj) if encoder.projection_dim else None
+        rows = FEED_FORWARD_ROWS if device == "cpu" else None
+        self._embeddings = _Embeddings(bert.below("embeddings."), epsilon)
+        *layers, last = (
+            bert.below(f"encoder.layer.{number}.") for number in range(config.num_hidden_layers)
+        )
+        self._layers = [_Layer(layer, heads, attention, epsilon, rows) for layer in layers]
+        self._last_layer = _LastLayer(last, heads, epsilon, rows)
+        self._projection = weights.linear(PROJECTION) if config.projection_dim else None
 
-    def __call__(self, ids: list[list[int]]) -> FloatArray:
+    def __call__(self, ids: TokenIds) -> Fetch:
         import torch
 
-        lengths = [len(sequence) for sequence in ids]
+        padding = np.zeros(-len(ids.ids) % self._row_multiple, dtype=np.int32)
+        arrays = [ids.ids, padding, ids.positions, padding, ids.offsets]
+        rows = len(ids.ids) + len(padding)
         with torch.inference_mode():
-            padding = [0] * (-sum(lengths) % self._row_multiple)
-            tokens = torch.tensor([token for sequence in (*ids, padding) for token in sequence])
-            positions = torch.cat([torch.arange(length) for length in (*lengths, len(padding))])
-            x = self._embeddings(tokens.to(self._device), positions.to(self._device))
+            on_device = copy_to_device(np.concatenate(arrays), self._device)
+            tokens, positions, offsets = torch.split(on_device, [rows, rows, len(ids) + 1])
+            bounds = SequenceBounds(offsets, ids.lengths.tolist(), int(ids.lengths.max()))
+            x = self._embeddings(tokens, positions)
             for layer in self._layers:
-                x = layer(x, lengths)
-            x = self._last_layer(x, lengths)
-            return _to_array(x if self._projection is None else self._projection(x))
+                x = layer(x, bounds)
+            x = self._last_layer(x, bounds)
+            return start_copy_back(x if self._projection is None else self._projection(x))
+
+
+class _Weights:
+    """Copies of the weights whose names begin with a prefix, on the device.
+
+    Args:
+        tensors: all weights of the checkpoint.
+        prefix: which of them; left out of the names below.
+        device: where they go.
+        dtype: what they become.
+    """
+
+    def __init__(
+        self, tensors: Mapping[str, torch.Tensor], prefix: str, device: str, dtype: torch.dtype
+    ) -> None:
+        self._tensors, self._prefix = tensors, prefix
+        self._device, self._dtype = device, dtype
+
+    def below(self, prefix: str) -> _Weights:
+        return _Weights(self._tensors, self._prefix + prefix, self._device, self._dtype)
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        tensor = self._tensors[self._prefix + name].detach()
+        return tensor.to(device=self._device, dtype=self._dtype, copy=True)
+
+    def linear(self, *prefixes: str) -> PackedLinear:
+        return PackedLinear(*((self[f"{one}weight"], self[f"{one}bias"]) for one in prefixes))
 
 
 class _Embeddings:
     """Token ids and positions, both [t], to hidden states [t, hidden]."""
 
-    def __init__(self, embeddings: Any) -> None:
-        self._tokens = embeddings.word_embeddings.weight.detach()
+    def __init__(self, weights: _Weights, epsilon: float) -> None:
+        self._tokens = weights["word_embeddings.weight"]
         # segment ids are all zero (rule 2 of "What is exact"), so their embedding is a constant
-        self._positions = (
-            embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
-        ).detach()
-        self._layer_norm = _LayerNorm(embeddings.LayerNorm)
+        segment = weights["token_type_embeddings.weight"][0]
+        self._positions = weights["position_embeddings.weight"] + segment
+        self._layer_norm = _LayerNorm(weights.below("LayerNorm."), epsilon)
 
     def __call__(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        return self._layer_norm(self._tokens[tokens].add_(self._positions[positions]))
+        from torch.nn.functional import embedding
+
+        x = embedding(tokens, self._tokens).add_(embedding(positions, self._positions))
+        return self._layer_norm(x)
 
 
 class _Layer:
     """One transformer layer, [t, hidden] to [t, hidden]."""
 
-    def __init__(self, layer: Any, heads: int, attention: Attention) -> None:
-        projections = layer.attention.self
-        self._query_key_value = PackedLinear(projections.query, projections.key, projections.value)
+    def __init__(
+        self,
+        weights: _Weights,
+        heads: int,
+        attention: Attention,
+        epsilon: float,
+        rows: int | None,
+    ) -> None:
+        self._query_key_value = weights.below("attention.self.").linear("query.", "key.", "value.")
         self._heads = heads
         self._attention = attention
-        self._after_attention = _AfterAttention(layer)
+        self._after_attention = _AfterAttention(weights, epsilon, rows)
 
-    def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, bounds: SequenceBounds) -> torch.Tensor:
         query, key, value = self._query_key_value(x).view(len(x), 3, self._heads, -1).unbind(1)
-        return self._after_attention(x, self._attention(query, key, value, lengths))
+        return self._after_attention(x, self._attention(query, key, value, bounds))
 
 
 class _LastLayer:
@@ -147,24 +193,22 @@ class _LastLayer:
     values is the value projection of the weighted sum of hidden states.
     """
 
-    def __init__(self, layer: Any, heads: int) -> None:
-        projections = layer.attention.self
-        self._query = PackedLinear(projections.query)
-        hidden = projections.key.in_features
-        self._key = projections.key.weight.detach().view(heads, -1, hidden)
-        self._value = projections.value.weight.detach().view(heads, -1, hidden)
-        self._value_bias = projections.value.bias.detach()
+    def __init__(self, weights: _Weights, heads: int, epsilon: float, rows: int | None) -> None:
+        projections = weights.below("attention.self.")
+        self._query = projections.linear("query.")
+        key, value = projections["key.weight"], projections["value.weight"]
+        self._key, self._value = (one.view(heads, -1, one.shape[1]) for one in (key, value))
+        self._value_bias = projections["value.bias"]
         self._heads = heads
-        self._after_attention = _AfterAttention(layer)
+        self._after_attention = _AfterAttention(weights, epsilon, rows)
 
-    def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, bounds: SequenceBounds) -> torch.Tensor:
         import torch
 
-        positions = torch.arange(max(lengths))
-        sizes = torch.tensor(lengths)
-        starts = sizes.cumsum(0) - sizes
-        padding = (positions >= sizes[:, None]).to(x.device)
-        states = x[(starts[:, None] + positions).clamp_(max=len(x) - 1).to(x.device)]
+        starts, ends = bounds.offsets[:-1, None], bounds.offsets[1:, None]
+        rows = starts + torch.arange(bounds.longest, dtype=torch.int32, device=x.device)
+        padding = rows >= ends
+        states = torch.nn.functional.embedding(rows.clamp_(max=len(x) - 1), x)
         first = states[:, 0]
         query = self._query(first).view(len(first), self._heads, -1)
         projected = torch.einsum("nhs,hsd->nhd", query, self._key)
@@ -175,38 +219,42 @@ class _LastLayer:
 
 
 class _AfterAttention:
-    """The rest of a layer after attention: output projection and feed-forward, [t, hidden]."""
+    """The rest of a layer after attention: output projection and feed-forward, [t, hidden].
 
-    def __init__(self, layer: Any) -> None:
-        self._attention_output = PackedLinear(layer.attention.output.dense)
-        self._attention_norm = _LayerNorm(layer.attention.output.LayerNorm)
-        self._intermediate = PackedLinear(layer.intermediate.dense)
-        self._output = PackedLinear(layer.output.dense)
-        self._output_norm = _LayerNorm(layer.output.LayerNorm)
+    Args:
+        weights: of the layer.
+        epsilon: of its layer normalisations.
+        rows: tokens per pass through the feed-forward part; `None` is all of them.
+    """
+
+    def __init__(self, weights: _Weights, epsilon: float, rows: int | None) -> None:
+        self._rows = rows
+        self._attention_output = weights.linear("attention.output.dense.")
+        self._attention_norm = _LayerNorm(weights.below("attention.output.LayerNorm."), epsilon)
+        self._intermediate = weights.linear("intermediate.dense.")
+        self._output = weights.linear("output.dense.")
+        self._output_norm = _LayerNorm(weights.below("output.LayerNorm."), epsilon)
 
     def __call__(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
         import torch
 
         x = self._attention_norm(self._attention_output.add_to(x, attended))
-        chunks = [
-            self._output.add_to(chunk, self._intermediate(chunk, "gelu"))
-            for chunk in torch.split(x, FEED_FORWARD_ROWS)
-        ]
-        return self._output_norm(chunks[0] if len(chunks) == 1 else torch.cat(chunks))
+        if self._rows is None or len(x) <= self._rows:
+            x = self._feed_forward(x)
+        else:
+            x = torch.cat([self._feed_forward(chunk) for chunk in torch.split(x, self._rows)])
+        return self._output_norm(x)
+
+    def _feed_forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._output.add_to(x, self._intermediate(x, "gelu"))
 
 
 class _LayerNorm:
-    def __init__(self, module: Any) -> None:
-        self._weight = module.weight.detach()
-        self._bias = module.bias.detach()
-        self._epsilon = module.eps
+    def __init__(self, weights: _Weights, epsilon: float) -> None:
+        self._weight, self._bias = weights["weight"], weights["bias"]
+        self._epsilon = epsilon
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
 
         return functional.layer_norm(x, x.shape[-1:], self._weight, self._bias, self._epsilon)
-
-
-def _to_array(vectors: torch.Tensor) -> FloatArray:
-    array: FloatArray = vectors.float().cpu().numpy()
-    return array

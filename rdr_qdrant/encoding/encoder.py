@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rdr_qdrant.encoding.batching import length_sorted_batches
 from rdr_qdrant.encoding.checkpoint import Checkpoint, Side, load_checkpoint
-from rdr_qdrant.encoding.cls_forward import FloatArray, Forward, make_forward
+from rdr_qdrant.encoding.cls_forward import Forward, make_forward
 from rdr_qdrant.encoding.device import resolve_device, resolve_precision
+from rdr_qdrant.encoding.token_ids import TokenIds
 from rdr_qdrant.encoding.tokenizer import EncoderInput, InputTokenizer, Tokens
+from rdr_qdrant.encoding.transfer import Fetch, FloatArray
 from rdr_qdrant.errors import ModelError
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
 """Maximum number of tokens of a batch, padding included, by type of device (others: as cpu)."""
+
+INPUTS_AT_A_TIME = {"cpu": 256, "cuda": 4096}
+"""Number of inputs to be sorted by length together, by type of device: enough for several batches,
+so that little is padded and the device seldom waits."""
 
 _threads_started_in: int | None = None
 """Process in which an encoder first ran with several threads or on a GPU. A forked process inherits
@@ -61,11 +68,13 @@ class Encoder:
         device: `auto` or a torch device (`cpu`, `cuda`, `mps` ...).
         precision: `auto`, `fp32`, `bf16`, `fp16` or `int8`.
         revision: branch, tag or commit, if `source` is a hub id.
+        batch_tokens: maximum number of tokens of a batch, padding included; by default
+            `BATCH_TOKENS`.
 
     Attributes:
         device: device in use.
         precision: precision in use.
-        config: the checkpoint's `transformers.DPRConfig`.
+        config: the checkpoint's settings, named as in `transformers.DPRConfig`.
 
     Raises:
         ModelError: see `load_checkpoint`; or `max_length` exceeds the checkpoint's positions; or
@@ -82,6 +91,7 @@ class Encoder:
         device: str,
         precision: str = "auto",
         revision: str | None = None,
+        batch_tokens: int | None = None,
     ) -> None:
         self._side, self._source = side, source
         self.device = resolve_device(device)
@@ -89,7 +99,7 @@ class Encoder:
         self._uses_threads = self.device != "cpu" or _torch_threads() > 1
         self._check_not_forked()
         checkpoint = load_checkpoint(side, source, revision)
-        self.config = checkpoint.model.config
+        self.config = checkpoint.config
         positions = self.config.max_position_embeddings
         if max_length > positions:
             raise ModelError(
@@ -99,7 +109,8 @@ class Encoder:
         self._weights_digest = checkpoint.weights_digest() if side is Side.CONTEXT else ""
         self._tokenizer = checkpoint.tokenizer
         self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
-        self._batch_tokens = BATCH_TOKENS.get(self.device.partition(":")[0], BATCH_TOKENS["cpu"])
+        self._batch_tokens = batch_tokens or _by_device(BATCH_TOKENS, self.device)
+        self._batches_ahead = 1 if self.device.startswith("cuda") else 0
         self._forward = self._make_forward(checkpoint)
         global _threads_started_in
         if self._uses_threads:
@@ -150,14 +161,13 @@ class Encoder:
                 finite; or this is a fork of the process that loaded the encoder.
         """
         self._check_not_forked()
-        for batch in length_sorted_batches([len(ids) for ids in tokens.ids], self._batch_tokens):
-            vectors = self._forward_within_memory([tokens.ids[i] for i in batch])
-            if not np.isfinite(vectors).all():
-                raise ModelError(
-                    f"The {self._side.value} {self._source} gave vectors that are not finite in "
-                    f"{self.precision}: its values overflow. Use precision fp32 or bf16."
-                )
-            yield EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
+        started: deque[tuple[list[int], list[Fetch]]] = deque()
+        for batch in length_sorted_batches(tokens.ids.lengths, self._batch_tokens):
+            started.append((batch, self._start(tokens.ids.select(batch))))
+            if len(started) > self._batches_ahead:
+                yield self._finish(tokens, *started.popleft())
+        while started:
+            yield self._finish(tokens, *started.popleft())
 
     def _check_not_forked(self) -> None:
         if self._uses_threads and _threads_started_in not in (None, os.getpid()):
@@ -173,25 +183,44 @@ class Encoder:
             from rdr_qdrant.encoding.onnx_int8 import Int8Forward
 
             return Int8Forward(checkpoint.model)
-        return make_forward(checkpoint.model, self.device, self.precision)
+        return make_forward(checkpoint, self.device, self.precision)
 
-    def _forward_within_memory(self, ids: list[list[int]]) -> FloatArray:
-        """Encode a batch, split in halves for as long as it does not fit in memory."""
+    def _start(self, ids: TokenIds) -> list[Fetch]:
+        """Start encoding a batch, in parts of half the size for as long as memory is too small."""
         import torch
 
         try:
-            return self._forward(ids)
+            return [self._forward(ids)]
         except torch.OutOfMemoryError:
             if len(ids) == 1:
                 raise ModelError(
-                    f"{self.device} has no memory left for one input of {len(ids[0])} tokens. "
+                    f"{self.device} has no memory left for one input of {len(ids.ids)} tokens. "
                     "Stop other programs that use it, or use another device."
                 ) from None
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
         half = len(ids) // 2
-        parts = [self._forward_within_memory(part) for part in (ids[:half], ids[half:])]
-        return np.concatenate(parts)
+        parts = range(half), range(half, len(ids))
+        return [fetch for part in parts for fetch in self._start(ids.select(part))]
+
+    def _finish(self, tokens: Tokens, batch: list[int], parts: list[Fetch]) -> EncodedBatch:
+        """Wait for the vectors of a batch."""
+        vectors = np.concatenate([fetch() for fetch in parts]) if len(parts) > 1 else parts[0]()
+        if not np.isfinite(vectors).all():
+            raise ModelError(
+                f"The {self._side.value} {self._source} gave vectors that are not finite in "
+                f"{self.precision}: its values overflow. Use precision fp32 or bf16."
+            )
+        return EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
+
+
+def inputs_at_a_time(device: str) -> int:
+    """Return how many inputs a device should be given at a time, or more."""
+    return _by_device(INPUTS_AT_A_TIME, device)
+
+
+def _by_device(values: Mapping[str, int], device: str) -> int:
+    return values.get(device.partition(":")[0], values["cpu"])
 
 
 def _torch_threads() -> int:

@@ -20,8 +20,8 @@ from rdr_qdrant.errors import OutputError
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 2
-"""Increase it whenever the digest or the probe is computed differently."""
+FORMAT_VERSION = 3
+"""Increase it whenever an entry has other fields, or they are computed differently."""
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".bin", ".json", ".txt")
 
@@ -32,11 +32,13 @@ class CachedEncoder:
 
     Attributes:
         weights_digest: see `Checkpoint.weights_digest`.
+        device: device that it ran on.
         precision: precision that it ran in.
         probe: vector of the fixed passage or question that collections store.
     """
 
     weights_digest: str
+    device: str
     precision: str
     probe: tuple[float, ...]
 
@@ -70,7 +72,10 @@ def load_cached(path: Path | None) -> CachedEncoder | None:
     try:
         entry = json.loads(path.read_text())
         return CachedEncoder(
-            str(entry["weights_digest"]), str(entry["precision"]), tuple(map(float, entry["probe"]))
+            str(entry["weights_digest"]),
+            str(entry["device"]),
+            str(entry["precision"]),
+            tuple(map(float, entry["probe"])),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from rdr_qdrant.encoding.cls_forward import CLSForward, FloatArray
+from rdr_qdrant.encoding.cls_forward import CLSForward
+from rdr_qdrant.encoding.token_ids import TokenIds
+from rdr_qdrant.encoding.transfer import Fetch
 from rdr_qdrant.errors import ModelError, install_hint
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -50,7 +52,7 @@ SLOW_FUSIONS = ["SkipLayerNormFusion"]
 
 
 class Int8Forward:
-    """Maps token ids of n inputs to their vectors, float32 [n, dim].
+    """The forward pass, as `Forward`; it is done once it is called.
 
     Args:
         model: a DPR encoder, float32 on the CPU.
@@ -69,20 +71,20 @@ class Int8Forward:
             )
         self._session = _session(int8_graph(model, unsigned=not _adds_without_overflow()))
 
-    def __call__(self, ids: list[list[int]]) -> FloatArray:
-        lengths = np.array([len(sequence) for sequence in ids], dtype=np.int64)
+    def __call__(self, ids: TokenIds) -> Fetch:
+        lengths = ids.lengths.astype(np.int64)
         mask = np.arange(lengths.max()) < lengths[:, None]
         padded_rows = np.zeros(mask.shape, dtype=np.int64)
         padded_rows[mask] = np.arange(lengths.sum())
         inputs = {
-            "ids": np.concatenate([np.array(sequence, dtype=np.int64) for sequence in ids]),
-            "positions": np.nonzero(mask)[1],
+            "ids": ids.ids.astype(np.int64),
+            "positions": ids.positions.astype(np.int64),
             "padded_rows": padded_rows,
             "token_rows": np.flatnonzero(mask),
             "lengths": lengths,
         }
-        vectors: FloatArray = self._session.run(["vectors"], inputs)[0]
-        return vectors
+        vectors = self._session.run(["vectors"], inputs)[0]
+        return lambda: vectors
 
 
 def _session(graph: Any) -> Any:

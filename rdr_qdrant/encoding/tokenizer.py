@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rdr_qdrant.encoding.token_ids import TokenIds
+
 EncoderInput = str | tuple[str, str]
 """A text, or a title and a text."""
 
@@ -16,11 +18,11 @@ class Tokens:
     """Token ids of a list of inputs.
 
     Attributes:
-        ids: the ids of each input, from `[CLS]` to the last `[SEP]`, at most `max_length`.
+        ids: the ids of the inputs, each from `[CLS]` to the last `[SEP]`, at most `max_length`.
         truncated: for each input whether it was truncated.
     """
 
-    ids: list[list[int]]
+    ids: TokenIds
     truncated: list[bool]
 
 
@@ -42,7 +44,7 @@ class InputTokenizer:
         """Tokenize inputs; titles must not be empty, texts must be stripped."""
         encodings = self._tokenizer.encode_batch_fast(list(inputs))
         return Tokens(
-            ids=[encoding.ids for encoding in encodings],
+            ids=TokenIds.concatenate([encoding.ids for encoding in encodings]),
             truncated=[bool(encoding.overflowing) for encoding in encodings],
         )
 

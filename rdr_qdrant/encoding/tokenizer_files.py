@@ -15,9 +15,11 @@ from typing import Any
 from rdr_qdrant.errors import ModelError
 
 VOCABULARY, SERIALIZED, SETTINGS = "vocab.txt", "tokenizer.json", "tokenizer_config.json"
-TOKENIZER_FILES = (VOCABULARY, SERIALIZED, SETTINGS, "special_tokens_map.json", "added_tokens.json")
+SPECIAL, ADDED = "special_tokens_map.json", "added_tokens.json"
+TOKENIZER_FILES = (VOCABULARY, SERIALIZED, SETTINGS, SPECIAL, ADDED)
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+MASK = "[MASK]"
 
 NORMALIZER_SETTINGS = {
     "do_lower_case": "lowercase",
@@ -52,7 +54,7 @@ def load_tokenizer(folder: Path, vocab_size: int) -> Any:
         tokenizer = _from_serialized(folder, settings)
         _check_same_ids(folder, tokenizer, vocabulary)
     elif vocabulary:
-        tokenizer = _from_vocabulary(folder, settings)
+        tokenizer = _from_vocabulary(folder, settings, vocabulary)
     else:
         raise ModelError(
             f"{folder} has no vocabulary. Copy vocab.txt or tokenizer.json of the encoder into it."
@@ -80,9 +82,7 @@ def _from_serialized(folder: Path, settings: Mapping[str, Any]) -> Any:
         ) from None
 
 
-def _from_vocabulary(folder: Path, settings: Mapping[str, Any]) -> Any:
-    from transformers import BertTokenizer
-
+def _from_vocabulary(folder: Path, settings: Mapping[str, Any], vocabulary: list[str]) -> Any:
     name = str(settings.get("tokenizer_class") or "BertTokenizer").removesuffix("Fast")
     if not name.startswith(("Bert", "DPR")) or name.startswith("BertJapanese"):
         raise ModelError(
@@ -94,7 +94,34 @@ def _from_vocabulary(folder: Path, settings: Mapping[str, Any]) -> Any:
             f"{folder / SETTINGS} sets do_basic_tokenize to false, which is not supported. "
             f"Add the encoder's {SERIALIZED}."
         )
+    if MASK in vocabulary and not _names_other_tokens(folder, settings):
+        from tokenizers import BertWordPieceTokenizer, Tokenizer
+
+        given = {
+            name: settings[setting]
+            for setting, name in NORMALIZER_SETTINGS.items()
+            if settings.get(setting) is not None
+        }
+        ids = {token: number for number, token in enumerate(vocabulary)}
+        return Tokenizer.from_str(BertWordPieceTokenizer(ids, **given).to_str())
+    from transformers import BertTokenizer  # takes a second
+
     return BertTokenizer.from_pretrained(folder).backend_tokenizer
+
+
+def _names_other_tokens(folder: Path, settings: Mapping[str, Any]) -> bool:
+    """Return whether the files name special tokens besides BERT's own, or add any token."""
+    if (folder / ADDED).is_file():
+        return True
+    named = dict(settings)
+    if (folder / SPECIAL).is_file():
+        named |= _read_json(folder / SPECIAL)
+    usual = {f"{token.strip('[]').lower()}_token": token for token in (*SPECIAL_TOKENS, MASK)}
+    return any(
+        value and value != usual.get(name)
+        for name, value in named.items()
+        if name.endswith("_token") or "_tokens" in name or name == "never_split"
+    )
 
 
 def _read_vocabulary(file: Path) -> list[str]:

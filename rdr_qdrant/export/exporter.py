@@ -40,7 +40,8 @@ class ShardEncoder:
         shard_size: most passages of a shard.
         vectors: `float32`, or `float16` for half the size and vectors rounded to 11 bits. Points
             that were loaded from those stay so: a later load of float32 finds them unchanged.
-        batch_size: passages that are encoded at a time; a row group of the file.
+        batch_size: passages that are encoded at a time; a row group of the file. By default 256 on
+            a CPU and 4,096 on a GPU.
         on_reject: called with each row that cannot be used; on resuming again.
         on_progress: called with the report so far after each batch.
 
@@ -60,7 +61,7 @@ class ShardEncoder:
     folder: str | Path
     shard_size: int = SHARD_SIZE
     vectors: Literal["float32", "float16"] = "float32"
-    batch_size: int = 256
+    batch_size: int | None = None
     on_reject: RejectHandler | None = None
     on_progress: Callable[[EncodeReport], None] | None = None
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rdr_qdrant.encoding import EncodedBatch, Side
+from rdr_qdrant.encoding.encoder import inputs_at_a_time
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.registry import PairIdentity
 
@@ -58,6 +59,10 @@ class PrecomputedVectors:
 
     def token_counter(self) -> None:
         """Nothing: the texts were split when they were encoded."""
+
+    def passages_at_a_time(self) -> int:
+        """As many as a CPU encodes."""
+        return inputs_at_a_time("cpu")
 
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
         """The passages as they are."""

@@ -76,6 +76,8 @@ class IngestJob(Generic[ReportT]):
                 if self.reader.probe_first_record(self._apply_rejects):
                     with self.cancellation.allow_interrupt():
                         fingerprint = self.sink.prepare()
+                        if fingerprint:
+                            self.reader.use_batch_size(self.encoder)
                 self.executor.execute(self._execution(fingerprint))
                 self.sink.verify(self._ids, self._sample, self.counters)
                 self.sink.prune(self._ids, self.counters)

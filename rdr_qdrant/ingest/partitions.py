@@ -24,6 +24,9 @@ from rdr_qdrant.splitter import SplitRecord, SplitSettings, Splitter, part_id, t
 
 ReadRecords = Callable[[RejectHandler], Iterable[SourceRecord]]
 
+FIRST_BATCH = 256
+"""Records read before the encoder is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
@@ -151,9 +154,9 @@ def partition_of(
 
 
 def read_batches(
-    number: int, partition: Partition, size: int
+    number: int, partition: Partition, size: Callable[[], int]
 ) -> Generator[RecordBatch, None, None]:
-    """The records of a partition, `size` at a time; the same batches at each reading.
+    """The records of a partition, `size()` at a time; the same batches at each reading.
 
     Errors of the source end the last batch; other exceptions are raised.
     """
@@ -164,8 +167,9 @@ def read_batches(
         batch: list[SourceRecord] = []
         error = None
         try:
-            batch.extend(islice(records, size))
-            done = len(batch) < size
+            wanted = size()
+            batch.extend(islice(records, wanted))
+            done = len(batch) < wanted
         except RDRQdrantError as failure:
             error, done = failure, True
         if batch or rejects or error:
@@ -186,7 +190,7 @@ class PartitionReader:
 
     Args:
         partitions: in their order.
-        batch_size: records of a batch.
+        batch_size: records of a batch; `None` is `FIRST_BATCH`, until `use_batch_size`.
         cancellation: reading may be interrupted.
         files_read_elsewhere: other processes read the partitions that are files.
 
@@ -197,21 +201,27 @@ class PartitionReader:
     def __init__(
         self,
         partitions: Sequence[Partition],
-        batch_size: int,
+        batch_size: int | None,
         cancellation: Cancellation,
         *,
         files_read_elsewhere: bool = False,
     ) -> None:
         self.partitions = partitions
-        self.batch_size = batch_size
+        self.batch_size = batch_size or FIRST_BATCH
+        self._is_fixed = batch_size is not None
         self.rows_taken = 0
         self._cancellation = cancellation
         self._files_read_elsewhere = files_read_elsewhere
         self._generators = [
-            read_batches(number, partition, batch_size)
+            read_batches(number, partition, lambda: self.batch_size)
             for number, partition in enumerate(partitions)
         ]
         self._batches: dict[int, Iterator[RecordBatch]] = dict(enumerate(self._generators))
+
+    def use_batch_size(self, encoder: PassageEncoder) -> None:
+        """From now on, read batches of the size that suits the encoder, unless it is fixed."""
+        if not self._is_fixed:
+            self.batch_size = encoder.passages_at_a_time()
 
     def close(self) -> None:
         """Stop reading, and close the files."""

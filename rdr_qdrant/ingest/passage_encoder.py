@@ -32,6 +32,9 @@ class PassageEncoder(Protocol):
     def token_counter(self) -> TokenCounting | None:
         """Counts the tokens of texts that are to be split; `None` if nothing is split here."""
 
+    def passages_at_a_time(self) -> int:
+        """How many passages it should be given at a time; asked once the target is prepared."""
+
     def tokenize_passages(self, passages: Sequence[Passage]) -> Any:
         """The passages as `encode_batches` takes them; may run beside it, in another thread."""
 

@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdr_qdrant.encoding.batching import length_sorted_batches
+from rdr_qdrant.encoding.encoder import BATCH_TOKENS, inputs_at_a_time
+from rdr_qdrant.encoding.token_ids import TokenIds
 
 
 @given(st.lists(st.integers(1, 256), max_size=200), st.integers(1, 4096))
@@ -19,3 +21,19 @@ def test_every_input_comes_once_and_no_batch_is_over_budget(
 
 def test_batches_hold_inputs_of_like_length() -> None:
     assert list(length_sorted_batches([5, 100, 6, 90], 200)) == [[1, 3], [2, 0]]
+
+
+def test_a_gpu_gets_more_at_a_time() -> None:
+    assert inputs_at_a_time("cpu") == inputs_at_a_time("mps") == 256
+    assert inputs_at_a_time("cuda:1") * 160 >= 8 * BATCH_TOKENS["cuda"]
+
+
+@given(st.lists(st.lists(st.integers(0, 30_000), min_size=1, max_size=9), min_size=1, max_size=9))
+def test_token_ids_are_those_of_the_inputs(sequences: list[list[int]]) -> None:
+    every = TokenIds.concatenate(sequences)
+    order = list(reversed(range(len(sequences))))
+    chosen = every.select(order)
+    ids, mask = chosen.padded()
+    assert [row[kept].tolist() for row, kept in zip(ids, mask, strict=True)] == sequences[::-1]
+    assert chosen.positions.tolist() == [i for s in sequences[::-1] for i in range(len(s))]
+    assert every.offsets.tolist() == [sum(map(len, sequences[:i])) for i in range(len(order) + 1)]

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import DPRConfig
 
 from rdr_qdrant import RDREmbeddings
-from rdr_qdrant.encoding import Side
+from rdr_qdrant.encoding import Encoder, Side
 from rdr_qdrant.encoding.checkpoint import load_checkpoint
+from rdr_qdrant.encoding.weights import DPRSettings, read_settings, read_weights
 from rdr_qdrant.errors import ModelError
-from tests.checkpoints import write_encoder, write_pair
+from tests.checkpoints import CLASSES, write_encoder, write_pair
 
 
 @pytest.fixture
@@ -197,20 +200,26 @@ def test_a_tokenizer_json_without_a_vocabulary_file_loads(
     assert found.encode("the river", "of a king").ids == plain.encode("the river", "of a king").ids
 
 
-def test_the_revision_reaches_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_revision_reaches_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
     from transformers import AutoConfig
 
     asked: list[str] = []
+
+    def snapshot_download(source: str, revision: str = "main", **options: object) -> str:
+        asked.append(f"{source}@{revision}")
+        return str(tmp_path)
 
     def from_pretrained(location: str, revision: str = "main", **options: object) -> None:
         asked.append(f"{location}@{revision}")
         raise OSError("no network")
 
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     monkeypatch.setattr(AutoConfig, "from_pretrained", from_pretrained)
     embeddings = RDREmbeddings(context_encoder="o/c", question_encoder="o/q", revision="v2")
     with pytest.raises(ModelError):
         embeddings.embed_query("x")
-    assert asked == ["o/q@v2"]
+    assert asked == ["o/q@v2"] * 2
 
 
 def test_a_max_length_beyond_the_positions_is_refused(tmp_path: Path) -> None:
@@ -234,3 +243,51 @@ def test_two_loads_of_a_checkpoint_give_the_same_vectors(tiny_pair: tuple[str, s
         for _ in range(2)
     ]
     assert np.array_equal(*vectors)
+
+
+def test_defaults_of_settings_are_those_of_transformers() -> None:
+    theirs = DPRConfig()
+    ours = vars(DPRSettings())
+    assert {name: getattr(theirs, name, ours[name]) for name in ours} == ours
+
+
+@pytest.mark.parametrize("projection", [0, 24])
+def test_weights_are_read_without_transformers_as_it_reads_them(
+    tmp_path: Path, projection: int
+) -> None:
+    folder = write_encoder(tmp_path, Side.CONTEXT, projection=projection)
+    model = CLASSES[Side.CONTEXT].from_pretrained(folder)
+    for convert in (lambda folder: None, as_saved_by_transformers_4_5):
+        convert(folder)
+        checkpoint = load_checkpoint(Side.CONTEXT, str(folder))
+        assert checkpoint.loaded_model is None
+        assert checkpoint.weights.keys() == dict(model.named_parameters()).keys()
+        for name, parameter in model.named_parameters():
+            assert torch.equal(checkpoint.weights[name], parameter)
+        for setting, value in vars(checkpoint.config).items():
+            assert getattr(model.config, setting, value) == value
+        for name, tensor in checkpoint.model.state_dict().items():
+            assert torch.equal(tensor, model.state_dict()[name])
+
+
+def test_files_that_are_not_exactly_the_weights_are_left_to_transformers(folder: Path) -> None:
+    settings = read_settings(folder)
+    assert settings is not None
+    assert read_weights(folder, settings, "ctx_encoder.") is not None
+    assert read_weights(folder, settings, "question_encoder.") is None
+    assert read_weights(folder, replace(settings, vocab_size=9), "ctx_encoder.") is None
+    state = load_file(folder / "model.safetensors")
+    for name, tensor in (("more", torch.zeros(1)), (next(iter(state)), torch.zeros(1).half())):
+        save_file(state | {name: tensor}, folder / "model.safetensors")
+        assert read_weights(folder, settings, "ctx_encoder.") is None
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    assert read_weights(folder, settings, "ctx_encoder.") is None
+
+
+def test_weights_may_be_replaced_once_an_encoder_is_loaded(folder: Path) -> None:
+    """Nothing of a loaded encoder is still mapped to the file."""
+    encoder = Encoder(Side.CONTEXT, str(folder), max_length=64, device="cpu")
+    before = encoder.encode(["the river"]).vectors
+    weights = folder / "model.safetensors"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    assert np.array_equal(encoder.encode(["the river"]).vectors, before)

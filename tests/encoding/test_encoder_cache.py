@@ -14,7 +14,7 @@ from rdr_qdrant.encoding import Side
 from rdr_qdrant.encoding.encoder_cache import CachedEncoder, cache_path, load_cached, save_cached
 from tests.checkpoints import write_encoder
 
-ENTRY = CachedEncoder("abc", "fp32", (1.5, -2.0))
+ENTRY = CachedEncoder("abc", "cpu", "fp32", (1.5, -2.0))
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from rdr_qdrant.encoding import Encoder, Side
+from rdr_qdrant.encoding.token_ids import TokenIds
 from rdr_qdrant.encoding.tokenizer import passage_input
+from rdr_qdrant.encoding.transfer import Fetch
 from rdr_qdrant.errors import ModelError
 
 TEXTS = [passage_input("", "the river " * n) for n in range(1, 12)]
@@ -22,7 +24,7 @@ def limit_memory(encoder: Encoder, inputs: int, monkeypatch: pytest.MonkeyPatch)
     """Limit the device's memory to so many inputs; return the batch sizes that were tried."""
     forward, sizes = encoder._forward, []
 
-    def limited(ids: list[list[int]]) -> np.ndarray:
+    def limited(ids: TokenIds) -> Fetch:
         sizes.append(len(ids))
         if len(ids) > inputs:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -53,10 +55,10 @@ def test_too_little_memory_for_one_input_is_an_error(
 def test_vectors_that_are_not_finite_are_an_error(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def overflowing(ids: list[list[int]]) -> np.ndarray:
+    def overflowing(ids: TokenIds) -> Fetch:
         vectors = np.ones((len(ids), encoder.dimension), dtype=np.float32)
         vectors[0, 3] = np.inf
-        return vectors
+        return lambda: vectors
 
     monkeypatch.setattr(encoder, "_forward", overflowing)
     with pytest.raises(ModelError, match="not finite in fp32.*Use precision"):

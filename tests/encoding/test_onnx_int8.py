@@ -17,7 +17,7 @@ from rdr_qdrant.encoding.checkpoint import Checkpoint, load_checkpoint
 from rdr_qdrant.encoding.cls_forward import PaddedForward
 from rdr_qdrant.encoding.device import resolve_precision
 from rdr_qdrant.errors import ModelError
-from tests.checkpoints import CLASSES, VOCABULARY, write_encoder
+from tests.checkpoints import CLASSES, VOCABULARY, on_lists, write_encoder
 
 pytest.importorskip("onnxruntime")
 
@@ -31,8 +31,8 @@ def loaded(folder: Path, side: Side = Side.CONTEXT, **shape: Any) -> Checkpoint:
     return load_checkpoint(side, str(write_encoder(folder, side, **shape)))
 
 
-def forward(checkpoint: Checkpoint) -> Int8Forward:
-    return Int8Forward(checkpoint.model)
+def encode(checkpoint: Checkpoint, ids: list[list[int]]) -> np.ndarray:
+    return on_lists(Int8Forward(checkpoint.model))(ids)
 
 
 def some_ids(*lengths: int) -> list[list[int]]:
@@ -42,8 +42,8 @@ def some_ids(*lengths: int) -> list[list[int]]:
 
 def distance(checkpoint: Checkpoint, ids: list[list[int]]) -> float:
     """Return the largest relative distance to float32."""
-    exact = PaddedForward(checkpoint.model, "cpu")(ids)
-    found = forward(checkpoint)(ids)
+    exact = on_lists(PaddedForward(checkpoint.model, "cpu"))(ids)
+    found = encode(checkpoint, ids)
     assert found.dtype == np.float32
     assert found.shape == exact.shape
     apart = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
@@ -65,7 +65,7 @@ def test_the_last_layer_is_exact(tmp_path: Path) -> None:
 
 
 def test_no_vector_depends_on_the_rest_of_its_batch(tmp_path: Path) -> None:
-    run, ids = forward(loaded(tmp_path, layers=3)), some_ids(50, 30, 30, 5)
+    run, ids = on_lists(Int8Forward(loaded(tmp_path, layers=3).model)), some_ids(50, 30, 30, 5)
     alone = np.concatenate([run([one]) for one in ids])
     np.testing.assert_allclose(run(ids), alone, rtol=1e-4, atol=1e-4)
 
@@ -74,9 +74,9 @@ def test_unsigned_weights_give_the_same_vectors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoint, ids = loaded(tmp_path), some_ids(40, 12)
-    usual = forward(checkpoint)(ids)
+    usual = encode(checkpoint, ids)
     monkeypatch.setattr(onnx_int8, "_adds_without_overflow", lambda: False)
-    np.testing.assert_allclose(forward(checkpoint)(ids), usual, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(encode(checkpoint, ids), usual, rtol=1e-5, atol=1e-5)
 
 
 def test_weights_are_quantized_to_within_half_a_step() -> None:
@@ -101,7 +101,7 @@ def test_a_missing_extra_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(onnx_int8, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'rdr-qdrant\[int8\]'"):
-        forward(loaded(tmp_path))
+        Int8Forward(loaded(tmp_path).model)
 
 
 def test_collections_of_int8_and_float32_are_compatible(demo: RDREmbeddings) -> None:

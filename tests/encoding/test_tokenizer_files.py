@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import BertWordPieceTokenizer
+from transformers import BertTokenizer
 
 from rdr_qdrant import Passage, RDREmbeddings
 from rdr_qdrant.encoding import Side
@@ -216,3 +217,38 @@ def test_stored_truncation_and_padding_are_removed(tmp_path: Path, tiny_pair: An
     tokenizer.enable_padding(length=40)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     assert len(load_tokenizer(tmp_path, 115).encode("the river is in the north").ids) == 8
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"do_lower_case": False, "model_max_length": 512, "unk_token": "[UNK]"},
+        {"strip_accents": False, "tokenize_chinese_chars": False, "never_split": None},
+        {"mask_token": "paris"},
+        {"additional_special_tokens": ["Paris"]},
+        {"cls_token": {"__type": "AddedToken", "content": "[CLS]", "lstrip": True}},
+    ],
+)
+def test_a_vocabulary_is_read_as_transformers_reads_it(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    write_vocabulary(tmp_path)
+    write_settings(tmp_path, **settings)
+    theirs = BertTokenizer.from_pretrained(tmp_path).backend_tokenizer
+    ours = load_tokenizer(tmp_path, len(WORDS))
+    assert ours.get_vocab() == theirs.get_vocab()
+    texts = [
+        *(
+            TEXT,
+            "",
+            " \t",
+            "a [MASK] b [SEP]\u200b[PAD]",
+            "\x07e\u0301 Paris-paris\u00a0x",
+            "[CLS]x",
+        ),
+        "paris ist sch\u00f6n [mask] \U0001f600 \ufeffx [UNK]paris" * 3,
+    ]
+    for text in texts:
+        for parts in ((text,), ("[PAD] paris", text)):
+            assert ours.encode(*parts).ids == theirs.encode(*parts).ids, text

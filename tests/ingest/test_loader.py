@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from qdrant_client import QdrantClient
 
 from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.client.capabilities import SERVER_WRITE_STREAMS
+from rdr_qdrant.encoding.tokenizer import Tokens
 from rdr_qdrant.errors import CollectionError, SourceError
 from rdr_qdrant.ingest.thread_executor import BATCHES_PER_WRITER, TOKENIZED_BATCHES
 from rdr_qdrant.passages import point_id
@@ -212,3 +213,29 @@ def test_points_of_another_source_that_are_taken_over_are_counted(load: Load) ->
     assert (report.uploaded, report.unchanged, report.taken_over) == (2, 1, 1)
     moved = [Passage("1", "the city", metadata={"source": "c"})]
     assert (load(moved).updated, load(moved).taken_over) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes"), [(None, [256, 300, 300, 44]), (400, [400, 400, 100])], ids=["auto", "fixed"]
+)
+def test_batches_are_as_large_as_suits_the_encoder(
+    tiny: RDREmbeddings, client: QdrantClient, given: int | None, sizes: list[int]
+) -> None:
+    """The first one is read before the encoder is known."""
+    found: list[int] = []
+
+    class OnDevice(RDREmbeddings):
+        def passages_at_a_time(self) -> int:
+            return 300
+
+        def tokenize_passages(self, passages: Sequence[Passage]) -> Tokens:
+            found.append(len(passages))
+            return super().tokenize_passages(passages)
+
+    assert tiny.passages_at_a_time() == 256
+    pair = OnDevice(context_encoder=tiny.context_encoder, question_encoder=tiny.question_encoder)
+    loader = QdrantLoader(
+        embeddings=pair, client=client, collection_name="batches", batch_size=given
+    )
+    assert loader.load(Passage(str(n), "river") for n in range(900)).uploaded == 900
+    assert found == sizes

@@ -79,7 +79,7 @@ def read_file(
     except RDRQdrantError as error:
         yield RecordBatch(number, error=error)
         return
-    for batch in read_batches(number, partition, size):
+    for batch in read_batches(number, partition, lambda: size):
         if is_stopped():
             return
         if batch.error:

@@ -256,6 +256,10 @@ class RemoteEncoder:
         """See `RDREmbeddings.token_counter`."""
         return cast("TokenCounting", ray_get(self._started().token_counter.remote()))
 
+    def passages_at_a_time(self) -> int:
+        """See `RDREmbeddings.passages_at_a_time`."""
+        return int(ray_get(self._started().passages_at_a_time.remote()))
+
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
         """The passages unchanged: the actor tokenizes."""
         return passages

@@ -192,6 +192,11 @@ class EncoderActor:
             counter.count(["loaded"])
             return counter
 
+    def passages_at_a_time(self) -> int:
+        """See `RDREmbeddings.passages_at_a_time`."""
+        with wrap_worker_errors():
+            return self._embeddings.passages_at_a_time()
+
     def encode(self, passages: Sequence[Passage]) -> tuple[Any, Sequence[bool]]:
         """Vectors of passages, float32 [n, dim], and which passages were truncated."""
         with wrap_worker_errors():
