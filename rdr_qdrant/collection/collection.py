@@ -108,6 +108,14 @@ class Collection:
         """
         return describe_collection(self._connection)
 
+    def settings(self) -> CollectionSettings:
+        """Return the settings that it has.
+
+        Raises:
+            CollectionError: it does not exist.
+        """
+        return read_settings(self.info(), self._connection.vector_name)
+
     def recorded_model(self) -> str | None:
         """Return the name of the pair that made it, where it exists and says so."""
         return model_name(self.info()) if self.exists() else None

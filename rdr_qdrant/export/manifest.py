@@ -34,6 +34,8 @@ class ShardEntry:
         sha256: of its bytes (hex).
         content: SHA-256 (hex) over its passages, sources and lines, without the vectors.
         truncated: passages of which only the first `max_length` tokens were encoded.
+        unstorable: positions of records, among those of the shard, that it does not hold, since
+            their vectors are not finite. `content` covers them too.
     """
 
     file: str
@@ -42,6 +44,12 @@ class ShardEntry:
     sha256: str
     content: str
     truncated: int
+    unstorable: tuple[int, ...] = ()
+
+    @property
+    def records(self) -> int:
+        """Records that it was made of."""
+        return self.rows + len(self.unstorable)
 
     @property
     def number(self) -> int:
@@ -112,7 +120,7 @@ class Manifest:
         shards: finished shards, in their order.
         complete: true once all sources are encoded.
         origins: the sources that have passages, once complete.
-        missing: rejected rows whose ids are not known, once complete.
+        missing: rejected rows that are in no shard, so that nothing may be pruned, once complete.
     """
 
     identity: PairIdentity
@@ -142,7 +150,7 @@ class Manifest:
             "passages": self.passages,
             "missing": self.missing,
             "origins": [asdict(origin) for origin in self.origins],
-            "shards": [asdict(shard) for shard in self.shards],
+            "shards": [_plain(shard) for shard in self.shards],
         }
         plain["checksum"] = _checksum(plain)
         with open_atomically(folder / MANIFEST) as file:
@@ -180,7 +188,10 @@ class Manifest:
         if plain["format"] != FORMAT or plain["checksum"] != _checksum(without):
             raise ValueError("another format or checksum")
         options = plain["options"]
-        shards = tuple(ShardEntry(**shard) for shard in plain["shards"])
+        shards = tuple(
+            ShardEntry(**{**shard, "unstorable": tuple(shard.get("unstorable", ()))})
+            for shard in plain["shards"]
+        )
         numbers = [shard.number for shard in shards]
         if numbers != sorted(set(numbers)):
             raise ValueError("shards out of order")
@@ -194,6 +205,14 @@ class Manifest:
             origins=tuple(Origin(**origin) for origin in plain["origins"]),
             missing=int(plain["missing"]),
         )
+
+
+def _plain(shard: ShardEntry) -> dict[str, Any]:
+    """A shard as JSON; readers before 0.2 know no unstorable records."""
+    plain = asdict(shard)
+    if not shard.unstorable:
+        del plain["unstorable"]
+    return plain
 
 
 def _checksum(plain: Mapping[str, Any]) -> str:

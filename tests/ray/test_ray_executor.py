@@ -440,3 +440,17 @@ def test_the_command(
         outcome = command(*arguments, *options)
         assert outcome.status == 2
         assert message in outcome.err
+
+
+def test_vectors_that_are_not_finite_are_rejected_by_name(
+    overflowing: RDREmbeddings, server: str, client: QdrantClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    texts = ["the river", "music", "a king", "the city"]
+    path.write_text("".join(json.dumps({"id": t, "text": t}) + "\n" for t in texts))
+    rejects: list[Reject] = []
+    with RayExecutor(overflowing, url=server, workers=1) as executor:
+        report = load(client, COLLECTION, path, executor, on_reject=rejects.append)
+    assert (report.uploaded, report.rejected, report.verified) == (3, 1, 3)
+    assert [(one.line, one.row["id"]) for one in rejects] == [(2, "music")]
+    assert "NaN or infinity" in rejects[0].reason
