@@ -296,7 +296,7 @@ class Points:
         while waiting:
             part = waiting.pop()
             try:
-                self._connection.retry(self._client, to_request(part))
+                self._connection.retry(self._client, to_request(part), self._name)
             except RequestTooLargeError:
                 half = len(part) // 2
                 if half:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import RetryPolicy, capabilities
+from rdr_qdrant.client import AccessDeniedError, RetryPolicy, capabilities
 from rdr_qdrant.collection import Collection, CollectionSettings
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import CollectionError, StoreError
@@ -198,6 +198,7 @@ class QdrantSink:
         fingerprint = self.encoder.fingerprint()
         if target.bulk and not target.dry_run:
             collection.check_ours("changed by --bulk (bulk=True)")
+            collection.bulk_indexing.check_allowed()
         self._collection_exists = True
         settings = target.settings if self._creation_id else collection.settings()
         self.vector_type = "float16" if settings and settings.datatype == "float16" else "float32"
@@ -361,7 +362,15 @@ class QdrantSink:
     def _finish_index(self) -> float | None:
         """Seconds that the index was built or waited for; `None` if neither was done."""
         collection = self.collection
-        resumed = collection.bulk_indexing.resume_indexing()
+        try:
+            resumed = collection.bulk_indexing.resume_indexing()
+        except AccessDeniedError as error:
+            resumed = False
+            logger.warning(
+                "Index building of collection %r stays deferred by an earlier --bulk load: %s",
+                collection.name,
+                error,
+            )
         self._indexing_deferred = False
         started = time.monotonic()
         waited = self.target.index and collection.build_index(self._on_indexing)
