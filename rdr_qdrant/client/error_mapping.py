@@ -192,6 +192,11 @@ def _foreign_answer(
             "fewer passages at a time (--batch-size), or raise its limit (nginx: "
             "client_max_body_size)."
         )
+    if status in (408, 429):
+        return StoreError(
+            f"A proxy before Qdrant at {location} takes no more requests for now{via} ({status} "
+            f"{error.reason_phrase}). Try again later, or raise its limit."
+        )
     if status >= 500:
         return StoreError(
             f"Qdrant at {location} does not answer{via}: a proxy before it says {status} "

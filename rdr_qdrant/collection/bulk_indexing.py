@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 BULK_KEY = "rdr_qdrant_bulk"
 """Key of the collection's metadata that holds the previous threshold."""
 
+ACCESS_KEY = "rdr_qdrant_access"
+"""Key of the metadata that is only ever removed, to see whether that is allowed."""
+
 DEFAULT_INDEXING_THRESHOLD = 10_000
 """KB; Qdrant's default, for a server that does not report its own."""
 
@@ -83,7 +86,7 @@ class BulkIndexing:
     def check_allowed(self) -> None:
         """Refuse a bulk load, before anything is encoded, for which the API key lacks a right.
 
-        The collection's metadata is written as it is.
+        A key of the metadata that never exists is removed, which changes nothing.
 
         Raises:
             AccessDeniedError: the key may not change the collection's settings.
@@ -91,9 +94,7 @@ class BulkIndexing:
         if not capabilities(self._connection.client).indexes_in_background:
             return
         try:
-            self._connection.update(
-                metadata={BULK_KEY: _deferred_settings(self._connection.info())}
-            )
+            self._connection.remove_metadata_key(ACCESS_KEY)
         except AccessDeniedError as error:
             raise AccessDeniedError(
                 f"{error} --bulk (bulk=True) changes settings: leave it out, and a key for this "

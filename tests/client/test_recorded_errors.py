@@ -203,6 +203,7 @@ def test_every_recorded_error_is_one_line(client: QdrantClient, name: str) -> No
         (502, "<html>bad gateway", {}, "proxy before it says 502.*running behind it"),
         (308, "", {"location": "https://q/"}, "redirects to https://q/.*give that address"),
         (401, "<html>login", {}, "another login"),
+        (429, "<html>slow down", {}, "proxy before Qdrant.*no more requests.*Try again later"),
         (413, "<html>nginx", {}, "client_max_body_size"),
     ],
 )
