@@ -14,13 +14,20 @@ from tests.support.faults import Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
 NOBODY = "127.9.9.9"
+MODULE = sys.modules["rdr_qdrant.client.connect"]  # the package has a function of this name
+
+
+@pytest.fixture(autouse=True)
+def _no_server_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Port 6333 may have one, for the other tests."""
+    monkeypatch.setattr(MODULE, "QDRANT_PORT", 9)
 
 
 @pytest.mark.parametrize(
     ("url", "asked"),
     [
-        (f"http://{NOBODY}", f"http://{NOBODY}:6333"),
-        (f"http://{NOBODY}/", f"http://{NOBODY}:6333"),
+        (f"http://{NOBODY}", f"http://{NOBODY}:9"),
+        (f"http://{NOBODY}/", f"http://{NOBODY}:9"),
         (f"https://{NOBODY}/qdrant", f"https://{NOBODY}/qdrant"),
         (f"https://{NOBODY}/qdrant/", f"https://{NOBODY}/qdrant"),
         (f"http://{NOBODY}:8080/qdrant", f"http://{NOBODY}:8080/qdrant"),
@@ -45,16 +52,15 @@ async def test_what_answers_on_the_schemes_own_port_is_named(
         tried.append(address)
         return SimpleNamespace(close=lambda: None)
 
-    module = sys.modules["rdr_qdrant.client.connect"]  # the package has a function of this name
-    monkeypatch.setattr(module, "socket", SimpleNamespace(create_connection=answers))
-    expected = rf"port 6333.*something does on 443.*give https://{NOBODY}:443\."
+    monkeypatch.setattr(MODULE, "socket", SimpleNamespace(create_connection=answers))
+    expected = rf"port 9,.*something does on 443.*give https://{NOBODY}:443\."
     with pytest.raises(StoreError, match=expected) as caught:
         connect(f"https://{NOBODY}")
     assert "\n" not in str(caught.value)
     with pytest.raises(StoreError, match=r"something does on 80"):
         await connect_async(f"http://{NOBODY}")
     assert tried == [(NOBODY, 443), (NOBODY, 80)]
-    for url in (f"https://{NOBODY}:6333", f"https://{NOBODY}/qdrant"):
+    for url in (f"https://{NOBODY}:9", f"https://{NOBODY}/qdrant"):
         with pytest.raises(StoreError, match=r"starts one\.\)$"):
             connect(url)
     assert len(tried) == 2
