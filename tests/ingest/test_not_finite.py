@@ -34,7 +34,7 @@ from tests.conftest import COLLECTION
 from tests.support.qdrant_grpc_server import grpc_server
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
-LOADS = int(os.environ.get("RDR_TEST_LOADS", "15"))
+LOADS = int(os.environ.get("RDR_TEST_LOADS", "8"))
 """RDR_TEST_LOADS=1000 runs the property test as often."""
 
 DIMENSION = 4
