@@ -33,8 +33,12 @@ def write_encoder(
     layers: int = 2,
     projection: int = 0,
     positions: int = 512,
+    overflowing: str | None = None,
 ) -> Path:
-    """A random encoder with its tokenizer, weights large enough that mistakes show."""
+    """A random encoder with its tokenizer, weights large enough that mistakes show.
+
+    Texts with the word `overflowing` get vectors of NaN, as from one whose values overflow.
+    """
     torch.manual_seed(seed + (1000 if side is Side.QUESTION else 0))
     config = DPRConfig(
         vocab_size=len(VOCABULARY),
@@ -50,6 +54,9 @@ def write_encoder(
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
+        if overflowing:
+            embeddings = model.get_input_embeddings().weight
+            embeddings[VOCABULARY.index(overflowing)] = torch.inf
     model.save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(VOCABULARY), encoding="utf-8")
     return folder

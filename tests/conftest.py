@@ -73,6 +73,13 @@ def other(other_pair: tuple[str, str]) -> RDREmbeddings:
 
 
 @pytest.fixture(scope="session")
+def overflowing(tmp_path_factory: pytest.TempPathFactory) -> RDREmbeddings:
+    """Texts with the word "music" get vectors of NaN."""
+    pair = write_pair(tmp_path_factory.mktemp("overflowing"), overflowing="music")
+    return RDREmbeddings(context_encoder=pair[0], question_encoder=pair[1])
+
+
+@pytest.fixture(scope="session")
 def demo() -> RDREmbeddings:
     return RDREmbeddings(model="demo")
 

@@ -92,15 +92,23 @@ def _print_list(listed: list[ListedCollection], *, as_json: bool) -> None:
         print_json([asdict(one) for one in listed])
     elif listed:
         rows = [
-            (one.name, _points(one), ", ".join(one.aliases) or "-", one.model or "not recorded")
-            for one in listed
+            (one.name, _points(one), ", ".join(one.aliases) or "-", _model(one)) for one in listed
         ]
         print_table(("collection", "points", "aliases", "model"), rows)
+        for one in listed:
+            if one.error:
+                print_message(one.error)
     else:
         print_message("There is no collection yet. Create one with: rdr-qdrant ingest FILE -c NAME")
 
 
+def _model(one: ListedCollection) -> str:
+    return "-" if one.error else one.model or "not recorded"
+
+
 def _points(one: ListedCollection) -> str:
+    if one.points is None:
+        return "cannot be read"
     return f"{one.points:,}" + (" (indexing deferred)" if one.index_put_off else "")
 
 

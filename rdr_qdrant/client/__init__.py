@@ -4,6 +4,7 @@ connect          connect, connect_async: from a URL or a path to a client
 capabilities     Capabilities: how a client is used, whatever it is a client of
 error_mapping    the errors of all clients as StoreError
 fork_check       refuses a server's client in a forked process
+remedies         what to do about a server's refusals, by its words
 retry            RetryPolicy: repeats calls that failed for now
 reconnect        ClientAddress: opens a client again in another process
 api_key          the API key, and the hosts it may be sent to
@@ -28,6 +29,8 @@ from rdr_qdrant.client.connect import (
     server_url,
 )
 from rdr_qdrant.client.error_mapping import (
+    AccessDeniedError,
+    PartlyDownError,
     RequestTooLargeError,
     UnindexedFilterError,
     translate_client_errors,
@@ -38,8 +41,10 @@ from rdr_qdrant.client.retry import RETRY_FOR_SECONDS, RetryPolicy
 __all__ = [
     "DEFAULT_PATH",
     "RETRY_FOR_SECONDS",
+    "AccessDeniedError",
     "Capabilities",
     "ClientAddress",
+    "PartlyDownError",
     "RequestTooLargeError",
     "RetryPolicy",
     "UnindexedFilterError",

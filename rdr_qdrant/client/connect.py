@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -20,10 +22,15 @@ from rdr_qdrant.errors import UsageError
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, QdrantClient
 
+    from rdr_qdrant.client.error_mapping import NoAnswerError
+    from rdr_qdrant.errors import StoreError
+
 DEFAULT_PATH = "./qdrant_data"
 IN_MEMORY = ":memory:"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 TIMEOUT_SECONDS = 60
+QDRANT_PORT = 6333
+SECONDS_TO_TRY_A_PORT = 3.0
 
 FolderPath = str | os.PathLike[str]
 
@@ -44,7 +51,8 @@ def connect(
     its first collection. `path=":memory:"` is qdrant-client's own local mode, for tests.
 
     Args:
-        url: `http://` or `https://`, with the port where it is not 6333.
+        url: `http://` or `https://`, with the port where it is not 6333. With a path
+            (`https://host/qdrant`, behind a proxy) the port is that of the scheme, 443 or 80.
         path: a folder.
         api_key: a server's key; by default the environment variable `QDRANT_API_KEY`.
         allow_key_over_http: the one other host that the key may be sent to unencrypted; by
@@ -59,7 +67,7 @@ def connect(
     """
     from qdrant_client import QdrantClient
 
-    from rdr_qdrant.client.error_mapping import translate_client_errors
+    from rdr_qdrant.client.error_mapping import NoAnswerError, translate_client_errors
 
     url = server_url(url, path)
     if url is None:
@@ -69,8 +77,11 @@ def connect(
             client = QdrantClient(**_server_options(url, api_key, allow_key_over_http, grpc_port))
     except ValueError as error:
         raise _invalid_url(url, error) from None
-    with translate_client_errors(client):
-        client.get_collections()
+    try:
+        with translate_client_errors(client):
+            client.get_collections()
+    except NoAnswerError as error:
+        raise _with_port_hint(url, error) from error.__cause__
     return client
 
 
@@ -91,7 +102,11 @@ async def connect_async(
     """
     from qdrant_client import AsyncQdrantClient
 
-    from rdr_qdrant.client.error_mapping import translate_client_errors, translate_embedded_errors
+    from rdr_qdrant.client.error_mapping import (
+        NoAnswerError,
+        translate_client_errors,
+        translate_embedded_errors,
+    )
     from rdr_qdrant.embedded import AsyncEmbeddedQdrant
 
     url = server_url(url, path)
@@ -108,8 +123,11 @@ async def connect_async(
             )
     except ValueError as error:
         raise _invalid_url(url, error) from None
-    with translate_client_errors(client):
-        await client.get_collections()
+    try:
+        with translate_client_errors(client):
+            await client.get_collections()
+    except NoAnswerError as error:
+        raise await asyncio.to_thread(_with_port_hint, url, error) from error.__cause__
     return client
 
 
@@ -187,12 +205,40 @@ def _server_options(
         raise _invalid_url(url, error) from None
     return {
         "url": url,
+        "port": _port_of(url),
         "api_key": key.get_secret_value() if key else None,
         "timeout": TIMEOUT_SECONDS,
         "check_compatibility": False,
         **network,
         **({"prefer_grpc": True, "grpc_port": grpc_port} if grpc_port else {}),
     }
+
+
+def _port_of(url: str) -> int | None:
+    """The port where a URL names none: Qdrant's, or with a path that of the scheme (`None`)."""
+    return None if urlsplit(url).path.strip("/") else QDRANT_PORT
+
+
+def _with_port_hint(url: str, error: NoAnswerError) -> StoreError:
+    """The error, with a hint where something answers on the scheme's own port."""
+    import httpx
+
+    parts = urlsplit(url)
+    port = {"http": 80, "https": 443}[parts.scheme]
+    source = getattr(error.__cause__, "source", None)
+    if parts.port or _port_of(url) is None or proxy_for(url) or not parts.hostname:
+        return error
+    if not isinstance(source, httpx.ConnectError | httpx.ConnectTimeout):
+        return error
+    try:
+        socket.create_connection((parts.hostname, port), SECONDS_TO_TRY_A_PORT).close()
+    except OSError:
+        return error
+    return type(error)(
+        f"{error} Nothing answers on port {QDRANT_PORT}, which a URL without one means, but "
+        f"something does on {port}: if Qdrant is behind it, give {parts.scheme}://"
+        f"{parts.netloc}:{port}."
+    )
 
 
 @contextmanager

@@ -54,8 +54,15 @@ class RetryPolicy:
         self._on_retry = on_retry
         self._stop = stop or threading.Event()
 
-    def __call__(self, client: QdrantClient, call: Callable[[], T]) -> T:
+    def __call__(
+        self, client: QdrantClient, call: Callable[[], T], collection_name: str | None = None
+    ) -> T:
         """Run `call` and return its result.
+
+        Args:
+            client: of the call.
+            call: to be made.
+            collection_name: the collection that it is about, for messages.
 
         Raises:
             StoreError: it failed permanently, or for longer than `retry_for`.
@@ -71,7 +78,7 @@ class RetryPolicy:
             before_sleep=self._count_and_report,
             reraise=True,
         )
-        with translate_client_errors(client):
+        with translate_client_errors(client, collection_name):
             return retrying(call)
 
     def _count_and_report(self, state: RetryCallState) -> None:

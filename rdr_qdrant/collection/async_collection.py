@@ -118,5 +118,5 @@ class AsyncCollection:
         return (await self._await(call))[0]
 
     async def _await(self, call: Awaitable[T]) -> T:
-        with translate_client_errors(self.client):
+        with translate_client_errors(self.client, self.name):
             return await call

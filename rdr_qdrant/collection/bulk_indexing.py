@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import capabilities, location_of
+from rdr_qdrant.client import AccessDeniedError, capabilities, location_of
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.errors import CollectionError, StoreError
 
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 BULK_KEY = "rdr_qdrant_bulk"
 """Key of the collection's metadata that holds the previous threshold."""
+
+ACCESS_KEY = "rdr_qdrant_access"
+"""Key of the metadata that is only ever removed, to see whether that is allowed."""
 
 DEFAULT_INDEXING_THRESHOLD = 10_000
 """KB; Qdrant's default, for a server that does not report its own."""
@@ -80,10 +83,29 @@ class BulkIndexing:
         self._connection.update(optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0))
         return True
 
+    def check_allowed(self) -> None:
+        """Refuse a bulk load, before anything is encoded, for which the API key lacks a right.
+
+        A key of the metadata that never exists is removed, which changes nothing.
+
+        Raises:
+            AccessDeniedError: the key may not change the collection's settings.
+        """
+        if not capabilities(self._connection.client).indexes_in_background:
+            return
+        try:
+            self._connection.remove_metadata_key(ACCESS_KEY)
+        except AccessDeniedError as error:
+            raise AccessDeniedError(
+                f"{error} --bulk (bulk=True) changes settings: leave it out, and a key for this "
+                "collection alone is enough."
+            ) from error
+
     def resume_indexing(self) -> bool:
         """Enable index building where a bulk load deferred it; returns whether it was deferred.
 
         Raises:
+            AccessDeniedError: the API key may not change the collection's settings.
             StoreError: the server does not take the setting; the collection stays marked.
         """
         from qdrant_client import models

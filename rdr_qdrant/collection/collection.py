@@ -109,6 +109,14 @@ class Collection:
         """
         return describe_collection(self._connection)
 
+    def settings(self) -> CollectionSettings:
+        """Return the settings that it has.
+
+        Raises:
+            CollectionError: it does not exist.
+        """
+        return read_settings(self.info(), self._connection.vector_name)
+
     def recorded_model(self) -> str | None:
         """Return the name of the pair that made it, where it exists and says so."""
         return model_name(self.info()) if self.exists() else None
@@ -171,6 +179,7 @@ class Collection:
             creation_id = None
         self.payload_indexes.create_missing(settings, version)
         self._warn_about_ignored(settings)
+        self._warn_about_single_copies()
         return creation_id
 
     def create_like(self, info: models.CollectionInfo, metadata: Mapping[str, Any]) -> None:
@@ -331,6 +340,24 @@ class Collection:
                 "This Qdrant did not keep all settings of the new collection %r: %s",
                 self.name,
                 "; ".join(ignored),
+            )
+
+    def _warn_about_single_copies(self) -> None:
+        client = self._connection.client
+        if not capabilities(client).supports_clustering:
+            return
+        try:
+            status = self._connection.call(client.cluster_status)
+        except StoreError:  # not for this key, or not of this server
+            return
+        nodes = len(getattr(status, "peers", {}))
+        if nodes > 1 and (self.settings().replication_factor or 1) == 1:
+            logger.warning(
+                "Collection %r has one copy of each shard on a cluster of %d nodes: with any of "
+                "them down it can be neither searched nor loaded. Make it with --set "
+                "replication_factor=2 to survive the loss of one",
+                self.name,
+                nodes,
             )
 
     # Search and index

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rdr_qdrant.client import RetryPolicy, location_of
-from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.errors import CollectionError, UsageError
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, QdrantClient, models
@@ -26,6 +26,9 @@ class CollectionConnection:
         retry: makes the calls; by default each is made once.
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
+
+    Raises:
+        UsageError: the name is empty.
     """
 
     client: QdrantClient
@@ -33,9 +36,13 @@ class CollectionConnection:
     vector_name: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise UsageError("The name of the collection is empty: give one with -c NAME.")
+
     def call(self, request: Callable[[], T]) -> T:
         """Make a call to the client, retried by the policy."""
-        return self.retry(self.client, request)
+        return self.retry(self.client, request, self.name)
 
     def exists(self) -> bool:
         """Return whether there is a collection or an alias of this name."""

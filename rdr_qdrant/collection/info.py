@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import disk_bytes, translate_client_errors
+from rdr_qdrant.client import PartlyDownError, disk_bytes, translate_client_errors
 from rdr_qdrant.collection.aliases import Aliases
 from rdr_qdrant.collection.bulk_indexing import indexing_deferred
 from rdr_qdrant.collection.compatibility import check_vectors
@@ -82,17 +82,19 @@ class ListedCollection:
 
     Attributes:
         name: its name.
-        points: exact number of points.
+        points: exact number of points; `None` where a part of its cluster does not answer.
         model: the pair that made it, or `None` where it does not say.
         aliases: its aliases, sorted.
         index_put_off: whether a bulk load that has not finished defers index building.
+        error: why it cannot be described, or `None`.
     """
 
     name: str
-    points: int
+    points: int | None
     model: str | None
     aliases: tuple[str, ...]
     index_put_off: bool
+    error: str | None = None
 
 
 def describe_collection(connection: CollectionConnection) -> CollectionDescription:
@@ -131,6 +133,8 @@ def describe_collection(connection: CollectionConnection) -> CollectionDescripti
 def list_collections(client: QdrantClient) -> list[ListedCollection]:
     """List all collections by name, whoever created them.
 
+    One that a lost node of a cluster keeps from being read is listed with the error.
+
     Raises:
         StoreError: Qdrant does not answer or refuses.
     """
@@ -138,18 +142,27 @@ def list_collections(client: QdrantClient) -> list[ListedCollection]:
     alias_targets = aliases.all()
     listed = []
     for name in aliases.collection_names():
-        connection = CollectionConnection(client, name)
-        info = connection.info()
-        listed.append(
-            ListedCollection(
-                name=name,
-                points=Points(connection).count(),
-                model=model_name(info),
-                aliases=tuple(sorted(a for a, target in alias_targets.items() if target == name)),
-                index_put_off=indexing_deferred(info),
+        own_aliases = tuple(sorted(a for a, target in alias_targets.items() if target == name))
+        try:
+            listed.append(_listed(CollectionConnection(client, name), own_aliases))
+        except PartlyDownError as error:
+            listed.append(
+                ListedCollection(
+                    name, None, None, own_aliases, index_put_off=False, error=str(error)
+                )
             )
-        )
     return listed
+
+
+def _listed(connection: CollectionConnection, aliases: tuple[str, ...]) -> ListedCollection:
+    info = connection.info()
+    return ListedCollection(
+        name=connection.name,
+        points=Points(connection).count(),
+        model=model_name(info),
+        aliases=aliases,
+        index_put_off=indexing_deferred(info),
+    )
 
 
 def identity_of(info: models.CollectionInfo) -> Mapping[str, Any] | None:

@@ -17,6 +17,7 @@ from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.collection.filters import has_value
 from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours
+from rdr_qdrant.errors import CollectionError
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -205,7 +206,18 @@ class Points:
         return UpsertResult(too_large, stale)
 
     def upsert_records(self, records: Sequence[models.Record]) -> list[PointId]:
-        """Write points as they were read, with all their vectors; returns those too large alone."""
+        """Write points as they were read, with all their vectors; returns those too large alone.
+
+        Raises:
+            CollectionError: a vector holds NaN or infinity; nothing is written.
+        """
+        for record in records:
+            if not is_finite(record.vector):
+                raise CollectionError(
+                    f"Point {record.id} of {self._name!r} has a vector with NaN or infinity, which "
+                    "would end searches of the copy in errors. Delete it in the source "
+                    "(rdr-qdrant delete), load its passage again, then run the copy again."
+                )
         return [normalized_id(r.id) for r in self._send(records, self._upsert_records_request)]
 
     def replace_metadata(self, updates: Sequence[MetadataUpdate]) -> list[PointId]:
@@ -288,7 +300,7 @@ class Points:
         while waiting:
             part = waiting.pop()
             try:
-                self._connection.retry(self._client, to_request(part))
+                self._connection.retry(self._client, to_request(part), self._name)
             except RequestTooLargeError:
                 half = len(part) // 2
                 if half:
@@ -393,6 +405,16 @@ class Points:
 
     def _own_vector(self, vector: Any) -> Any:
         return vector.get(self._vector_name) if isinstance(vector, Mapping) else vector
+
+
+def is_finite(vector: Any) -> bool:
+    """Return whether a vector, as Qdrant's client reads it, holds neither NaN nor infinity."""
+    import numpy as np
+
+    if isinstance(vector, Mapping):
+        return all(map(is_finite, vector.values()))
+    numbers = getattr(vector, "values", vector)  # of a sparse vector
+    return numbers is None or bool(np.isfinite(np.asarray(numbers, dtype=np.float64)).all())
 
 
 def normalized_id(point_id: PointId | UUID) -> PointId:

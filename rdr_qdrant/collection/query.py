@@ -52,11 +52,18 @@ def query_requests(
         indexes: payload indexes of the collection, to which filter values are cast.
 
     Raises:
-        UsageError: the filter is of another type, or a number is out of range.
+        UsageError: the filter is of another type, a number is out of range, or a vector holds
+            NaN or infinity.
     """
+    import numpy as np
     from qdrant_client import models
 
     _check_numbers(options)
+    if not np.isfinite(vectors).all():
+        raise UsageError(
+            "The vector of a question holds NaN or infinity, to which nothing can be compared. "
+            "Doubt the encoder that made it, its precision and its device."
+        )
     conditions = to_qdrant_filter(options.get("filter"), indexes)
     params = _with_rescoring(options.get("search_params") or models.SearchParams())
     if options.get("exact"):

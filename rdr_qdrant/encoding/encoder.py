@@ -134,12 +134,18 @@ class Encoder:
         """Return the vectors of the inputs, in their order.
 
         Raises:
-            ModelError: see `encode_batches`.
+            ModelError: see `encode_batches`; or a vector holds NaN or infinity.
         """
         tokens = self.tokenize(inputs)
         vectors = np.empty((len(inputs), self.dimension), dtype=np.float32)
         for batch in self.encode_batches(tokens):
             vectors[batch.positions] = batch.vectors
+        if not np.isfinite(vectors).all():
+            raise ModelError(
+                f"The {self._side.value} {self._source} gave vectors that are not finite in "
+                f"{self.precision} on {self.device}: its values overflow. Use precision fp32 or "
+                "bf16, or another device."
+            )
         return EncodedInputs(vectors, tokens.truncated)
 
     def tokenize(self, inputs: Sequence[EncoderInput]) -> Tokens:
@@ -154,11 +160,12 @@ class Encoder:
     def encode_batches(self, tokens: Tokens) -> Iterator[EncodedBatch]:
         """Yield the vectors of tokenized inputs batch by batch, the longest inputs first.
 
-        Vectors are `pooler_output`, float32, not normalised.
+        Vectors are `pooler_output`, float32, not normalised. Those of an encoder that overflows
+        hold NaN or infinity: whoever stores them checks each, see `ingest.passage_encoder`.
 
         Raises:
-            ModelError: a single input does not fit in the device's memory; or a vector is not
-                finite; or this is a fork of the process that loaded the encoder.
+            ModelError: a single input does not fit in the device's memory; or this is a fork of
+                the process that loaded the encoder.
         """
         self._check_not_forked()
         started: deque[tuple[list[int], list[Fetch]]] = deque()
@@ -206,11 +213,6 @@ class Encoder:
     def _finish(self, tokens: Tokens, batch: list[int], parts: list[Fetch]) -> EncodedBatch:
         """Wait for the vectors of a batch."""
         vectors = np.concatenate([fetch() for fetch in parts]) if len(parts) > 1 else parts[0]()
-        if not np.isfinite(vectors).all():
-            raise ModelError(
-                f"The {self._side.value} {self._source} gave vectors that are not finite in "
-                f"{self.precision}: its values overflow. Use precision fp32 or bf16."
-            )
         return EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
 
 

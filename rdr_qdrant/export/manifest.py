@@ -17,7 +17,7 @@ from rdr_qdrant.splitter import SplitRecord, describe_splits
 
 MANIFEST = "manifest.json"
 FORMAT = "rdr-qdrant shards"
-VERSION = 2
+VERSION = 1
 VECTOR_TYPES = ("float32", "float16")
 
 _AGAIN = "Copy it from another copy of this folder; where there is none, encode into a new folder."
@@ -35,6 +35,8 @@ class ShardEntry:
         sha256: of its bytes (hex).
         content: SHA-256 (hex) over its passages, sources and lines, without the vectors.
         truncated: passages of which only the first `max_length` tokens were encoded.
+        unstorable: positions of records, among those of the shard, that it does not hold, since
+            their vectors are not finite. `content` covers them too.
     """
 
     file: str
@@ -43,6 +45,12 @@ class ShardEntry:
     sha256: str
     content: str
     truncated: int
+    unstorable: tuple[int, ...] = ()
+
+    @property
+    def records(self) -> int:
+        """Records that it was made of."""
+        return self.rows + len(self.unstorable)
 
     @property
     def number(self) -> int:
@@ -113,7 +121,7 @@ class Manifest:
         shards: finished shards, in their order.
         complete: true once all sources are encoded.
         origins: the sources that have passages, once complete.
-        missing: rejected rows whose ids are not known, once complete.
+        missing: rejected rows that are in no shard, so that nothing may be pruned, once complete.
     """
 
     identity: PairIdentity
@@ -143,7 +151,7 @@ class Manifest:
             "passages": self.passages,
             "missing": self.missing,
             "origins": [asdict(origin) for origin in self.origins],
-            "shards": [asdict(shard) for shard in self.shards],
+            "shards": [_plain(shard) for shard in self.shards],
         }
         plain["checksum"] = _checksum(plain)
         with open_atomically(folder / MANIFEST) as file:
@@ -181,7 +189,10 @@ class Manifest:
         if plain["format"] != FORMAT or plain["checksum"] != _checksum(without):
             raise ValueError("another format or checksum")
         options = plain["options"]
-        shards = tuple(ShardEntry(**shard) for shard in plain["shards"])
+        shards = tuple(
+            ShardEntry(**{**shard, "unstorable": tuple(shard.get("unstorable", ()))})
+            for shard in plain["shards"]
+        )
         numbers = [shard.number for shard in shards]
         if numbers != sorted(set(numbers)):
             raise ValueError("shards out of order")
@@ -195,6 +206,14 @@ class Manifest:
             origins=tuple(Origin(**origin) for origin in plain["origins"]),
             missing=int(plain["missing"]),
         )
+
+
+def _plain(shard: ShardEntry) -> dict[str, Any]:
+    """A shard as JSON; readers before 0.2 know no unstorable records."""
+    plain = asdict(shard)
+    if not shard.unstorable:
+        del plain["unstorable"]
+    return plain
 
 
 def _checksum(plain: Mapping[str, Any]) -> str:
@@ -259,7 +278,9 @@ def _encoders(found: Manifest, wanted: Manifest) -> tuple[str, str]:
 
 
 def _described(split: Any) -> str:
-    record = SplitRecord.from_json(split) or SplitRecord()
+    record = SplitRecord.from_json(split)
+    if record is None:  # of a version before 0.2, which had blocks alone
+        return f"with split {split}"
     kinds = (("rows", record.rows), ("documents", record.documents))
     return "with " + ", ".join(f"{kind} {describe_splits(ways)}" for kind, ways in kinds if ways)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rdr_qdrant.atomic_io import replace_atomically, temporary_path, translate_write_errors
-from rdr_qdrant.errors import ModelError, RDRQdrantError, SourceError, install_hint
+from rdr_qdrant.errors import RDRQdrantError, SourceError, install_hint
 from rdr_qdrant.export.manifest import ShardEntry, shard_name
 from rdr_qdrant.export.precomputed import EmbeddedPassage
 from rdr_qdrant.passages import Passage
@@ -52,21 +52,13 @@ def table_of(rows: Sequence[ShardRow], vectors: Any, truncated: Sequence[bool], 
 
     Args:
         rows: n passages; vectors that they carry are ignored.
-        vectors: float32 [n, dim].
+        vectors: float32 [n, dim], finite also as `kind`.
         truncated: for each row, true if it was truncated.
         kind: type of the stored vectors, `float32` or `float16`.
-
-    Raises:
-        ModelError: a number is too large for a half float.
     """
     import pyarrow as pa
 
     numbers = np.ascontiguousarray(vectors, dtype=kind)
-    if not np.isfinite(numbers).all():
-        raise ModelError(
-            "A vector has a number beyond 65,504, which float16 cannot hold: "
-            "encode into another folder without --float16."
-        )
     passages = [row.passage for row in rows]
     columns = {
         "id": [passage.id for passage in passages],
@@ -91,11 +83,12 @@ class ShardFile:
     Args:
         folder: where to.
         number: of the shard.
-        capacity: most rows.
-        is_rebuilt: it takes the place of a shard that is missing or damaged, with the same rows.
+        capacity: most records.
+        is_rebuilt: it takes the place of a shard that is missing or damaged, with the same records.
 
     Attributes:
         rows: rows so far.
+        records: records so far: rows, and those that cannot be stored.
         started: when it was begun, by the monotonic clock.
     """
 
@@ -109,16 +102,25 @@ class ShardFile:
         self._path = folder / shard_name(number)
         self._part = temporary_path(self._path)
         self._truncated = 0
+        self._unstorable: list[int] = []
         self._content = hashlib.sha256()
         self._open: tuple[Any, Any] | None = None
 
-    def append(self, table: Any, *, truncated: int, content: Iterable[bytes]) -> None:
+    @property
+    def records(self) -> int:
+        """Records so far: rows, and those that cannot be stored."""
+        return self.rows + len(self._unstorable)
+
+    def append(
+        self, table: Any, *, truncated: int, content: Iterable[bytes], unstorable: Iterable[int]
+    ) -> None:
         """Write a `pyarrow.Table` as a row group.
 
         Args:
             table: see `table_of`.
             truncated: rows that were truncated.
-            content: for each row, its content for the digest of the shard.
+            content: for each record, its content for the digest of the shard.
+            unstorable: positions of those of these records that are no rows.
 
         Raises:
             OutputError: it cannot be written.
@@ -127,7 +129,9 @@ class ShardFile:
             self._writer(table.schema).write_table(table)
         for one in content:
             self._content.update(one)
+        first = self.records
         self.rows += len(table)
+        self._unstorable += [first + position for position in unstorable]
         self._truncated += truncated
 
     def finish(self) -> ShardEntry:
@@ -145,7 +149,13 @@ class ShardFile:
             self.discard()
             raise
         return ShardEntry(
-            self._path.name, self.rows, size, digest, self._content.hexdigest(), self._truncated
+            self._path.name,
+            self.rows,
+            size,
+            digest,
+            self._content.hexdigest(),
+            self._truncated,
+            tuple(self._unstorable),
         )
 
     def discard(self) -> None:

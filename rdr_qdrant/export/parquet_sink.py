@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,11 +27,11 @@ from rdr_qdrant.export.manifest import (
     read_manifest_if_any,
 )
 from rdr_qdrant.export.parquet_io import ShardFile, ShardRow, is_whole, table_of
-from rdr_qdrant.ingest.batch_result import BatchResult
+from rdr_qdrant.ingest.batch_result import BatchResult, reject_points
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.id_index import IdIndex
 from rdr_qdrant.ingest.partitions import source_changes
-from rdr_qdrant.ingest.passage_encoder import PassageEncoder
+from rdr_qdrant.ingest.passage_encoder import PassageEncoder, VectorType, unstorable_reason
 from rdr_qdrant.ingest.records import EmbeddedBatch, MetadataUpdate, PendingPoint
 from rdr_qdrant.ingest.sink import OnRetry, PointDiff, Write
 from rdr_qdrant.ingest.verify import Sample
@@ -70,7 +70,7 @@ class ParquetSink:
         sources: Sequence[PassageSource],
         split: SplitRecord,
         shard_size: int,
-        vectors: str,
+        vectors: VectorType,
     ) -> None:
         self._folder = folder
         self._encoder = encoder
@@ -78,11 +78,12 @@ class ParquetSink:
         self._source_names = tuple(source.name for source in sources)
         self._split = split
         self._shard_size = shard_size
-        self._vectors = vectors
+        self.vector_type = vectors
         self._lock: IO[bytes] | None = None
         self._manifest: Manifest | None = None
         self._whole: set[int] = set()
         self._cursor: _ShardCursor | None = None
+        self._rejected_from: list[str] = []
         self._upcoming: deque[ShardEntry] = deque()
         self._to_rebuild: deque[ShardEntry] = deque()
         self._file: ShardFile | None = None
@@ -110,7 +111,7 @@ class ParquetSink:
             sources=self._source_names,
             split=self._split.to_json(),
             shard_size=self._shard_size,
-            vectors=self._vectors,
+            vectors=self.vector_type,
             fingerprint=self._encoder.fingerprint(),
             precision=identity.precision,
         )
@@ -129,12 +130,12 @@ class ParquetSink:
         return options.fingerprint
 
     def diff(self, points: Sequence[PendingPoint]) -> PointDiff:
-        """See `Sink.diff`: points of finished shards are skipped.
+        """See `Sink.diff`: points of finished shards are skipped, or rejected as they were then.
 
         Raises:
             SourceError: a shard was made of other records than the sources have now.
         """
-        to_embed = []
+        to_embed, rejected = [], []
         kept = 0
         for point in points:
             self._add_to_origins(point.record.source)
@@ -142,17 +143,19 @@ class ParquetSink:
                 to_embed.append(point)
                 continue
             self._cursor.add(point)
-            if self._cursor.shard.number in self._whole:
-                kept += 1
-            else:
+            if self._cursor.shard.number not in self._whole:
                 to_embed.append(point)
+            elif self._cursor.is_unstorable:
+                rejected.append(point)
+            else:
+                kept += 1
             if self._cursor.is_at_end:
                 if self._cursor.differs:
                     file = self._cursor.shard.file
                     raise self._changed(f"{file} was made of other rows than they have now")
                 self._next_cursor()
-        counts = Counter(read=kept, unchanged=kept)
-        return PointDiff(to_embed, settled=BatchResult(counts))
+        settled = replace(self._reject(rejected), counts=Counter(read=kept, unchanged=kept))
+        return PointDiff(to_embed, settled=settled)
 
     def check_target(self) -> None:
         """See `Sink.check_target`: the folder is locked."""
@@ -187,7 +190,10 @@ class ParquetSink:
         """Mark the folder as complete."""
         if self._manifest is not None:
             missing = counters["rejected"] - counters["id_conflicts"]
-            self._update_manifest(complete=True, origins=tuple(self._origins), missing=missing)
+            lost = Counter(self._rejected_from)
+            stored = [Origin(one.name, one.passages - lost[one.name]) for one in self._origins]
+            origins = tuple(origin for origin in stored if origin.passages)
+            self._update_manifest(complete=True, origins=origins, missing=missing)
 
     def report(
         self, counters: Counters, *, in_hand: int = 0, interrupted: bool = False
@@ -236,31 +242,42 @@ class ParquetSink:
             self._failed = True  # later batches would leave a gap
             raise
         count = len(batch.points)
-        return BatchResult(Counter(read=count, uploaded=count))
+        rejected = self._reject(batch.unstorable.values())
+        return replace(rejected, counts=Counter(read=count, uploaded=count))
 
     def _append(self, batch: EmbeddedBatch) -> None:
         """Append a batch to the open shard, and to the next ones when it is full."""
-        count, start = len(batch.points), 0
-        while start < count:
+        records = list(batch.in_order())
+        row = 0
+        while records:
             file = self._file = self._file or self._start_shard()
-            stop = min(count, start + file.capacity - file.rows)
-            points = batch.points[start:stop]
-            truncated = batch.truncated[start:stop]
-            rows = [ShardRow(p.record.passage, p.content_hash, p.record.line) for p in points]
+            free = file.capacity - file.records
+            part, records = records[:free], records[free:]
+            stop = row + sum(has_vector for _, has_vector in part)
+            truncated = batch.truncated[row:stop]
+            rows = [
+                ShardRow(point.record.passage, point.content_hash, point.record.line)
+                for point in batch.points[row:stop]
+            ]
             file.append(
-                table_of(rows, batch.vectors[start:stop], truncated, self._vectors),
+                table_of(rows, batch.vectors[row:stop], truncated, self.vector_type),
                 truncated=sum(truncated),
-                content=[_content_of(point) for point in points],
+                content=[_content_of(point) for point, _ in part],
+                unstorable=[n for n, (_, has_vector) in enumerate(part) if not has_vector],
             )
-            start = stop
+            row = stop
             is_old = time.monotonic() - file.started >= SECONDS_PER_SHARD
-            if file.rows == file.capacity or (is_old and not file.is_rebuilt):
+            if file.records == file.capacity or (is_old and not file.is_rebuilt):
                 self._finish_shard()
+
+    def _reject(self, points: Collection[PendingPoint]) -> BatchResult:
+        self._rejected_from += [point.record.source for point in points]
+        return reject_points(points, unstorable_reason(self.vector_type))
 
     def _start_shard(self) -> ShardFile:
         if self._to_rebuild:
             known = self._to_rebuild.popleft()
-            return ShardFile(self._folder, known.number, known.rows, is_rebuilt=True)
+            return ShardFile(self._folder, known.number, known.records, is_rebuilt=True)
         assert self._manifest is not None
         last = max((shard.number for shard in self._manifest.shards), default=-1)
         return ShardFile(self._folder, last + 1, self._shard_size)
@@ -309,16 +326,21 @@ class _ShardCursor:
 
     def __init__(self, shard: ShardEntry) -> None:
         self.shard = shard
-        self._rows = 0
+        self._records = 0
         self._digest = hashlib.sha256()
 
     def add(self, point: PendingPoint) -> None:
-        self._rows += 1
+        self._records += 1
         self._digest.update(_content_of(point))
 
     @property
     def is_at_end(self) -> bool:
-        return self._rows == self.shard.rows
+        return self._records == self.shard.records
+
+    @property
+    def is_unstorable(self) -> bool:
+        """True if the shard does not hold the last record."""
+        return self._records - 1 in self.shard.unstorable
 
     @property
     def differs(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rdr_qdrant.collection import PointId, Sampled
 from rdr_qdrant.errors import RDRQdrantError
-from rdr_qdrant.ingest.records import RecordBatch
+from rdr_qdrant.ingest.records import PendingPoint, RecordBatch
 from rdr_qdrant.ingest.verify import SentPoint
 from rdr_qdrant.readers import Reject
 
@@ -46,6 +46,15 @@ class BatchResult:
             read=batch.duplicates, duplicates=batch.duplicates, id_conflicts=batch.id_conflicts
         )
         return cls(counts, batch.rejects)
+
+
+def reject_points(points: Iterable[PendingPoint], reason: str) -> BatchResult:
+    """The result of points that are rejected."""
+    rejected = list(points)
+    return BatchResult(
+        rejects=[point.record.to_reject(reason) for point in rejected],
+        rejected_ids=[point.id for point in rejected],
+    )
 
 
 @dataclass(frozen=True, slots=True)

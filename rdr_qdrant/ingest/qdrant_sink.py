@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import RetryPolicy, capabilities
+from rdr_qdrant.client import AccessDeniedError, RetryPolicy, capabilities
 from rdr_qdrant.collection import Collection, CollectionSettings
 from rdr_qdrant.collection.info import SPLIT_KEY
 from rdr_qdrant.encoding import Side
@@ -22,7 +22,7 @@ from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.document_cache import StoredDocuments
 from rdr_qdrant.ingest.id_index import IdIndex
 from rdr_qdrant.ingest.leftover_parts import Splitting, delete_leftover_parts
-from rdr_qdrant.ingest.passage_encoder import PassageEncoder
+from rdr_qdrant.ingest.passage_encoder import PassageEncoder, VectorType
 from rdr_qdrant.ingest.prune import Pruning, prune_sources, remove_leftovers
 from rdr_qdrant.ingest.qdrant_writer import QdrantWriter
 from rdr_qdrant.ingest.records import PendingPoint
@@ -78,11 +78,13 @@ class RemoteTarget:
     Attributes:
         collection_name: the collection; behind an alias, the new one.
         vector_name: its vector.
+        vector_type: type of its stored components.
         retry_for: seconds for which a call is retried.
     """
 
     collection_name: str
     vector_name: str
+    vector_type: VectorType
     retry_for: float
 
 
@@ -133,6 +135,7 @@ class QdrantSink:
     handlers: IndexingHandlers = field(default_factory=IndexingHandlers)
     cancellation: Cancellation = field(default_factory=Cancellation)
     keeps_order = False
+    vector_type: VectorType = field(init=False, default="float32")
 
     def __post_init__(self) -> None:
         target = self.target
@@ -203,7 +206,10 @@ class QdrantSink:
         fingerprint = self.encoder.fingerprint()
         if target.bulk and not target.dry_run:
             collection.check_ours("changed by --bulk (bulk=True)")
+            collection.bulk_indexing.check_allowed()
         self._collection_exists = True
+        settings = target.settings if self._creation_id else collection.settings()
+        self.vector_type = "float16" if settings and settings.datatype == "float16" else "float32"
         self._creation_id = self._creation_id or collection.creation_id()
         return fingerprint
 
@@ -235,7 +241,7 @@ class QdrantSink:
     def diff(self, points: Sequence[PendingPoint]) -> PointDiff:
         """See `Sink.diff`; in a dry run nothing is left to be written."""
         if self._collection_exists:
-            diff = QdrantWriter(self.collection, self._sample).diff(points)
+            diff = QdrantWriter(self.collection, self.vector_type, self._sample).diff(points)
         else:
             diff = PointDiff(list(points))
         return _as_planned(diff) if self.target.dry_run else diff
@@ -256,13 +262,14 @@ class QdrantSink:
         """See `Sink.writer`."""
         retry = RetryPolicy(self.target.retry_for, on_retry, give_up)
         collection = self._collection_named(self.collection.name, retry)
-        return QdrantWriter(collection, self._sample).write
+        return QdrantWriter(collection, self.vector_type, self._sample).write
 
     def remote_target(self) -> RemoteTarget:
         """The collection, for writers in other processes; after `open`."""
         return RemoteTarget(
             collection_name=self.collection.name,
             vector_name=self.target.vector_name,
+            vector_type=self.vector_type,
             retry_for=self.target.retry_for,
         )
 
@@ -390,7 +397,15 @@ class QdrantSink:
     def _finish_index(self) -> float | None:
         """Seconds that the index was built or waited for; `None` if neither was done."""
         collection = self.collection
-        resumed = collection.bulk_indexing.resume_indexing()
+        try:
+            resumed = collection.bulk_indexing.resume_indexing()
+        except AccessDeniedError as error:
+            resumed = False
+            logger.warning(
+                "Index building of collection %r stays deferred by an earlier --bulk load: %s",
+                collection.name,
+                error,
+            )
         self._indexing_deferred = False
         started = time.monotonic()
         waited = self.target.index and collection.build_index(self._on_indexing)

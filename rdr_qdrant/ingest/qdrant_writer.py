@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rdr_qdrant.collection import Collection, Point, PointId, Sampled
+from rdr_qdrant.collection import Collection, Point, Sampled
 from rdr_qdrant.collection.payload import same_json
 from rdr_qdrant.collection.points import StoredPoint
-from rdr_qdrant.ingest.batch_result import BatchResult
+from rdr_qdrant.ingest.batch_result import BatchResult, merge_results, reject_points
+from rdr_qdrant.ingest.passage_encoder import VectorType, unstorable_reason
 from rdr_qdrant.ingest.records import EmbeddedBatch, MetadataUpdate, PendingPoint
 from rdr_qdrant.ingest.sink import PointDiff
 from rdr_qdrant.ingest.verify import Sample, SentPoint, new_sample
-from rdr_qdrant.readers import Reject
 
 ID_TAKEN = "its point id is taken by a point that other software wrote"
 TOO_LARGE = "larger than Qdrant takes in one request"
@@ -25,11 +25,15 @@ class QdrantWriter:
 
     Args:
         collection: where to.
+        vector_type: in which it stores vectors.
         sample: stored points are offered to it; results carry those that it keeps.
     """
 
-    def __init__(self, collection: Collection, sample: Sample | None = None) -> None:
+    def __init__(
+        self, collection: Collection, vector_type: VectorType, sample: Sample | None = None
+    ) -> None:
         self._collection = collection
+        self._vector_type = vector_type
         self._sample = sample or new_sample()
 
     def diff(self, points: Sequence[PendingPoint]) -> PointDiff:
@@ -93,6 +97,9 @@ class QdrantWriter:
             reason=TOO_LARGE,
         )
         result.counts.update(truncated=truncated, stale_vectors=stale_vectors)
+        if isinstance(batch, EmbeddedBatch) and batch.unstorable:
+            reason = unstorable_reason(self._vector_type)
+            return merge_results([result, reject_points(batch.unstorable.values(), reason)])
         return result
 
     def _result(
@@ -110,13 +117,10 @@ class QdrantWriter:
             kept = self._sample.offer(lambda p=point, v=vector: SentPoint.of(p, v))  # type: ignore[misc]
             if kept is not None:
                 sample.append(kept)
-        rejects: list[Reject] = [point.record.to_reject(reason) for point in rejected]
-        rejected_ids: list[PointId] = [point.id for point in rejected]
-        return BatchResult(
-            Counter({"read": len(stored), counter: len(stored)}),
-            rejects,
+        return replace(
+            reject_points(rejected, reason),
+            counts=Counter({"read": len(stored), counter: len(stored)}),
             stored_ids=[point.id for point in stored],
-            rejected_ids=rejected_ids,
             sample=sample,
         )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rdr_qdrant.collection import PointId
@@ -114,10 +114,17 @@ class PendingPoint:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedBatch:
-    """Pending points and their texts as the encoder takes them."""
+    """Pending points and their texts as the encoder takes them.
+
+    Attributes:
+        points: n points.
+        tokens: see `PassageEncoder.tokenize_passages`.
+        is_whole: these are all records of the batch that was read; none was stored already.
+    """
 
     points: Sequence[PendingPoint]
     tokens: Any
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +133,24 @@ class EmbeddedBatch:
 
     Attributes:
         points: n points.
-        vectors: float32 [n, dim].
+        vectors: float32 [n, dim], finite also in the type in which they are stored.
         truncated: for each point, true if only its first `max_length` tokens were encoded.
+        unstorable: further points of the batch, whose vectors are not, by their position in it.
     """
 
     points: Sequence[PendingPoint]
     vectors: Any
     truncated: Sequence[bool]
+    unstorable: Mapping[int, PendingPoint] = field(default_factory=dict)
+
+    def in_order(self) -> Iterator[tuple[PendingPoint, bool]]:
+        """All points of a batch that was embedded as a whole, and whether each has a vector."""
+        stored = iter(self.points)
+        for position in range(len(self.points) + len(self.unstorable)):
+            if position in self.unstorable:
+                yield self.unstorable[position], False
+            else:
+                yield next(stored), True
 
 
 @dataclass(frozen=True, slots=True)

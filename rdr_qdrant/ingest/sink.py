@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from rdr_qdrant.ingest.batch_result import BatchResult
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.id_index import IdIndex
+from rdr_qdrant.ingest.passage_encoder import VectorType
 from rdr_qdrant.ingest.records import EmbeddedBatch, MetadataUpdate, PendingPoint
 from rdr_qdrant.ingest.verify import Sample
 
@@ -45,9 +46,11 @@ class Sink(Protocol[ReportT]):
     Attributes:
         write_threads: threads that may write at a time; 0 if the job's own thread has to.
         keeps_order: batches are written in the order of their records.
+        vector_type: type of the stored components, known once it is prepared.
     """
 
     write_threads: int
+    vector_type: VectorType
     keeps_order: bool
 
     def open(self) -> None:

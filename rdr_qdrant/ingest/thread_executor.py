@@ -38,7 +38,7 @@ class ThreadExecutor:
         sink, encoder = run.sink, run.encoder
         embed_batch = embed_in_order if sink.keeps_order else embed
         give_up = threading.Event()
-        pipeline = Pipeline(run, lambda batch: embed_batch(encoder, batch))
+        pipeline = Pipeline(run, lambda batch: embed_batch(encoder, batch, sink.vector_type))
         pipeline.write = sink.writer(pipeline.post_retry, give_up)
         try:
             for batch in run.reader.batches():
@@ -51,7 +51,8 @@ class ThreadExecutor:
                     pipeline.submit_write(MetadataUpdate(diff.to_update_metadata))
                 if diff.to_embed:
                     with run.cancellation.allow_interrupt():  # the encoder may have to be loaded
-                        tokens = tokenize(encoder, diff.to_embed)
+                        is_whole = len(diff.to_embed) == len(batch.records)
+                        tokens = tokenize(encoder, diff.to_embed, is_whole=is_whole)
                     pipeline.submit(tokens)
                 if batch.error:
                     pipeline.join()

@@ -23,6 +23,8 @@ MISSING_NAMED = 5
 """Missing points that the error names; the search for further ones ends there."""
 VECTOR_TOLERANCE = 1e-3
 """Largest relative distance of a vector from the one sent: a collection may hold half floats."""
+HALF_FLOAT_STEP = 6e-8
+"""Distance of the half floats next to zero."""
 
 
 class VerificationError(StoreError):
@@ -131,10 +133,11 @@ def _difference(sent: SentPoint, stored: tuple[Any, Any] | None) -> str | None:
 
 
 def _close(sent: Any, stored: Any) -> bool:
-    found = np.asarray(stored, dtype=np.float32)
-    return found.shape == sent.shape and bool(
-        np.linalg.norm(found - sent) <= VECTOR_TOLERANCE * np.linalg.norm(sent)
-    )
+    found, sent = np.asarray(stored, dtype=np.float64), np.asarray(sent, dtype=np.float64)
+    if found.shape != sent.shape:
+        return False
+    tolerance = VECTOR_TOLERANCE * np.linalg.norm(sent) + HALF_FLOAT_STEP * np.sqrt(sent.size)
+    return bool(np.linalg.norm(found - sent) <= tolerance)
 
 
 def _digest(text: str) -> bytes:

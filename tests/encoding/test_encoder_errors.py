@@ -61,5 +61,5 @@ def test_vectors_that_are_not_finite_are_an_error(
         return lambda: vectors
 
     monkeypatch.setattr(encoder, "_forward", overflowing)
-    with pytest.raises(ModelError, match="not finite in fp32.*Use precision"):
+    with pytest.raises(ModelError, match="not finite in fp32 on cpu.*Use precision"):
         encoder.encode(TEXTS)

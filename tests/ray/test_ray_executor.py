@@ -408,7 +408,7 @@ def test_calls_are_retried_and_the_key_is_nowhere_in_the_open(
             assert not any(key.encode() in one for one in shown)
             server.inject(Status(403), times=99, match="PUT .*/points")
             path.write_text(path.read_text().replace("river", "king"))
-            with pytest.raises(StoreError, match="refused") as raised:
+            with pytest.raises(StoreError, match="does not allow this") as raised:
                 load(client, COLLECTION, path, executor, retry_for=1)
             assert key not in str(raised.value)
             assert key not in repr(vars(executor))
@@ -440,3 +440,17 @@ def test_the_command(
         outcome = command(*arguments, *options)
         assert outcome.status == 2
         assert message in outcome.err
+
+
+def test_vectors_that_are_not_finite_are_rejected_by_name(
+    overflowing: RDREmbeddings, server: str, client: QdrantClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    texts = ["the river", "music", "a king", "the city"]
+    path.write_text("".join(json.dumps({"id": t, "text": t}) + "\n" for t in texts))
+    rejects: list[Reject] = []
+    with RayExecutor(overflowing, url=server, workers=1) as executor:
+        report = load(client, COLLECTION, path, executor, on_reject=rejects.append)
+    assert (report.uploaded, report.rejected, report.verified) == (3, 1, 3)
+    assert [(one.line, one.row["id"]) for one in rejects] == [(2, "music")]
+    assert "NaN or infinity" in rejects[0].reason

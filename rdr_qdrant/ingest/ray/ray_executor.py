@@ -266,8 +266,7 @@ class RemoteEncoder:
 
     def encode_batches(self, tokens: Sequence[Passage]) -> Iterator[EncodedBatch]:
         """Their vectors, by the actor."""
-        vectors, truncated = ray_get(self._started().encode.remote(tokens))
-        yield EncodedBatch(list(range(len(tokens))), vectors, list(truncated))
+        yield from ray_get(self._started().encode.remote(tokens))
 
     def release(self) -> None:
         """Free the resources for a worker."""

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from rdr_qdrant.client import RetryPolicy, connect
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.embeddings import RDREmbeddings
-from rdr_qdrant.encoding import Side
+from rdr_qdrant.encoding import EncodedBatch, Side
 from rdr_qdrant.encoding.token_counter import TokenCounter
 from rdr_qdrant.errors import ModelError, RDRQdrantError
 from rdr_qdrant.ingest.batch_result import BatchResult, merge_results
@@ -124,15 +124,16 @@ class Worker:
         if diff.to_update_metadata:
             yield writer.write(MetadataUpdate(diff.to_update_metadata))
         if diff.to_embed:
-            for embedded in self._embed(diff.to_embed):
+            is_whole = len(diff.to_embed) == len(records)
+            for embedded in self._embed(diff.to_embed, is_whole=is_whole):
                 yield writer.write(embedded)
 
-    def _embed(self, points: Sequence[PendingPoint]) -> list[EmbeddedBatch]:
+    def _embed(self, points: Sequence[PendingPoint], *, is_whole: bool) -> list[EmbeddedBatch]:
         with self._opening:
             self._check_fingerprint()
-        tokens = tokenize(self._embeddings, points)
+        tokens = tokenize(self._embeddings, points, is_whole=is_whole)
         with self._embedding:
-            return list(embed(self._embeddings, tokens))
+            return list(embed(self._embeddings, tokens, self._options.target.vector_type))
 
     @cached_property
     def _control_client(self) -> ControlClient:
@@ -151,7 +152,8 @@ class Worker:
             url=server.url, api_key=server.api_key, allow_key_over_http=server.allow_key_over_http
         )
         retry = RetryPolicy(target.retry_for, control.post_retry, control.stopped)
-        return QdrantWriter(Collection(client, target.collection_name, target.vector_name, retry))
+        collection = Collection(client, target.collection_name, target.vector_name, retry)
+        return QdrantWriter(collection, target.vector_type)
 
     def _check_fingerprint(self) -> None:
         if self._fingerprint != self._options.fingerprint:
@@ -197,8 +199,8 @@ class EncoderActor:
         with wrap_worker_errors():
             return self._embeddings.passages_at_a_time()
 
-    def encode(self, passages: Sequence[Passage]) -> tuple[Any, Sequence[bool]]:
-        """Vectors of passages, float32 [n, dim], and which passages were truncated."""
+    def encode(self, passages: Sequence[Passage]) -> list[EncodedBatch]:
+        """See `PassageEncoder.encode_batches`."""
         with wrap_worker_errors():
-            encoded = self._embeddings.encode_passages_counted(passages)
-        return encoded.vectors, encoded.truncated
+            tokens = self._embeddings.tokenize_passages(passages)
+            return list(self._embeddings.encode_batches(tokens))
