@@ -1,5 +1,6 @@
 """Connections to Qdrant: a server or an embedded folder.
 
+cluster          waiting for a change to be seen by the nodes of a cluster
 connect          connect, connect_async: from a URL or a path to a client
 capabilities     Capabilities: how a client is used, whatever it is a client of
 error_mapping    the errors of all clients as StoreError
@@ -18,6 +19,7 @@ from rdr_qdrant.client.capabilities import (
     location_of,
     server_version,
 )
+from rdr_qdrant.client.cluster import look_until_seen
 from rdr_qdrant.client.connect import (
     DEFAULT_PATH,
     connect,
@@ -27,6 +29,7 @@ from rdr_qdrant.client.connect import (
     server_url,
 )
 from rdr_qdrant.client.error_mapping import (
+    CollectionNotFoundError,
     RequestTooLargeError,
     UnindexedFilterError,
     translate_client_errors,
@@ -39,6 +42,7 @@ __all__ = [
     "RETRY_FOR_SECONDS",
     "Capabilities",
     "ClientAddress",
+    "CollectionNotFoundError",
     "RequestTooLargeError",
     "RetryPolicy",
     "UnindexedFilterError",
@@ -50,6 +54,7 @@ __all__ = [
     "disk_bytes",
     "is_url",
     "location_of",
+    "look_until_seen",
     "read_key_file",
     "resolve_api_key",
     "server_url",

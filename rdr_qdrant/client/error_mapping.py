@@ -22,6 +22,10 @@ class RequestTooLargeError(StoreError):
     """A request larger than the server accepts; fewer points at once may pass."""
 
 
+class CollectionNotFoundError(StoreError):
+    """Qdrant has no collection, and no alias, of the name in a request."""
+
+
 class UnindexedFilterError(StoreError):
     """A server in strict mode refuses to filter by a field without an index of a fitting type."""
 
@@ -50,6 +54,7 @@ def translate_client_errors(client: QdrantClient | AsyncQdrantClient) -> Iterato
     Raises:
         RequestTooLargeError: the server accepts no request of that size.
         UnindexedFilterError: strict mode refuses the filter.
+        CollectionNotFoundError: there is no such collection.
         StoreError: it did not answer, refused the key, or refused the request.
     """
     from grpc import RpcError
@@ -68,6 +73,7 @@ def translate_client_errors(client: QdrantClient | AsyncQdrantClient) -> Iterato
     except UnexpectedResponse as error:
         message = _refusal_message(client, error)
         _raise_if_unindexed(client, message, error)
+        _raise_if_no_collection(message, error)
         kind = RequestTooLargeError if _is_too_large(error) else StoreError
         raise kind(message) from error
     except QdrantException as error:  # a 429 with a Retry-After
@@ -75,10 +81,14 @@ def translate_client_errors(client: QdrantClient | AsyncQdrantClient) -> Iterato
             f"Qdrant at {location_of(client)} takes no more requests for now (429): {error}"
         ) from error
     except ValueError as error:  # a request that an embedded Qdrant rejects
+        _raise_if_no_collection(f"Qdrant refused the request: {error}", error)
         raise StoreError(f"Qdrant refused the request: {error}") from error
     except RpcError as error:
         details = _grpc_details(error)
         _raise_if_unindexed(client, details, error)
+        _raise_if_no_collection(
+            f"Qdrant at {location_of(client)} refused the request over gRPC: {details}", error
+        )
         kind = RequestTooLargeError if "larger than max" in details else StoreError
         raise kind(
             f"Qdrant at {location_of(client)} failed over gRPC{_through_proxy(client)}: {details}"
@@ -133,6 +143,15 @@ def _raise_if_unindexed(
             "collection_settings): keyword for text, integer, float, bool, datetime or uuid, as "
             "its values are."
         ) from error
+
+
+_NO_COLLECTION = re.compile(r"Collection `.*` doesn't exist!|Collection .* not found")
+"""The messages of a server and of the embedded clients."""
+
+
+def _raise_if_no_collection(message: str, error: Exception) -> None:
+    if _NO_COLLECTION.search(message):
+        raise CollectionNotFoundError(message) from error
 
 
 def _grpc_details(error: Any) -> str:

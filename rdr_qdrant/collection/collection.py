@@ -16,7 +16,11 @@ from rdr_qdrant.client import (
 )
 from rdr_qdrant.collection.bulk_indexing import BulkIndexing, warn_if_deferred
 from rdr_qdrant.collection.compatibility import check_identity, check_vectors
-from rdr_qdrant.collection.connection import CollectionConnection
+from rdr_qdrant.collection.connection import (
+    PATIENCE_WITH_MISSING_SECONDS,
+    CollectionConnection,
+    metadata_of,
+)
 from rdr_qdrant.collection.filters import (
     LookupThrottle,
     PayloadIndexCache,
@@ -163,11 +167,13 @@ class Collection:
                 )
             )
         except StoreError:
-            if not self.exists():
+            if not self._connection.until_seen(self.exists, bool, PATIENCE_WITH_MISSING_SECONDS):
                 raise
             self._check_metadata(metadata or {})
             self.check(identity)
             creation_id = None
+        else:
+            self._wait_until_created(creation_id)
         self.payload_indexes.create_missing(settings, version)
         self._warn_about_ignored(settings)
         return creation_id
@@ -189,6 +195,15 @@ class Collection:
                 self.name, metadata=dict(metadata) or None, **parameters
             )
         )
+        self._wait_until_created(metadata.get(CREATION_KEY))
+
+    def _wait_until_created(self, creation_id: str | None) -> None:
+        """Wait until this collection is seen, rather than none or a former one of its name."""
+
+        def is_seen(info: models.CollectionInfo | None) -> bool:
+            return info is not None and metadata_of(info).get(CREATION_KEY) in (creation_id, None)
+
+        self._connection.until_seen(self._connection.find_info, is_seen)
 
     def creation_id(self) -> str | None:
         """The random id of its creation, another one once it was deleted and created again.
@@ -198,11 +213,11 @@ class Collection:
         Raises:
             CollectionError: it does not exist.
         """
-        found = (self.info().config.metadata or {}).get(CREATION_KEY)
+        found = metadata_of(self.info()).get(CREATION_KEY)
         return found if isinstance(found, str) else None
 
     def delete(self) -> None:
-        """Delete it with all its points.
+        """Delete it with all its points; returns when it is seen to be gone.
 
         Raises:
             CollectionError: nothing says that we created it, or this is an alias.
@@ -215,7 +230,13 @@ class Collection:
                 f"{self.name!r} is an alias of a collection, so nothing is deleted. To put a new "
                 "collection behind it, load with --swap-alias (swap_alias=True)."
             )
+        created = self.creation_id()
+
+        def is_gone(info: models.CollectionInfo | None) -> bool:
+            return info is None or metadata_of(info).get(CREATION_KEY) != created
+
         self._connection.call(lambda: client.delete_collection(self.name))
+        self._connection.until_seen(self._connection.find_info, is_gone)
 
     def remove_metadata_key(self, key: str) -> None:
         """Remove one key from the collection's own metadata."""
@@ -291,7 +312,7 @@ class Collection:
             )
 
     def _check_metadata(self, metadata: Mapping[str, Any]) -> None:
-        found = self.info().config.metadata or {}
+        found = metadata_of(self.info())
         if any(found.get(key) != value for key, value in metadata.items()):
             raise CollectionError(
                 f"Collection {self.name!r} was made by another load since this one began, so "

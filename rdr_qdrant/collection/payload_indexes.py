@@ -72,7 +72,9 @@ class PayloadIndexes:
         missing = self._missing(settings)
         for key, path in missing:
             self._create(path, payload_index_params(settings, key, version))
-        still_missing = self._missing(settings) if missing else []
+        still_missing = missing and self._connection.until_seen(
+            lambda: self._missing(settings), lambda still: not still
+        )
         types = settings.index_types()
         return {key: types[key] for key, path in missing if (key, path) not in still_missing}
 
@@ -83,9 +85,15 @@ class PayloadIndexes:
             info: Qdrant's description of the other one.
         """
         existing = self._connection.info().payload_schema or {}
-        for field, schema in (info.payload_schema or {}).items():
+        wanted = info.payload_schema or {}
+        for field, schema in wanted.items():
             if field not in existing:
                 self._create(field, schema.params or schema.data_type)
+        if wanted.keys() - existing.keys():
+            self._connection.until_seen(
+                self._connection.info,
+                lambda found: wanted.keys() <= (found.payload_schema or {}).keys(),
+            )
 
     def find_empty(self, settings: CollectionSettings) -> dict[str, str]:
         """Return those that the settings name and that index no value of any point, with types."""

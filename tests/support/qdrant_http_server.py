@@ -15,16 +15,19 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from pydantic_core import to_json
 from qdrant_client import QdrantClient
 
+from tests.support.cluster import Cluster
 from tests.support.faults import EVERY_CALL, Fault, FaultPlan
 from tests.support.http_listener import Listener, Reply, Request, refusal, reusable_socket
 from tests.support.qdrant_calls import ApiError, Call
 from tests.support.qdrant_routes import find
+from tests.support.server_settings import ServerSettings
 
 HEALTH = {
     "/healthz": b"healthz check passed",
@@ -40,6 +43,7 @@ class QdrantHTTPServer:
     stays open when the server closes. What local mode warns of, this process warns of. `version`
     follows the client's, which warns of another. `max_request_bytes` is Qdrant's own default; a
     larger body gets 400, as from Qdrant, or another `oversize_status` (413: a proxy before it).
+    With a `cluster` it answers like several nodes. `clock` drives the limits of strict mode.
     """
 
     def __init__(
@@ -51,7 +55,11 @@ class QdrantHTTPServer:
         version: str = "1.20.0",
         max_request_bytes: int = 32 * 1024 * 1024,
         oversize_status: int = 400,
+        cluster: Cluster | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.cluster = cluster
+        self._settings = ServerSettings(clock)
         self.faults = FaultPlan()
         self.requests: Counter[str] = Counter()
         """How often each "METHOD /path/{template}" was asked, faulted or not."""
@@ -174,15 +182,26 @@ class QdrantHTTPServer:
         if found is None:
             return refusal(404, f"Not found: no such call here: {request.line}")
         route, variables = found
-        call = Call(self._backend, variables, request.query, request.body)
         began = time.perf_counter()
         with self._backend_lock:  # local mode is not thread-safe
             if not listener.alive.is_set():
                 return None
+            cluster, leader = self.cluster, self._backend
+            node: Any = cluster.node(leader, self._settings) if cluster else leader
+            call = Call(
+                node,
+                variables,
+                request.query,
+                request.body,
+                request.method,
+                self._settings,
+                leader,
+                cluster,
+            )
             try:
                 result = route.run(call)
             except ApiError as error:
-                return refusal(error.status, str(error))
+                return refusal(error.status, str(error), error.headers)
             seconds = time.perf_counter() - began
             return Reply(200, to_json({"result": result, "status": "ok", "time": seconds}))
 
