@@ -30,19 +30,22 @@ from rdr_qdrant.client.connect import (
 )
 from rdr_qdrant.client.error_mapping import (
     CollectionNotFoundError,
+    LimitExceededError,
     RequestTooLargeError,
     UnindexedFilterError,
     translate_client_errors,
 )
 from rdr_qdrant.client.reconnect import ClientAddress
-from rdr_qdrant.client.retry import RETRY_FOR_SECONDS, RetryPolicy
+from rdr_qdrant.client.retry import RATE_LIMITED, RETRY_FOR_SECONDS, RetryPolicy
 
 __all__ = [
     "DEFAULT_PATH",
+    "RATE_LIMITED",
     "RETRY_FOR_SECONDS",
     "Capabilities",
     "ClientAddress",
     "CollectionNotFoundError",
+    "LimitExceededError",
     "RequestTooLargeError",
     "RetryPolicy",
     "UnindexedFilterError",

@@ -22,6 +22,23 @@ class RequestTooLargeError(StoreError):
     """A request larger than the server accepts; fewer points at once may pass."""
 
 
+class LimitExceededError(StoreError):
+    """A number in the request exceeds a limit of strict mode.
+
+    Attributes:
+        name: of the limit, in the server's words.
+        limit: its value.
+    """
+
+    def __init__(self, message: str, name: str, limit: int) -> None:
+        super().__init__(message, name, limit)
+        self.name = name
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class CollectionNotFoundError(StoreError):
     """Qdrant has no collection, and no alias, of the name in a request."""
 
@@ -54,7 +71,8 @@ def translate_client_errors(client: QdrantClient | AsyncQdrantClient) -> Iterato
     Raises:
         RequestTooLargeError: the server accepts no request of that size.
         UnindexedFilterError: strict mode refuses the filter.
-        CollectionNotFoundError: there is no such collection.
+        CollectionNotFoundError: the collection does not exist.
+        LimitExceededError: strict mode refuses a number in the request.
         StoreError: it did not answer, refused the key, or refused the request.
     """
     from grpc import RpcError
@@ -73,7 +91,7 @@ def translate_client_errors(client: QdrantClient | AsyncQdrantClient) -> Iterato
     except UnexpectedResponse as error:
         message = _refusal_message(client, error)
         _raise_if_unindexed(client, message, error)
-        _raise_if_no_collection(message, error)
+        _raise_if_known(message, error)
         kind = RequestTooLargeError if _is_too_large(error) else StoreError
         raise kind(message) from error
     except QdrantException as error:  # a 429 with a Retry-After
@@ -81,12 +99,12 @@ def translate_client_errors(client: QdrantClient | AsyncQdrantClient) -> Iterato
             f"Qdrant at {location_of(client)} takes no more requests for now (429): {error}"
         ) from error
     except ValueError as error:  # a request that an embedded Qdrant rejects
-        _raise_if_no_collection(f"Qdrant refused the request: {error}", error)
+        _raise_if_known(f"Qdrant refused the request: {error}", error)
         raise StoreError(f"Qdrant refused the request: {error}") from error
     except RpcError as error:
         details = _grpc_details(error)
         _raise_if_unindexed(client, details, error)
-        _raise_if_no_collection(
+        _raise_if_known(
             f"Qdrant at {location_of(client)} refused the request over gRPC: {details}", error
         )
         kind = RequestTooLargeError if "larger than max" in details else StoreError
@@ -149,9 +167,21 @@ _NO_COLLECTION = re.compile(r"Collection `.*` doesn't exist!|Collection .* not f
 """The messages of a server and of the embedded clients."""
 
 
-def _raise_if_no_collection(message: str, error: Exception) -> None:
+_LIMIT = re.compile(r'Limit exceeded \d+ > (\d+) for "([^"]+)"')
+_CONDITIONS = re.compile(r"Filter condition limit reached \(\d+ > (\d+)\)")
+OVER_CAPACITY = "larger than rate limiter capacity"
+"""In the refusal of a request that no waiting helps: only a smaller one passes."""
+
+
+def _raise_if_known(message: str, error: Exception) -> None:
     if _NO_COLLECTION.search(message):
         raise CollectionNotFoundError(message) from error
+    if OVER_CAPACITY in message:
+        raise RequestTooLargeError(message) from error
+    if found := _LIMIT.search(message):
+        raise LimitExceededError(message, found[2], int(found[1])) from error
+    if found := _CONDITIONS.search(message):
+        raise LimitExceededError(message, "filter conditions", int(found[1])) from error
 
 
 def _grpc_details(error: Any) -> str:

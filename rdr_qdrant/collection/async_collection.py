@@ -17,9 +17,10 @@ from rdr_qdrant.collection.filters import (
     no_results_message,
 )
 from rdr_qdrant.collection.json_path import metadata_paths
+from rdr_qdrant.collection.limits import KnownLimits, parts
 from rdr_qdrant.collection.payload import METADATA_KEY
 from rdr_qdrant.collection.points import PointId, metadata_keys
-from rdr_qdrant.collection.query import QueryOptions, query_requests
+from rdr_qdrant.collection.query import QueryOptions, check_within_limits, query_requests
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.registry import PairIdentity
 
@@ -48,6 +49,7 @@ class AsyncCollection:
         self.vector_name = vector_name
         self._index_cache = PayloadIndexCache()
         self._lookup_throttle = LookupThrottle()
+        self._known_limits = KnownLimits()
 
     async def info(self) -> models.CollectionInfo:
         """Return Qdrant's own description of the collection.
@@ -65,6 +67,7 @@ class AsyncCollection:
         info = await self.info()
         check_info(self.name, self.vector_name, info, identity, allow_unverified=allow_unverified)
         self._index_cache.update(info)
+        self._known_limits.update(info)
 
     async def query_points(
         self, vectors: Any, **options: Unpack[QueryOptions]
@@ -73,8 +76,12 @@ class AsyncCollection:
         if self._index_cache.is_stale_for(options.get("filter")):
             self._index_cache.update(await self._await(self.client.get_collection(self.name)))
         requests = query_requests(vectors, self.vector_name, options, self._index_cache.types)
-        call = self.client.query_batch_points(self.name, requests=requests)
-        found = [response.points for response in await self._await(call)]
+        limits = self._known_limits.get(lambda: None)
+        check_within_limits(self.name, limits, options)
+        found = []
+        for part in parts(requests, limits.search_size):
+            call = self.client.query_batch_points(self.name, requests=part)
+            found += [response.points for response in await self._await(call)]
         if not any(found) and self._lookup_throttle.allows(options.get("filter")):
             message = await self.explain_no_results(options.get("filter"))
             if message:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rdr_qdrant.client import (
@@ -35,6 +37,7 @@ from rdr_qdrant.collection.info import (
     identity_of,
     model_name,
 )
+from rdr_qdrant.collection.limits import StrictLimits, parts
 from rdr_qdrant.collection.payload import ScoredPassage
 from rdr_qdrant.collection.payload_indexes import PayloadIndexes, as_options
 from rdr_qdrant.collection.points import Points
@@ -46,7 +49,12 @@ from rdr_qdrant.collection.qdrant_params import (
     read_settings,
     vector_params,
 )
-from rdr_qdrant.collection.query import QueryOptions, query_requests, to_scored_passages
+from rdr_qdrant.collection.query import (
+    QueryOptions,
+    check_within_limits,
+    query_requests,
+    to_scored_passages,
+)
 from rdr_qdrant.collection.settings import CollectionSettings, differences, missing_payload_indexes
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.registry import PairIdentity
@@ -95,6 +103,11 @@ class Collection:
     def exists(self) -> bool:
         """Return whether there is a collection or an alias of this name."""
         return self._connection.exists()
+
+    @property
+    def limits(self) -> StrictLimits:
+        """The limits of strict mode, see `StrictLimits`."""
+        return self._connection.limits
 
     def info(self) -> models.CollectionInfo:
         """Return Qdrant's own description of it.
@@ -175,6 +188,9 @@ class Collection:
         else:
             self._wait_until_created(creation_id)
         self.payload_indexes.create_missing(settings, version)
+        if self.limits.filters_need_index:
+            with suppress(CollectionError, StoreError):  # what needs it says so
+                self.payload_indexes.make_filterable("source")
         self._warn_about_ignored(settings)
         return creation_id
 
@@ -353,10 +369,14 @@ class Collection:
                 connection.call(lambda: connection.client.get_collection(self.name))
             )
         requests = query_requests(vectors, connection.vector_name, options, self._index_cache.types)
-        responses = connection.call(
-            lambda: connection.client.query_batch_points(self.name, requests=requests)
-        )
-        found = [response.points for response in responses]
+        check_within_limits(self.name, connection.limits, options)
+        found = [
+            response.points
+            for part in parts(requests, connection.limits.search_size)
+            for response in connection.call(
+                partial(connection.client.query_batch_points, self.name, requests=part)
+            )
+        ]
         if not any(found) and self._lookup_throttle.allows(options.get("filter")):
             message = self.explain_no_results(options.get("filter"))
             if message:

@@ -12,6 +12,7 @@ from rdr_qdrant.client import (
     location_of,
     look_until_seen,
 )
+from rdr_qdrant.collection.limits import KnownLimits, StrictLimits
 from rdr_qdrant.errors import CollectionError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class CollectionConnection:
         name: the name of the collection or of an alias.
         vector_name: the named vector to use; `""` is the unnamed one.
         retry: makes the calls; by default each is made once.
+        known_limits: of strict mode, see `limits`.
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
@@ -40,6 +42,7 @@ class CollectionConnection:
     name: str
     vector_name: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    known_limits: KnownLimits = field(default_factory=KnownLimits, repr=False, compare=False)
 
     def call(self, request: Callable[[], T]) -> T:
         """Make a call to the client, retried by the policy."""
@@ -66,9 +69,16 @@ class CollectionConnection:
     def find_info(self) -> models.CollectionInfo | None:
         """Return Qdrant's own description of the collection; `None` if it does not exist."""
         try:
-            return self.call(lambda: self.client.get_collection(self.name))
+            info = self.call(lambda: self.client.get_collection(self.name))
         except CollectionNotFoundError:
             return None
+        self.known_limits.update(info)
+        return info
+
+    @property
+    def limits(self) -> StrictLimits:
+        """The limits of strict mode; read once, then whenever the collection is described."""
+        return self.known_limits.get(self.find_info)
 
     def update(
         self, is_seen: Callable[[models.CollectionInfo], bool], **parameters: Any

@@ -34,7 +34,7 @@ class CollectionDescription:
 
     Attributes:
         name: its name.
-        points: exact number of points.
+        points: number of points.
         dimension: numbers in a vector.
         distance: always `Dot`.
         norms: `min`, `median`, `max` of the lengths of a random sample of vectors; `None` if empty.
@@ -46,6 +46,7 @@ class CollectionDescription:
         alias_of: name of the collection, where `name` is an alias.
         settings: see `CollectionSettings`.
         index_put_off: whether a bulk load that has not finished defers index building.
+        points_approximate: `points` is an estimate, since strict mode takes no exact count.
     """
 
     name: str
@@ -61,6 +62,7 @@ class CollectionDescription:
     alias_of: str | None
     settings: Mapping[str, Any]
     index_put_off: bool
+    points_approximate: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields but the probe vectors, which mean nothing to a reader."""
@@ -77,10 +79,11 @@ class ListedCollection:
 
     Attributes:
         name: its name.
-        points: exact number of points.
+        points: number of points.
         model: the pair that made it, or `None` where it does not say.
         aliases: its aliases, sorted.
         index_put_off: whether a bulk load that has not finished defers index building.
+        points_approximate: `points` is an estimate, since strict mode takes no exact count.
     """
 
     name: str
@@ -88,6 +91,7 @@ class ListedCollection:
     model: str | None
     aliases: tuple[str, ...]
     index_put_off: bool
+    points_approximate: bool = False
 
 
 def describe_collection(connection: CollectionConnection) -> CollectionDescription:
@@ -119,6 +123,7 @@ def describe_collection(connection: CollectionConnection) -> CollectionDescripti
         alias_of=_alias_target(connection),
         settings=read_settings(info, vector_name).explicitly_set(),
         index_put_off=indexing_deferred(info),
+        points_approximate=not connection.limits.allows_exact,
     )
 
 
@@ -141,6 +146,7 @@ def list_collections(client: QdrantClient) -> list[ListedCollection]:
                 model=model_name(info),
                 aliases=tuple(sorted(a for a, target in alias_targets.items() if target == name)),
                 index_put_off=indexing_deferred(info),
+                points_approximate=not connection.limits.allows_exact,
             )
         )
     return listed
@@ -174,7 +180,7 @@ def _sample_norms(connection: CollectionConnection) -> dict[str, float] | None:
         lambda: connection.client.query_points(
             connection.name,
             query=models.SampleQuery(sample=models.Sample.RANDOM),
-            limit=NORM_SAMPLE,
+            limit=min(NORM_SAMPLE, connection.limits.results or NORM_SAMPLE),
             with_payload=False,
             with_vectors=[vector_name] if vector_name else True,
         )

@@ -13,6 +13,7 @@ from rdr_qdrant.client import server_version
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.collection.info import identity_of
 from rdr_qdrant.collection.json_path import metadata_paths
+from rdr_qdrant.collection.limits import StrictLimits
 from rdr_qdrant.collection.qdrant_params import Version, payload_index_params
 from rdr_qdrant.collection.settings import CollectionSettings
 from rdr_qdrant.errors import CollectionError
@@ -105,24 +106,44 @@ class PayloadIndexes:
                 empty[key] = str(indexes[0].data_type.value)
         return empty
 
-    def check_filterable(self, key: str) -> None:
-        """Refuse where strict mode would refuse a filter by text in this metadata key.
+    def make_filterable(self, key: str, *, dry_run: bool = False) -> None:
+        """Create the index without which strict mode takes no filter by text in a metadata key.
+
+        Args:
+            key: the metadata key.
+            dry_run: create nothing.
 
         Raises:
-            CollectionError: strict mode is on and the key has no index; says how to create one.
+            CollectionError: there is an index of another type; or there is none, and this is a dry
+                run or a collection of other software. Says how to create one.
         """
+        from qdrant_client import models
+
         info = self._connection.info()
-        strict = info.config.strict_mode_config
         [path] = metadata_paths(key)
         index = (info.payload_schema or {}).get(path)
-        if not (strict and strict.enabled) or (index and index.data_type.value in TEXT_INDEXES):
+        if not StrictLimits.of(info).filters_need_index:
             return
-        if False in (strict.unindexed_filtering_retrieve, strict.unindexed_filtering_update):
+        if index and index.data_type.value in TEXT_INDEXES:
+            return
+        name = self._connection.name
+        if index or dry_run or identity_of(info) is None:
+            found = f"one of type {index.data_type.value}" if index else "none"
             raise CollectionError(
-                f"Collection {self._connection.name!r} is in strict mode, which takes no filter by "
-                f"a field without an index, and the metadata key {key!r} has none. Add it with "
+                f"Collection {name!r} is in strict mode, which takes no filter by a field without "
+                f"a fitting index, and the metadata key {key!r} has {found}. Add it with "
                 f"--payload-index {key} (payload_indexes of collection_settings)."
             )
+        self._create(path, models.PayloadSchemaType.KEYWORD)
+        self._connection.until_seen(
+            self._connection.info, lambda found: path in (found.payload_schema or {})
+        )
+        logger.warning(
+            "Collection %r is in strict mode and has the payload index %s now, without which it "
+            "could not be pruned",
+            name,
+            as_options({key: "keyword"}),
+        )
 
     def _create(self, field: str, schema: Any) -> None:
         client, name = self._connection.client, self._connection.name

@@ -14,6 +14,8 @@ from rdr_qdrant.errors import UsageError
 if TYPE_CHECKING:
     from qdrant_client import models
 
+    from rdr_qdrant.collection.limits import StrictLimits
+
 
 class QueryOptions(TypedDict, total=False):
     """Options of a query.
@@ -76,6 +78,18 @@ def query_requests(
         )
         for vector in vectors
     ]
+
+
+def check_within_limits(name: str, limits: StrictLimits, options: QueryOptions) -> None:
+    """Refuse a query that the collection's strict mode would refuse.
+
+    Raises:
+        CollectionError: names the limit.
+    """
+    limits.check_results(name, options["k"])
+    params = options.get("search_params")
+    if options.get("exact") or (params and params.exact):
+        limits.check_exact(name)
 
 
 def to_scored_passages(points: Sequence[models.ScoredPoint]) -> list[ScoredPassage]:
