@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -71,6 +72,8 @@ class Call:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"])
             reason = f"{place}: {first['msg']}" if place else first["msg"]
+            if place.startswith("PointsBatch"):
+                reason = "Invalid PointInsertOperations format"
             raise ApiError(400, f"Format error in JSON body: {reason}") from error
 
     def written(self, result: models.UpdateResult) -> models.UpdateResult:
@@ -108,7 +111,8 @@ class Route:
         except ApiError:
             raise
         except KeyError as error:  # local mode's way to name a point it does not have
-            raise ApiError(404, f"Not found: No point with id {error.args[0]} found") from error
+            missing = str(error.args[0]).removeprefix("No point with id ").removesuffix(" found")
+            raise ApiError(404, f"Not found: No point with id {missing} found") from error
         except ValueError as error:
             raise _refusal(str(error)) from error
         except Exception as error:
@@ -143,12 +147,40 @@ def no_collection(name: str) -> ApiError:
 
 
 def bad_point_id(point_id: object) -> ApiError:
+    if isinstance(point_id, int) and point_id >= 2**64:  # the server reads it as a float
+        point_id = f"{Decimal(repr(float(point_id))):f}"
     return ApiError(400, f"Format error in JSON body: value {point_id} {_BAD_POINT_ID}")
 
 
 _BAD_POINT_ID = "is not a valid point ID, valid values are either an unsigned integer or a UUID"
 _WRONG_DIMENSION = r"Wrong input: Vector dimension error: expected dim: \1, got \2"
 _TRANSLATIONS = [
+    (r"Collection (.+) already exists", 409, r"Wrong input: Collection `\1` already exists!"),
+    (r"Empty update request", 400, "Bad request: Empty update request"),
+    (
+        r"Point id '(.+)' is not a valid point id; .*",
+        400,
+        rf"Format error in JSON body: value \1 {_BAD_POINT_ID}",
+    ),
+    (
+        r"(Wrong input: Not existing vector name error: \S*) \(the collection has: .*\)",
+        400,
+        r"\1",
+    ),
+    (r"invalid JSON path (.+)", 400, r"Format error in JSON body: Invalid json path: '\1'"),
+    (
+        r"(?:Wrong input: )?values and indices must have the same length: .*",
+        422,
+        "Validation error in JSON body: [points[0].vector.?.values: Validation error: must be the "
+        "same length as indices [{}]]",
+    ),
+    (
+        r"(?:Wrong input: )?sparse indices must be unique",
+        422,
+        "Validation error in JSON body: [points[0].vector.?.indices: Validation error: must be "
+        "unique [{}]]",
+    ),
+    (r"(?:Not found: )?No point with id (\S+) found", 404, r"Not found: No point with id \1 found"),
     (r"Collection (.+) not found", 404, r"Not found: Collection `\1` doesn't exist!"),
     (r"Point (\S+) is not found in the collection", 404, r"Not found: No point with id \1 found"),
     (

@@ -32,7 +32,9 @@ def find(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
 
 @route("GET", "/collections")
 def _list_collections(call: Call) -> Any:
-    return call.client.get_collections()
+    found = call.client.get_collections().collections
+    readable = [one for one in found if call.readable is None or one.name in call.readable]
+    return models.CollectionsResponse(collections=readable)
 
 
 @route("POST", "/collections/aliases", changes_collections=True)
@@ -43,7 +45,10 @@ def _update_aliases(call: Call) -> Any:
 
 @route("GET", "/aliases")
 def _list_aliases(call: Call) -> Any:
-    return call.client.get_aliases()
+    found = call.client.get_aliases().aliases
+    return models.CollectionsAliasesResponse(
+        aliases=[a for a in found if call.readable is None or a.collection_name in call.readable]
+    )
 
 
 @route("GET", "/collections/{collection_name}/aliases")
@@ -178,6 +183,11 @@ def _count(call: Call) -> Any:
 @route("POST", "/collections/{collection_name}/points/query")
 def _query(call: Call) -> Any:
     request = call.read(TypeAdapter(models.QueryRequest))
+    if request.limit == 0:
+        raise ApiError(
+            422,
+            "Validation error in JSON body: [internal.limit: value 0 invalid, must be 1 or larger]",
+        )
     return call.client.query_batch_points(call.name, [request])[0]
 
 
