@@ -65,19 +65,22 @@ def delete(
         closing(qdrant.connect()) as client,
         progress_shown("points", lambda: None) as progress,
     ):
+        retry = RetryPolicy(
+            RETRY_FOR_SECONDS,
+            lambda why, seconds: progress.show(f"Qdrant: {why}, retrying in {seconds:.1f} s"),
+        )
         deleted = delete_points(
             client,
             collection,
             selection,
             allow_unverified=allow_unverified,
             dry_run=dry_run,
-            retry=RetryPolicy(
-                RETRY_FOR_SECONDS,
-                lambda why, seconds: progress.show(f"Qdrant: {why}, retrying in {seconds:.1f} s"),
-            ),
+            retry=retry,
             on_progress=progress,
         )
-        left = Collection(client, collection).points.count()
+        points = Collection(client, collection, retry=retry).points
+        left = points.count()
+        about = "" if points.counts_exactly else "about "
     missing = len(set(ids)) - deleted if ids else 0
     if missing:
         print_message(f"Not found: {pluralize(missing, 'ids')}.")
@@ -88,7 +91,7 @@ def delete(
     verb = "to delete" if dry_run else "deleted"
     print_fields(
         {
-            "collection": f"{collection} ({pluralize(left, 'points')})",
+            "collection": f"{collection} ({about}{pluralize(left, 'points')})",
             verb: f"{deleted:,}" + (" (nothing was deleted: a dry run)" if dry_run else ""),
         }
     )

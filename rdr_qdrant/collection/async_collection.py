@@ -17,10 +17,10 @@ from rdr_qdrant.collection.filters import (
     no_results_message,
 )
 from rdr_qdrant.collection.json_path import metadata_paths
-from rdr_qdrant.collection.limits import KnownLimits, parts
+from rdr_qdrant.collection.limits import KnownLimits
 from rdr_qdrant.collection.payload import METADATA_KEY
 from rdr_qdrant.collection.points import PointId, metadata_keys
-from rdr_qdrant.collection.query import QueryOptions, check_within_limits, query_requests
+from rdr_qdrant.collection.query import QueryOptions, query_requests, requests_within_limits
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.registry import PairIdentity
 
@@ -77,9 +77,8 @@ class AsyncCollection:
             self._index_cache.update(await self._await(self.client.get_collection(self.name)))
         requests = query_requests(vectors, self.vector_name, options, self._index_cache.types)
         limits = self._known_limits.get(lambda: None)
-        check_within_limits(self.name, limits, options)
         found = []
-        for part in parts(requests, limits.search_size):
+        for part in requests_within_limits(self.name, limits, requests, options):
             call = self.client.query_batch_points(self.name, requests=part)
             found += [response.points for response in await self._await(call)]
         if not any(found) and self._lookup_throttle.allows(options.get("filter")):

@@ -37,7 +37,7 @@ from rdr_qdrant.collection.info import (
     identity_of,
     model_name,
 )
-from rdr_qdrant.collection.limits import StrictLimits, parts
+from rdr_qdrant.collection.limits import StrictLimits
 from rdr_qdrant.collection.payload import ScoredPassage
 from rdr_qdrant.collection.payload_indexes import PayloadIndexes, as_options
 from rdr_qdrant.collection.points import Points
@@ -51,8 +51,8 @@ from rdr_qdrant.collection.qdrant_params import (
 )
 from rdr_qdrant.collection.query import (
     QueryOptions,
-    check_within_limits,
     query_requests,
+    requests_within_limits,
     to_scored_passages,
 )
 from rdr_qdrant.collection.settings import CollectionSettings, differences, missing_payload_indexes
@@ -369,10 +369,9 @@ class Collection:
                 connection.call(lambda: connection.client.get_collection(self.name))
             )
         requests = query_requests(vectors, connection.vector_name, options, self._index_cache.types)
-        check_within_limits(self.name, connection.limits, options)
         found = [
             response.points
-            for part in parts(requests, connection.limits.search_size)
+            for part in requests_within_limits(self.name, connection.limits, requests, options)
             for response in connection.call(
                 partial(connection.client.query_batch_points, self.name, requests=part)
             )

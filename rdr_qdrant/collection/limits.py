@@ -91,10 +91,12 @@ class StrictLimits:
         """Points to delete together by their ids and a filter."""
         return _least(self.write_size, self.ids_per_filter)
 
-    @property
-    def search_size(self) -> int | None:
-        """Searches to send together."""
-        return _least(self.searches_per_request, _part(self.reads_per_minute))
+    def search_size(self, conditions: int) -> int | None:
+        """Searches to send together, each of which has a filter of so many conditions.
+
+        A search costs one read, and one more for each condition.
+        """
+        return _least(self.searches_per_request, _part(self.reads_per_minute, 1 + conditions))
 
     @property
     def lookup_size(self) -> int | None:
@@ -160,8 +162,8 @@ def parts(items: Sequence[T], size: int | None) -> Iterator[Sequence[T]]:
         yield items[start : start + step]
 
 
-def _part(rate: int | None) -> int | None:
-    return None if rate is None else max(1, rate // SHARE_OF_RATE)
+def _part(rate: int | None, cost: int = 1) -> int | None:
+    return None if rate is None else max(1, rate // (SHARE_OF_RATE * cost))
 
 
 def _least(*limits: int | None) -> int | None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CONDITIONS_OF_PRUNING = 2
+"""Conditions of the filter that deletes points by their ids and their source."""
+
 TEXT_INDEXES = ("keyword", "uuid")
 """Index types that serve a filter by text."""
 
@@ -114,7 +117,8 @@ class PayloadIndexes:
             dry_run: create nothing.
 
         Raises:
-            CollectionError: there is an index of another type; or there is none, and this is a dry
+            CollectionError: strict mode does not take a filter as pruning needs it; there is an
+                index of another type; or there is none, and this is a dry
                 run or a collection of other software. Says how to create one.
         """
         from qdrant_client import models
@@ -122,7 +126,14 @@ class PayloadIndexes:
         info = self._connection.info()
         [path] = metadata_paths(key)
         index = (info.payload_schema or {}).get(path)
-        if not StrictLimits.of(info).filters_need_index:
+        limits = StrictLimits.of(info)
+        if limits.conditions is not None and limits.conditions < CONDITIONS_OF_PRUNING:
+            raise CollectionError(
+                f"Collection {self._connection.name!r} is in strict mode and takes filters of at "
+                f"most {limits.conditions} conditions (filter_max_conditions): pruning needs "
+                f"{CONDITIONS_OF_PRUNING}. Leave --prune (prune=True) out, or have it raised."
+            )
+        if not limits.filters_need_index:
             return
         if index and index.data_type.value in TEXT_INDEXES:
             return

@@ -71,7 +71,7 @@ def test_names_that_could_be_paths_are_refused(
         with refused("not found"):
             client.get_collection(bad)
     else:  # with dots or nothing the path is that of another call, whose answer is no collection
-        with pytest.raises((UnexpectedResponse, ResponseHandlingException)):
+        with pytest.raises((ValueError, UnexpectedResponse, ResponseHandlingException)):
             client.get_collection(bad)
 
 

@@ -32,7 +32,19 @@ LIMITS: dict[str, dict[str, Any]] = {
     "conditions": {"filter_max_conditions": 2, "condition_max_size": 6},
     "searches": {"search_max_batchsize": 3},
 }
-LIMITS["all"] = {key: value for limits in LIMITS.values() for key, value in limits.items()}
+LIMITS["least"] = {
+    "upsert_max_batchsize": 1,
+    "max_query_limit": 7,
+    "write_rate_limit": 2,
+    "read_rate_limit": 2,
+    "condition_max_size": 1,
+}
+LIMITS["all"] = {
+    key: value
+    for name, limits in LIMITS.items()
+    if name != "least"
+    for key, value in limits.items()
+}
 
 
 class SimulatedTime:
@@ -117,10 +129,11 @@ def test_a_load_keeps_to_each_limit(
     write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows[:25]))
     report = QdrantLoader(**options).load_sources([open_source(path)], prune=True)
     assert (report.updated, report.unchanged, report.removed) == (20, 5, 5)
-    assert Collection(client, "c").points.count() == 25
-    assert Collection(client, "c").describe().norms
+    patient = RetryPolicy(600)
+    assert Collection(client, "c", retry=patient).points.count() == 25
+    assert Collection(client, "c", retry=patient).describe().norms
     questions = [f"who is king {n}?" for n in range(9)]
-    found = PassageSearcher(tiny, client, "c").search(questions, k=7)
+    found = PassageSearcher(tiny, client, "c", retry=patient).search(questions, k=7)
     assert [len(hits) for hits in found] == [7] * 9
 
 
@@ -150,6 +163,18 @@ def test_a_limit_that_a_refusal_names_is_kept_to(client: QdrantClient, tiny: RDR
     assert collection.points.upsert(points).too_large == []
     assert sum(len(page) for page in collection.points.scroll_records(8)) == 10
     assert (collection.limits.points_per_upsert, collection.limits.results) == (3, 4)
+
+
+def test_pruning_with_too_few_conditions_is_refused_before_anything_is_encoded(
+    client: QdrantClient, tiny: RDREmbeddings, write: Callable[[str, str], Path]
+) -> None:
+    path = write("a.jsonl", json.dumps({"id": "1", "text": "the king"}))
+    Collection(client, "c").create(tiny.identity())
+    be_strict(client, filter_max_conditions=1)
+    loader = QdrantLoader(embeddings=tiny, client=client, collection_name="c")
+    with pytest.raises(CollectionError, match=r"at most 1 conditions .*: pruning needs 2"):
+        loader.load_sources([open_source(path)], prune=True)
+    assert client.count("c").count == 0
 
 
 def test_what_cannot_be_asked_is_said_with_what_can(

@@ -229,14 +229,14 @@ def _upsert(call: Call) -> Any:
     for point_id in ids:  # local mode takes any integer
         if isinstance(point_id, int) and not 0 <= point_id < 2**64:
             raise bad_point_id(point_id)
-    return call.written(
-        call.client.upsert(
-            call.name,
-            points=points,
-            update_filter=body.update_filter,
-            update_mode=body.update_mode,
-        )
-    )
+    options = {"update_filter": body.update_filter, "update_mode": body.update_mode}
+    try:
+        return call.written(call.client.upsert(call.name, points=points, **options))
+    except ValueError as error:
+        if "Not existing vector name" in str(error) and not isinstance(points, models.Batch):
+            for point in points:  # what stands before the wrong one is stored, as by a server
+                call.client.upsert(call.name, points=[point], **options)
+        raise
 
 
 @route("POST", "/collections/{collection_name}/points/delete")
@@ -270,6 +270,18 @@ def _overwrite_payload(call: Call) -> Any:
 def _delete_payload(call: Call) -> Any:
     body = call.read(TypeAdapter(models.DeletePayload))
     return call.written(call.client.delete_payload(call.name, body.keys, _chosen(body)))
+
+
+@route("POST", "/collections/{collection_name}/points/payload/clear")
+def _clear_payload(call: Call) -> Any:
+    return call.written(call.client.clear_payload(call.name, call.read(POINTS_SELECTOR)))
+
+
+@route("POST", "/collections/{collection_name}/points/vectors/delete")
+def _delete_vectors(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.DeleteVectors))
+    chosen = models.SetPayload(payload={}, points=body.points, filter=body.filter)
+    return call.written(call.client.delete_vectors(call.name, body.vector, _chosen(chosen)))
 
 
 @route("PUT", "/collections/{collection_name}/points/vectors")
