@@ -236,10 +236,8 @@ class Points:
             try:
                 too_large = self._send(updates, self._replace_if_same_hash_request, size)
                 return [update[0] for update in too_large]
-            except (
-                UnindexedFilterError,
-                LimitExceededError,
-            ):  # and an index of every hash would cost gigabytes of RAM
+            except (UnindexedFilterError, LimitExceededError):
+                # An index of every hash would cost gigabytes of RAM.
                 self._filters_by_hash = False
         stored = self.retrieve([one for one, _, _ in updates])
         same = [u for u in updates if u[0] in stored and stored[u[0]].content_hash == u[1]]
@@ -318,7 +316,9 @@ class Points:
             except RequestTooLargeError:
                 half = len(part) // 2
                 if half:
-                    waiting += [part[half:], part[:half]]
+                    self._connection.find_info()  # a rate may be limited only since a moment ago
+                    size = min(half, self._connection.limits.write_size or half)
+                    waiting += list(parts(part, size))[::-1]
                 else:
                     too_large += part
         return too_large
@@ -383,12 +383,17 @@ class Points:
     ) -> list[models.Record]:
         """Look points up; where reads are limited as a page, which costs as little as one point."""
         options = {"with_payload": with_payload, "with_vectors": with_vectors}
-        limits = self._connection.limits
-        if limits.reads_per_minute is None:
-            return self._call(lambda: self._client.retrieve(self._name, list(ids), **options))
+        if self._connection.limits.reads_per_minute is None:
+            try:
+                return self._call(lambda: self._client.retrieve(self._name, list(ids), **options))
+            except RequestTooLargeError:
+                self._connection.find_info()  # the limit is new
+                if self._connection.limits.reads_per_minute is None:
+                    raise
         found: list[models.Record] = []
-        for part in parts(ids, limits.lookup_size):
-            found += next(self._scroll(len(part), scroll_filter=_with_ids(part), **options))
+        for part in parts(ids, self._connection.limits.lookup_size):
+            for page in self._scroll(len(part), scroll_filter=_with_ids(part), **options):
+                found += page
         return found
 
     def _is_used(self, path: str) -> bool:

@@ -163,6 +163,9 @@ def test_a_limit_that_a_refusal_names_is_kept_to(client: QdrantClient, tiny: RDR
     assert collection.points.upsert(points).too_large == []
     assert sum(len(page) for page in collection.points.scroll_records(8)) == 10
     assert (collection.limits.points_per_upsert, collection.limits.results) == (3, 4)
+    be_strict(client, read_rate_limit=8, write_rate_limit=8)
+    assert len(collection.points.existing_ids(list(range(10)))) == 10
+    assert collection.points.upsert(points[:1]).too_large == []
 
 
 def test_pruning_with_too_few_conditions_is_refused_before_anything_is_encoded(

@@ -11,10 +11,12 @@ import httpx
 import pytest
 
 from rdr_qdrant.embedded import EmbeddedQdrant
+from tests.support.cluster import Cluster
 from tests.support.qdrant_http_server import QdrantHTTPServer
 from tests.support.rights import Key
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "qdrant-1.19.0" / "rest.jsonl"
+CLUSTER = RECORDINGS.with_name("cluster.jsonl")
 KEYS = {
     "manage": Key("manage"),
     "read-only": Key("read"),
@@ -85,3 +87,25 @@ def test_statuses_and_refusals_are_those_of_a_real_server(tmp_path: Path) -> Non
                     different.append((one["case"], expected, got))
     assert different == []
     assert len(asked) > 170
+
+
+@pytest.mark.skipif(not CLUSTER.is_file(), reason="the recordings beside the project are absent")
+def test_a_cluster_without_one_node_answers_as_a_real_one(tmp_path: Path) -> None:
+    points = [{"id": number, "vector": [0.1, 0.2, 0.3, 0.4]} for number in range(60)]
+    found = [json.loads(line) for line in CLUSTER.read_text().splitlines()]
+    asked = [one for one in found if not one["case"].startswith("no majority")]
+    cluster = Cluster((0.0, 0.0))
+    different = []
+    with (
+        EmbeddedQdrant(tmp_path / "behind") as backend,
+        QdrantHTTPServer(backend, version="1.19.0", cluster=cluster) as server,
+        httpx.Client(base_url=server.url, timeout=30) as http,
+    ):
+        for one in asked:
+            cluster.node_down = one["case"].startswith("node down")
+            body = {"points": points} if one["body"] == "..." else one["body"]
+            answer = http.request(one["method"], one["path"], json=body)
+            if answer.status_code != one["status"]:
+                different.append((one["case"], one["status"], answer.text))
+    assert different == []
+    assert len(asked) == 25
