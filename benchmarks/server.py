@@ -62,6 +62,14 @@ class DrawnVectors:
     dimension: int
     seed: int = 0
 
+    pair_label = "drawn"
+
+    def passages_at_a_time(self) -> int:
+        return 256
+
+    def token_counter(self) -> None:
+        return None
+
     def identity(self, *sides: Side) -> PairIdentity:
         probe = tuple(float(x) for x in self.vector("probe"))
         name = f"drawn-{self.seed}"

@@ -13,7 +13,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from rdr_qdrant.client import ClientAddress
+from rdr_qdrant.client import ClientAddress, RetryPolicy
 from rdr_qdrant.collection import (
     AsyncCollection,
     Collection,
@@ -61,6 +61,7 @@ class PassageSearcher:
         allow_unverified: accept a collection whose metadata does not name its encoders.
         search_params: Qdrant's `models.SearchParams`. Hits of a quantized collection are rescored
             with the original vectors unless they say otherwise.
+        retry: makes the calls of the sync client; by default each is made once.
 
     Raises:
         UsageError: neither client is given, or (on use) a sync method needs the sync client.
@@ -77,6 +78,7 @@ class PassageSearcher:
         vector_name: str = "",
         allow_unverified: bool = False,
         search_params: models.SearchParams | None = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
         names = (collection_name, vector_name)
         if client is None and async_client is None:
@@ -86,7 +88,7 @@ class PassageSearcher:
             )
         self._search_params = search_params
         self._embeddings = embeddings
-        self._collection = None if client is None else Collection(client, *names)
+        self._collection = None if client is None else Collection(client, *names, retry)
         self._async = None if async_client is None else AsyncCollection(async_client, *names)
         self._allow_unverified = allow_unverified
         self._checked = False

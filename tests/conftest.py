@@ -13,10 +13,10 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rdr_qdrant import Passage, RDREmbeddings, connect
+from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.encoding.encoder_cache import cache_folder
 from tests.checkpoints import write_pair
 from tests.support.qdrant_http_server import QdrantHTTPServer
-from tests.support.strict_mode import StrictQdrant
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test waits for a hub
 
@@ -120,7 +120,7 @@ def server(tmp_path: Path) -> Iterator[QdrantClient]:
         if os.environ.get("QDRANT_URL"):
             client = connect()
         else:
-            backend = stack.enter_context(StrictQdrant(tmp_path / "behind"))
+            backend = stack.enter_context(EmbeddedQdrant(tmp_path / "behind"))
             client = connect(url=stack.enter_context(QdrantHTTPServer(backend)).url)
         yield client
         _remove_ours(client)

@@ -68,20 +68,22 @@ def delete(
         closing(qdrant.connect()) as client,
         progress_shown("points", lambda: None) as progress,
     ):
+        retry = RetryPolicy(
+            RETRY_FOR_SECONDS,
+            lambda why, seconds: progress.show(f"Qdrant: {why}, retrying in {seconds:.1f} s"),
+        )
         deleted = delete_points(
             client,
             collection,
             selection,
             allow_unverified=allow_unverified,
             dry_run=dry_run,
-            retry=RetryPolicy(
-                RETRY_FOR_SECONDS,
-                lambda why, seconds: progress.show(f"Qdrant: {why}, retrying in {seconds:.1f} s"),
-            ),
+            retry=retry,
             on_progress=progress,
         )
-        found = Collection(client, collection)
+        found = Collection(client, collection, retry=retry)
         left = found.points.count()
+        about = "" if found.points.counts_exactly else "about "
         unknown = None if deleted else found.explain_no_results(selection.metadata)
     missing = len(set(ids)) - deleted if ids else 0
     if missing:
@@ -100,7 +102,7 @@ def delete(
     verb = "to delete" if dry_run else "deleted"
     print_fields(
         {
-            "collection": f"{collection} ({pluralize(left, 'points')})",
+            "collection": f"{collection} ({about}{pluralize(left, 'points')})",
             verb: f"{deleted:,}" + (" (nothing was deleted: a dry run)" if dry_run else ""),
         }
     )

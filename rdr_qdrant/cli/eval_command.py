@@ -105,6 +105,7 @@ def evaluate_command(
     if searching.exact and compare_exact:
         raise UsageError("--exact and --compare-exact contradict each other: leave one out.")
     params = searching.search_params()
+    from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy
     from rdr_qdrant.evaluation import (
         check_outputs,
         check_plot,
@@ -134,6 +135,7 @@ def evaluate_command(
         client = stack.enter_context(closing(qdrant.connect()))
         embeddings = encoders.embeddings_for(client, collection)
         beside = published_figures(embeddings.pair, published) if published else None
+        show_progress = stack.enter_context(progress_shown("questions", fraction))
         searcher = PassageSearcher(
             embeddings,
             client,
@@ -141,8 +143,13 @@ def evaluate_command(
             vector_name=searching.vector_name,
             allow_unverified=searching.allow_unverified,
             search_params=params,
+            retry=RetryPolicy(
+                RETRY_FOR_SECONDS,
+                lambda why, seconds: show_progress.show(
+                    f"{done:,} questions; Qdrant: {why}, retrying in {seconds:.1f} s"
+                ),
+            ),
         )
-        show_progress = stack.enter_context(progress_shown("questions", fraction))
 
         def on_progress(number: int) -> None:
             nonlocal done

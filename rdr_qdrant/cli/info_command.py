@@ -58,7 +58,7 @@ def _description_fields(found: CollectionDescription) -> dict[str, str]:
     norms = found.norms or {}
     values = {
         "collection": found.name + (f" (alias of {found.alias_of})" if found.alias_of else ""),
-        "points": f"{found.points:,}",
+        "points": f"{'about ' * found.points_approximate}{found.points:,}",
         "vectors": f"{found.dimension} numbers ({found.settings['datatype']}), compared by "
         f"{found.distance}",
         "vector lengths": ", ".join(f"{k} {v:g}" for k, v in norms.items())
@@ -109,7 +109,8 @@ def _model(one: ListedCollection) -> str:
 def _points(one: ListedCollection) -> str:
     if one.points is None:
         return "cannot be read"
-    return f"{one.points:,}" + (" (indexing deferred)" if one.index_put_off else "")
+    about = "about " if one.points_approximate else ""
+    return f"{about}{one.points:,}" + (" (indexing deferred)" if one.index_put_off else "")
 
 
 def _index_state(found: CollectionDescription) -> str:

@@ -206,7 +206,7 @@ def ingest(
 
     A folder that rdr-qdrant encode wrote brings its vectors: no model is loaded.
     """
-    from rdr_qdrant.client import capabilities
+    from rdr_qdrant.client import RetryPolicy, capabilities
     from rdr_qdrant.collection import Collection, CollectionSettings
     from rdr_qdrant.ingest import LoadReport, QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog
@@ -298,7 +298,8 @@ def ingest(
             half_floats=opened.half_floats,
         )
         if layout and report.points:
-            print_idle_indexes(Collection(client, report.collection_name), layout)
+            retry = RetryPolicy(retry_for)
+            print_idle_indexes(Collection(client, report.collection_name, retry=retry), layout)
     if as_json:
         print_json(report.to_json())
     else:

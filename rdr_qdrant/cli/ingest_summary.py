@@ -84,6 +84,8 @@ def summary_fields(report: LoadReport) -> dict[str, str]:
     """The report as names and values."""
     rate = report.read / report.seconds if report.seconds else 0.0
     points = "? points" if report.points is None else pluralize(report.points, "points")
+    if report.points_approximate:
+        points = f"about {points}: its strict mode takes no exact count"
     values = {
         "collection": f"{report.collection_name} ({points})",
         "read": f"{report.read:,} in {duration(report.seconds)} ({rate:,.1f}/s)",

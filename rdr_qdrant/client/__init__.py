@@ -1,5 +1,6 @@
 """Connections to Qdrant: a server or an embedded folder.
 
+cluster          waiting for a change to be seen by the nodes of a cluster
 connect          connect, connect_async: from a URL or a path to a client
 capabilities     Capabilities: how a client is used, whatever it is a client of
 error_mapping    the errors of all clients as StoreError
@@ -20,6 +21,7 @@ from rdr_qdrant.client.capabilities import (
     location_of,
     server_version,
 )
+from rdr_qdrant.client.cluster import look_until_seen
 from rdr_qdrant.client.connect import (
     DEFAULT_PATH,
     connect,
@@ -30,20 +32,25 @@ from rdr_qdrant.client.connect import (
 )
 from rdr_qdrant.client.error_mapping import (
     AccessDeniedError,
+    CollectionNotFoundError,
+    LimitExceededError,
     PartlyDownError,
     RequestTooLargeError,
     UnindexedFilterError,
     translate_client_errors,
 )
 from rdr_qdrant.client.reconnect import ClientAddress
-from rdr_qdrant.client.retry import RETRY_FOR_SECONDS, RetryPolicy
+from rdr_qdrant.client.retry import RATE_LIMITED, RETRY_FOR_SECONDS, RetryPolicy
 
 __all__ = [
     "DEFAULT_PATH",
+    "RATE_LIMITED",
     "RETRY_FOR_SECONDS",
     "AccessDeniedError",
     "Capabilities",
     "ClientAddress",
+    "CollectionNotFoundError",
+    "LimitExceededError",
     "PartlyDownError",
     "RequestTooLargeError",
     "RetryPolicy",
@@ -56,6 +63,7 @@ __all__ = [
     "disk_bytes",
     "is_url",
     "location_of",
+    "look_until_seen",
     "read_key_file",
     "resolve_api_key",
     "server_url",

@@ -31,6 +31,27 @@ class RequestTooLargeError(StoreError):
     """A request larger than the server accepts; fewer points at once may pass."""
 
 
+class LimitExceededError(StoreError):
+    """A number in the request exceeds a limit of strict mode.
+
+    Attributes:
+        name: of the limit, in the server's words.
+        limit: its value.
+    """
+
+    def __init__(self, message: str, name: str, limit: int) -> None:
+        super().__init__(message, name, limit)
+        self.name = name
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class CollectionNotFoundError(StoreError):
+    """Qdrant has no collection, and no alias, of the name in a request."""
+
+
 class UnindexedFilterError(StoreError):
     """A server in strict mode refuses to filter by a field without an index of a fitting type."""
 
@@ -78,6 +99,8 @@ def translate_client_errors(
         RequestTooLargeError: the server accepts no request of that size.
         UnindexedFilterError: strict mode refuses the filter.
         AccessDeniedError: the API key lacks a right.
+        CollectionNotFoundError: the collection does not exist.
+        LimitExceededError: strict mode refuses a number in the request.
         NoAnswerError: nothing answers.
         PartlyDownError: a part of the cluster does not answer.
         StoreError: it refused the key or the request, or no Qdrant answers; or the client
@@ -106,7 +129,8 @@ def translate_client_errors(
     except json.JSONDecodeError as error:
         raise _not_qdrant(location_of(client), _through_proxy(client), "no JSON") from error
     except ValueError as error:  # a request that an embedded Qdrant rejects
-        raise StoreError(f"Qdrant refused the request: {error}") from error
+        message = f"Qdrant refused the request: {error}"
+        raise (_known_refusal(message) or StoreError(message)) from error
     except RpcError as error:
         raise _grpc_error(client, place, error) from error
 
@@ -260,11 +284,14 @@ def _refusal_error(
             "collection_settings): keyword for text, integer, float, bool, datetime or uuid, as "
             "its values are."
         )
-    kind = RequestTooLargeError if code == "413" or _TOO_LARGE.search(reason) else StoreError
-    return kind(
+    message = (
         f"{_capitalized(place)} refused the request{_through_proxy(client)} ({code}): "
         f"{_sentence(reason)}{remedy_for(reason)}"
     )
+    if known := _known_refusal(message):
+        return known
+    kind = RequestTooLargeError if code == "413" or _TOO_LARGE.search(reason) else StoreError
+    return kind(message)
 
 
 _TOO_LARGE = re.compile("larger than (?:allowed|max)")
@@ -291,6 +318,29 @@ def _grpc_error(
             f"itself uses 6334)?{trust}"
         )
     return _refusal_error(client, place, code.name, reason, error)
+
+
+_NO_COLLECTION = re.compile(r"Collection `.*` doesn't exist!|Collection .* not found")
+"""The messages of a server and of the embedded clients."""
+
+
+_LIMIT = re.compile(r'Limit exceeded \d+ > (\d+) for "([^"]+)"')
+_CONDITIONS = re.compile(r"Filter condition limit reached \(\d+ > (\d+)\)")
+OVER_CAPACITY = "larger than rate limiter capacity"
+"""In the refusal of a request that no waiting helps: only a smaller one passes."""
+
+
+def _known_refusal(message: str) -> StoreError | None:
+    """The error of its own kind for a refusal that callers act on, by the server's words in it."""
+    if _NO_COLLECTION.search(message):
+        return CollectionNotFoundError(message)
+    if OVER_CAPACITY in message:
+        return RequestTooLargeError(message)
+    if found := _LIMIT.search(message):
+        return LimitExceededError(message, found[2], int(found[1]))
+    if found := _CONDITIONS.search(message):
+        return LimitExceededError(message, "filter conditions", int(found[1]))
+    return None
 
 
 def _grpc_details(error: Any) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rdr_qdrant.client.error_mapping import translate_client_errors
+from rdr_qdrant.client.error_mapping import OVER_CAPACITY, translate_client_errors
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -21,6 +21,10 @@ RETRY_FOR_SECONDS = 600.0
 FIRST_WAIT_SECONDS = 0.1
 """Upper bound of the first random wait; doubled for each further one."""
 LONGEST_WAIT_SECONDS = 30.0
+LARGEST_STRETCH = 4.0
+"""Largest factor of the wait that a rate limit requests."""
+RATE_LIMITED = "rate limit (429)"
+"""Reason of a retry after the server said that a rate is reached."""
 
 
 class RetryPolicy:
@@ -28,13 +32,16 @@ class RetryPolicy:
 
     Retried: refused, reset and broken connections, time-outs, 408, 429 and 5xx (gRPC: unavailable,
     deadline exceeded, resource exhausted). Not retried: every other 4xx, an untrusted certificate.
-    Waits grow exponentially with full jitter; a Retry-After header is honoured.
+    Waits grow exponentially with full jitter; a Retry-After is honoured. A server may charge a
+    request twice and name the wait for one charge: where a call is refused again after it waited as
+    long as requested, waits are stretched from then on.
 
     Every call of this package is idempotent, so that one whose answer was lost may be repeated.
     Threads may share a policy.
 
     Args:
-        retry_for: seconds from a call's start after which it is not retried; 0: never retried.
+        retry_for: seconds after which a call is not retried, from its start or, where that is
+            later, from the last call of this policy that succeeded; 0: never retried.
         on_retry: called before each wait with the reason and the seconds to wait.
         stop: once set, waits end and nothing is retried.
 
@@ -53,6 +60,8 @@ class RetryPolicy:
         self._retry_for = retry_for
         self._on_retry = on_retry
         self._stop = stop or threading.Event()
+        self._last_success = 0.0
+        self._stretch = 1.0
 
     def __call__(
         self, client: QdrantClient, call: Callable[[], T], collection_name: str | None = None
@@ -69,17 +78,30 @@ class RetryPolicy:
         """
         import tenacity
 
+        started = time.monotonic()
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(is_transient),
-            wait=_BackoffOrRetryAfter(),
-            stop=tenacity.stop_before_delay(self._retry_for)
-            | tenacity.stop_when_event_set(self._stop),
+            wait=_BackoffOrRetryAfter(self),
+            stop=lambda state: self._gives_up(started, state.upcoming_sleep),
             sleep=tenacity.sleep_using_event(self._stop),
             before_sleep=self._count_and_report,
             reraise=True,
         )
         with translate_client_errors(client, collection_name):
-            return retrying(call)
+            result = retrying(call)
+        self._last_success = time.monotonic()
+        return result
+
+    def stretched(self, seconds: float, *, longer: bool) -> float:
+        """The wait in place of one that a rate limit requests; `longer` if that was too short."""
+        with self._lock:
+            if longer:
+                self._stretch = min(LARGEST_STRETCH, 2 * self._stretch)
+            return seconds * self._stretch
+
+    def _gives_up(self, started: float, wait: float) -> bool:
+        since = max(started, self._last_success)
+        return self._stop.is_set() or time.monotonic() + wait - since >= self._retry_for
 
     def _count_and_report(self, state: RetryCallState) -> None:
         with self._lock:
@@ -105,6 +127,8 @@ def is_transient(error: BaseException) -> bool:
         )
     if isinstance(error, UnexpectedResponse):
         status = error.status_code or 0
+        if OVER_CAPACITY.encode() in error.content:
+            return False
         return status in (408, 429) or status >= 500
     if isinstance(error, QdrantException):
         return True  # a 429 with a Retry-After
@@ -112,13 +136,14 @@ def is_transient(error: BaseException) -> bool:
         codes = grpc.StatusCode
         return error.code() in (codes.UNAVAILABLE, codes.DEADLINE_EXCEEDED) or (
             error.code() is codes.RESOURCE_EXHAUSTED
-            and "larger than max" not in str(error.details())
+            and not any(one in str(error.details()) for one in ("larger than max", OVER_CAPACITY))
         )
     return False
 
 
 def retry_after_seconds(error: BaseException | None) -> float:
     """The wait in seconds that the server requests (Retry-After as a number or a date), else 0."""
+    import grpc
     from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
     from qdrant_client.http.exceptions import UnexpectedResponse
 
@@ -129,6 +154,8 @@ def retry_after_seconds(error: BaseException | None) -> float:
         value = str(error).partition(": ")[2]
     elif isinstance(error, UnexpectedResponse):
         value = error.headers.get("Retry-After")
+    elif isinstance(error, grpc.Call):
+        value = dict(error.trailing_metadata() or ()).get("retry-after")
     if value is None:
         return 0.0
     try:
@@ -143,12 +170,26 @@ def retry_after_seconds(error: BaseException | None) -> float:
 class _BackoffOrRetryAfter:
     """Exponential backoff with full jitter, or the server's Retry-After where that is longer."""
 
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
+        self._rate_limited = False
+
     def __call__(self, state: RetryCallState) -> float:
         import tenacity
 
         backoff = tenacity.wait_random_exponential(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
         error = state.outcome.exception() if state.outcome else None
-        return max(backoff(state), retry_after_seconds(error))
+        requested = retry_after_seconds(error)
+        if requested and _is_rate_limit(error):
+            requested = self._policy.stretched(requested, longer=self._rate_limited)
+            self._rate_limited = True
+        return max(backoff(state), requested)
+
+
+def _is_rate_limit(error: BaseException | None) -> bool:
+    """True for the refusal of a rate limit, which names the wait for the tokens that it lacks."""
+    details = getattr(error, "details", None)
+    return "tokens but only" in str(details() if callable(details) else error)
 
 
 def _is_certificate_error(error: BaseException | None) -> bool:
@@ -168,4 +209,6 @@ def _reason(error: BaseException | None) -> str:
         return f"no answer ({type(error.source).__name__})"
     if isinstance(error, UnexpectedResponse):
         return f"answer {error.status_code}"
+    if _is_rate_limit(error):
+        return RATE_LIMITED
     return "answer 429" if isinstance(error, QdrantException) else "no answer over gRPC"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rdr_qdrant.client import RetryPolicy
+from rdr_qdrant.client import RetryPolicy, look_until_seen
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -38,18 +38,19 @@ class Aliases:
         return sorted(one.name for one in answer.collections)
 
     def assign(self, alias: str, collection: str) -> None:
-        """Make the alias refer to this collection, in one atomic step."""
+        """Make the alias refer to this collection, in one atomic step; returns when it is seen."""
         from qdrant_client import models
 
         operations: list[models.AliasOperations] = [
+            models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)),
             models.CreateAliasOperation(
                 create_alias=models.CreateAlias(collection_name=collection, alias_name=alias)
-            )
+            ),
         ]
-        if alias in self.all():
-            delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
-            operations.insert(0, delete)
         self._retry(
             self._client,
             lambda: self._client.update_collection_aliases(change_aliases_operations=operations),
+        )
+        look_until_seen(
+            self._client, self._retry, self.all, lambda found: found.get(alias) == collection
         )

@@ -20,9 +20,10 @@ from rdr_qdrant.collection.filters import (
 )
 from rdr_qdrant.collection.info import identity_of
 from rdr_qdrant.collection.json_path import metadata_paths
+from rdr_qdrant.collection.limits import KnownLimits
 from rdr_qdrant.collection.payload import METADATA_KEY
 from rdr_qdrant.collection.points import PointId, metadata_keys
-from rdr_qdrant.collection.query import QueryOptions, query_requests
+from rdr_qdrant.collection.query import QueryOptions, query_requests, requests_within_limits
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.registry import PairIdentity
 
@@ -51,6 +52,7 @@ class AsyncCollection:
         self.vector_name = vector_name
         self._index_cache = PayloadIndexCache()
         self._lookup_throttle = LookupThrottle()
+        self._known_limits = KnownLimits()
 
     async def info(self) -> models.CollectionInfo:
         """Return Qdrant's own description of the collection.
@@ -68,6 +70,7 @@ class AsyncCollection:
         info = await self.info()
         check_info(self.name, self.vector_name, info, identity, allow_unverified=allow_unverified)
         self._index_cache.update(info)
+        self._known_limits.update(info)
 
     async def loading_encoders(self, label: str) -> AbstractContextManager[None]:
         """Load the encoders of a pair to use them here; see `Collection.loading_encoders`."""
@@ -80,8 +83,11 @@ class AsyncCollection:
         if self._index_cache.is_stale_for(options.get("filter")):
             self._index_cache.update(await self._await(self.client.get_collection(self.name)))
         requests = query_requests(vectors, self.vector_name, options, self._index_cache.types)
-        call = self.client.query_batch_points(self.name, requests=requests)
-        found = [response.points for response in await self._await(call)]
+        limits = self._known_limits.get(lambda: None)
+        found = []
+        for part in requests_within_limits(self.name, limits, requests, options):
+            call = self.client.query_batch_points(self.name, requests=part)
+            found += [response.points for response in await self._await(call)]
         if not any(found) and self._lookup_throttle.allows(options.get("filter")):
             message = await self.explain_no_results(options.get("filter"))
             if message:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client import AccessDeniedError, capabilities, location_of
-from rdr_qdrant.collection.connection import CollectionConnection
+from rdr_qdrant.collection.connection import CollectionConnection, metadata_of
 from rdr_qdrant.errors import CollectionError, StoreError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class BulkIndexing:
 
     def __init__(self, connection: CollectionConnection) -> None:
         self._connection = connection
+        self._previous_threshold: int | None = None
 
     def defer_indexing(self) -> bool:
         """Disable index building until `resume_indexing`; returns whether it is deferred now.
@@ -58,29 +59,32 @@ class BulkIndexing:
         where the owner has disabled indexing.
 
         Raises:
-            CollectionError: the server keeps no metadata, so the previous value would be lost.
+            CollectionError: the server keeps no metadata, or does not show them in time, so that
+                the previous value might be lost; the collection is as it was before.
         """
-        from qdrant_client import models
 
         client = self._connection.client
         if not capabilities(client).indexes_in_background:
             return False
         info = self._connection.info()
-        threshold = info.config.optimizer_config.indexing_threshold
+        threshold = _threshold(info)
         if indexing_deferred(info) and threshold == 0:
             return True  # each change of the setting makes the server start optimizing anew
         if not indexing_deferred(info):
             if threshold == 0:
                 return False
             previous = {"indexing_threshold": threshold or DEFAULT_INDEXING_THRESHOLD}
-            self._connection.update(metadata={BULK_KEY: previous})
-            if not indexing_deferred(self._connection.info()):
+            info = self._connection.update(indexing_deferred, metadata={BULK_KEY: previous})
+            if not indexing_deferred(info):
+                self._connection.remove_metadata_key(BULK_KEY)
                 raise CollectionError(
-                    f"{location_of(client)} keeps no metadata of collections (Qdrant does since "
-                    "1.16), so the indexing threshold could not be restored after a bulk load. "
-                    "Leave --bulk (bulk=True) out."
+                    f"{location_of(client)} does not show the metadata that were just written to "
+                    f"collection {self._connection.name!r} (Qdrant keeps metadata since 1.16), so "
+                    "the indexing threshold could not be restored after a bulk load. Leave --bulk "
+                    "(bulk=True) out."
                 )
-        self._connection.update(optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0))
+        self._previous_threshold = effective_indexing_threshold(info)
+        self._set_threshold(0)
         return True
 
     def check_allowed(self) -> None:
@@ -108,16 +112,14 @@ class BulkIndexing:
             AccessDeniedError: the API key may not change the collection's settings.
             StoreError: the server does not take the setting; the collection stays marked.
         """
-        from qdrant_client import models
-
         info = self._connection.info()
-        if not indexing_deferred(info):
+        if indexing_deferred(info):
+            previous = effective_indexing_threshold(info)
+        elif self._previous_threshold and _threshold(info) == 0:  # another load removed the note
+            previous = self._previous_threshold
+        else:
             return False
-        previous = effective_indexing_threshold(info)
-        self._connection.update(
-            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=previous)
-        )
-        if self._connection.info().config.optimizer_config.indexing_threshold == 0:
+        if self._set_threshold(previous) == 0:
             raise StoreError(
                 f"{location_of(self._connection.client)} does not enable index building of "
                 f"{self._connection.name!r} again (indexing_threshold {previous}). "
@@ -153,7 +155,7 @@ class BulkIndexing:
                     f"(status {status}, {optimizers}). The points are kept; see the server's log."
                 )
             if status == "grey":
-                self._wake_optimizers(info)
+                self._wake_optimizers()
             green_polls = green_polls + 1 if status == "green" else 0
             if progress:
                 progress(info.indexed_vectors_count or 0, info.points_count or 0)
@@ -161,20 +163,34 @@ class BulkIndexing:
                 return True
             time.sleep(POLL_SECONDS)
 
-    def _wake_optimizers(self, info: models.CollectionInfo) -> None:
+    def _wake_optimizers(self) -> None:
         """Send an update that changes nothing: after a restart, optimizers wait for one."""
         from qdrant_client import models
 
-        threshold = info.config.optimizer_config.indexing_threshold
-        unchanged = models.OptimizersConfigDiff(indexing_threshold=threshold)
-        self._connection.update(optimizers_config=unchanged)
+        unchanged = models.OptimizersConfigDiff()
+        self._connection.call(
+            lambda: self._connection.client.update_collection(
+                self._connection.name, optimizers_config=unchanged
+            )
+        )
+
+    def _set_threshold(self, threshold: int | None) -> int | None:
+        """Change the threshold; returns the one that is seen afterwards."""
+        from qdrant_client import models
+
+        return _threshold(
+            self._connection.update(
+                lambda info: _threshold(info) == threshold,
+                optimizers_config=models.OptimizersConfigDiff(indexing_threshold=threshold),
+            )
+        )
 
 
 def effective_indexing_threshold(info: models.CollectionInfo) -> int | None:
     """Return `indexing_threshold`, or the previous value while a bulk load defers indexing."""
     deferred = _deferred_settings(info)
     if deferred is None:
-        return info.config.optimizer_config.indexing_threshold
+        return _threshold(info)
     return int(deferred.get("indexing_threshold", DEFAULT_INDEXING_THRESHOLD))
 
 
@@ -193,6 +209,10 @@ def warn_if_deferred(name: str, info: models.CollectionInfo) -> None:
         )
 
 
+def _threshold(info: models.CollectionInfo) -> int | None:
+    return info.config.optimizer_config.indexing_threshold
+
+
 def _deferred_settings(info: models.CollectionInfo) -> Mapping[str, Any] | None:
-    found = (info.config.metadata or {}).get(BULK_KEY)
+    found = metadata_of(info).get(BULK_KEY)
     return found if isinstance(found, Mapping) else None

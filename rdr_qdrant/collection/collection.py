@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rdr_qdrant.client import (
@@ -17,7 +18,11 @@ from rdr_qdrant.client import (
 )
 from rdr_qdrant.collection.bulk_indexing import BulkIndexing, warn_if_deferred
 from rdr_qdrant.collection.compatibility import check_identity, check_vectors, loading_encoders
-from rdr_qdrant.collection.connection import CollectionConnection
+from rdr_qdrant.collection.connection import (
+    PATIENCE_WITH_MISSING_SECONDS,
+    CollectionConnection,
+    metadata_of,
+)
 from rdr_qdrant.collection.filters import (
     LookupThrottle,
     PayloadIndexCache,
@@ -32,6 +37,7 @@ from rdr_qdrant.collection.info import (
     identity_of,
     model_name,
 )
+from rdr_qdrant.collection.limits import StrictLimits
 from rdr_qdrant.collection.payload import ScoredPassage
 from rdr_qdrant.collection.payload_indexes import PayloadIndexes, as_options
 from rdr_qdrant.collection.points import Points
@@ -43,7 +49,12 @@ from rdr_qdrant.collection.qdrant_params import (
     read_settings,
     vector_params,
 )
-from rdr_qdrant.collection.query import QueryOptions, query_requests, to_scored_passages
+from rdr_qdrant.collection.query import (
+    QueryOptions,
+    query_requests,
+    requests_within_limits,
+    to_scored_passages,
+)
 from rdr_qdrant.collection.settings import CollectionSettings, differences, missing_payload_indexes
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.registry import PairIdentity
@@ -92,6 +103,11 @@ class Collection:
     def exists(self) -> bool:
         """Return whether there is a collection or an alias of this name."""
         return self._connection.exists()
+
+    @property
+    def limits(self) -> StrictLimits:
+        """The limits of strict mode, see `StrictLimits`."""
+        return self._connection.limits
 
     def info(self) -> models.CollectionInfo:
         """Return Qdrant's own description of it.
@@ -172,12 +188,17 @@ class Collection:
                 )
             )
         except StoreError:
-            if not self.exists():
+            if not self._connection.until_seen(self.exists, bool, PATIENCE_WITH_MISSING_SECONDS):
                 raise
             self._check_metadata(metadata or {})
             self.check(identity)
             creation_id = None
+        else:
+            self._wait_until_created(creation_id)
         self.payload_indexes.create_missing(settings, version)
+        if self.limits.filters_need_index:
+            with suppress(CollectionError, StoreError):  # what needs it says so
+                self.payload_indexes.make_filterable("source")
         self._warn_about_ignored(settings)
         self._warn_about_single_copies()
         return creation_id
@@ -199,6 +220,15 @@ class Collection:
                 self.name, metadata=dict(metadata) or None, **parameters
             )
         )
+        self._wait_until_created(metadata.get(CREATION_KEY))
+
+    def _wait_until_created(self, creation_id: str | None) -> None:
+        """Wait until this collection is seen, rather than none or a former one of its name."""
+
+        def is_seen(info: models.CollectionInfo | None) -> bool:
+            return info is not None and metadata_of(info).get(CREATION_KEY) in (creation_id, None)
+
+        self._connection.until_seen(self._connection.find_info, is_seen)
 
     def creation_id(self) -> str | None:
         """The random id of its creation, another one once it was deleted and created again.
@@ -208,7 +238,7 @@ class Collection:
         Raises:
             CollectionError: it does not exist.
         """
-        found = (self.info().config.metadata or {}).get(CREATION_KEY)
+        found = metadata_of(self.info()).get(CREATION_KEY)
         return found if isinstance(found, str) else None
 
     def recorded(self, key: str) -> Any:
@@ -221,10 +251,12 @@ class Collection:
 
     def record(self, key: str, value: Any) -> None:
         """Put a value into its own metadata; the others stay."""
-        self._connection.update(metadata={key: value})
+        self._connection.update(
+            lambda info: metadata_of(info).get(key) == value, metadata={key: value}
+        )
 
     def delete(self) -> None:
-        """Delete it with all its points.
+        """Delete it with all its points; returns when it is seen to be gone.
 
         Raises:
             CollectionError: nothing says that we created it, or this is an alias.
@@ -237,7 +269,13 @@ class Collection:
                 f"{self.name!r} is an alias of a collection, so nothing is deleted. To put a new "
                 "collection behind it, load with --swap-alias (swap_alias=True)."
             )
+        created = self.creation_id()
+
+        def is_gone(info: models.CollectionInfo | None) -> bool:
+            return info is None or metadata_of(info).get(CREATION_KEY) != created
+
         self._connection.call(lambda: client.delete_collection(self.name))
+        self._connection.until_seen(self._connection.find_info, is_gone)
 
     def remove_metadata_key(self, key: str) -> None:
         """Remove one key from the collection's own metadata."""
@@ -322,7 +360,7 @@ class Collection:
             )
 
     def _check_metadata(self, metadata: Mapping[str, Any]) -> None:
-        found = self.info().config.metadata or {}
+        found = metadata_of(self.info())
         if any(found.get(key) != value for key, value in metadata.items()):
             raise CollectionError(
                 f"Collection {self.name!r} was made by another load since this one began, so "
@@ -381,10 +419,13 @@ class Collection:
                 connection.call(lambda: connection.client.get_collection(self.name))
             )
         requests = query_requests(vectors, connection.vector_name, options, self._index_cache.types)
-        responses = connection.call(
-            lambda: connection.client.query_batch_points(self.name, requests=requests)
-        )
-        found = [response.points for response in responses]
+        found = [
+            response.points
+            for part in requests_within_limits(self.name, connection.limits, requests, options)
+            for response in connection.call(
+                partial(connection.client.query_batch_points, self.name, requests=part)
+            )
+        ]
         if not any(found) and self._lookup_throttle.allows(options.get("filter")):
             message = self.explain_no_results(options.get("filter"))
             if message:

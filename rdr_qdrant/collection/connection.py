@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rdr_qdrant.client import RetryPolicy, location_of
+from rdr_qdrant.client import (
+    CollectionNotFoundError,
+    RetryPolicy,
+    location_of,
+    look_until_seen,
+)
+from rdr_qdrant.collection.limits import KnownLimits, StrictLimits
 from rdr_qdrant.errors import CollectionError, UsageError
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 T = TypeVar("T")
+
+PATIENCE_WITH_MISSING_SECONDS = 1.0
+"""A cluster that has no such collection is asked again for so long: a load may just create it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class CollectionConnection:
         name: the name of the collection or of an alias.
         vector_name: the named vector to use; `""` is the unnamed one.
         retry: makes the calls; by default each is made once.
+        known_limits: of strict mode, see `limits`.
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
 
@@ -35,6 +45,7 @@ class CollectionConnection:
     name: str
     vector_name: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    known_limits: KnownLimits = field(default_factory=KnownLimits, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -54,18 +65,60 @@ class CollectionConnection:
         Raises:
             CollectionError: it does not exist.
         """
-        if not self.exists():
+        info = self.find_info() or self.until_seen(
+            self.find_info, lambda info: info is not None, PATIENCE_WITH_MISSING_SECONDS
+        )
+        if info is None:
             found = self.call(self.client.get_collections).collections
             raise missing_collection_error(self.client, self.name, found)
-        return self.call(lambda: self.client.get_collection(self.name))
+        return info
 
-    def update(self, **parameters: Any) -> None:
-        """Change parameters of the collection, as `QdrantClient.update_collection` takes them."""
+    def find_info(self) -> models.CollectionInfo | None:
+        """Return Qdrant's own description of the collection; `None` if it does not exist."""
+        try:
+            info = self.call(lambda: self.client.get_collection(self.name))
+        except CollectionNotFoundError:
+            return None
+        self.known_limits.update(info)
+        return info
+
+    @property
+    def limits(self) -> StrictLimits:
+        """The limits of strict mode; read once, then whenever the collection is described."""
+        return self.known_limits.get(self.find_info)
+
+    def update(
+        self, is_seen: Callable[[models.CollectionInfo], bool], **parameters: Any
+    ) -> models.CollectionInfo:
+        """Change parameters of the collection, and wait until the change is seen.
+
+        Args:
+            is_seen: tells whether a description has the change.
+            parameters: as `QdrantClient.update_collection` takes them.
+
+        Returns:
+            Qdrant's description afterwards, which may lack the change.
+        """
         self.call(lambda: self.client.update_collection(self.name, **parameters))
+        return self.until_seen(self.info, is_seen)
+
+    def until_seen(
+        self,
+        look: Callable[[], T],
+        is_seen: Callable[[T], bool],
+        patience: float | None = None,
+    ) -> T:
+        """Look until a change shows; see `look_until_seen`."""
+        return look_until_seen(self.client, self.retry, look, is_seen, patience)
 
     def remove_metadata_key(self, key: str) -> None:
         """Remove one key from the collection's own metadata."""
-        self.update(metadata={key: None})
+        self.update(lambda info: key not in metadata_of(info), metadata={key: None})
+
+
+def metadata_of(info: models.CollectionInfo) -> Mapping[str, Any]:
+    """Return the collection's own metadata; empty where it has none."""
+    return info.config.metadata or {}
 
 
 def missing_collection_error(

@@ -148,17 +148,30 @@ def condition_keys(conditions: Any) -> list[str]:
     return list(conditions) if isinstance(conditions, Mapping) else []
 
 
-def _condition_fields(condition: Any) -> Iterator[str]:
+def condition_count(conditions: models.Filter | None) -> int:
+    """Return the number of conditions of a filter, those of nested filters included."""
+    return sum(1 for _ in _single_conditions(conditions))
+
+
+def _condition_fields(conditions: models.Filter) -> Iterator[str]:
     """Yield the payload fields whose values a filter compares, those of nested filters included."""
     from qdrant_client import models
 
-    if isinstance(condition, models.FieldCondition):
-        yield condition.key
-    elif isinstance(condition, models.Filter):
+    for condition in _single_conditions(conditions):
+        if isinstance(condition, models.FieldCondition):
+            yield condition.key
+
+
+def _single_conditions(condition: Any) -> Iterator[Any]:
+    from qdrant_client import models
+
+    if isinstance(condition, models.Filter):
         min_should = condition.min_should.conditions if condition.min_should else None
         for clause in (condition.must, condition.should, condition.must_not, min_should):
             for one in clause if isinstance(clause, list) else [clause]:
-                yield from _condition_fields(one)
+                yield from _single_conditions(one)
+    elif condition is not None:
+        yield condition
 
 
 def has_value(path: str) -> models.Filter:

@@ -37,7 +37,7 @@ class CollectionDescription:
 
     Attributes:
         name: its name.
-        points: exact number of points.
+        points: number of points.
         dimension: numbers in a vector.
         distance: always `Dot`.
         norms: `min`, `median`, `max` of the lengths of a random sample of vectors; `None` if empty.
@@ -50,6 +50,7 @@ class CollectionDescription:
         settings: see `CollectionSettings`.
         index_put_off: whether a bulk load that has not finished defers index building.
         split: how its texts were split (`rows`, `documents`), or `None` where it does not say.
+        points_approximate: `points` is an estimate, since strict mode takes no exact count.
     """
 
     name: str
@@ -66,6 +67,7 @@ class CollectionDescription:
     settings: Mapping[str, Any]
     index_put_off: bool
     split: Mapping[str, Any] | None
+    points_approximate: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields but the probe vectors, which mean nothing to a reader."""
@@ -86,6 +88,7 @@ class ListedCollection:
         model: the pair that made it, or `None` where it does not say.
         aliases: its aliases, sorted.
         index_put_off: whether a bulk load that has not finished defers index building.
+        points_approximate: `points` is an estimate, since strict mode takes no exact count.
         error: why it cannot be described, or `None`.
     """
 
@@ -94,6 +97,7 @@ class ListedCollection:
     model: str | None
     aliases: tuple[str, ...]
     index_put_off: bool
+    points_approximate: bool = False
     error: str | None = None
 
 
@@ -127,6 +131,7 @@ def describe_collection(connection: CollectionConnection) -> CollectionDescripti
         settings=read_settings(info, vector_name).explicitly_set(),
         index_put_off=indexing_deferred(info),
         split=(info.config.metadata or {}).get(SPLIT_KEY),
+        points_approximate=not connection.limits.allows_exact,
     )
 
 
@@ -162,6 +167,7 @@ def _listed(connection: CollectionConnection, aliases: tuple[str, ...]) -> Liste
         model=model_name(info),
         aliases=aliases,
         index_put_off=indexing_deferred(info),
+        points_approximate=not connection.limits.allows_exact,
     )
 
 
@@ -193,7 +199,7 @@ def _sample_norms(connection: CollectionConnection) -> dict[str, float] | None:
         lambda: connection.client.query_points(
             connection.name,
             query=models.SampleQuery(sample=models.Sample.RANDOM),
-            limit=NORM_SAMPLE,
+            limit=min(NORM_SAMPLE, connection.limits.results or NORM_SAMPLE),
             with_payload=False,
             with_vectors=[vector_name] if vector_name else True,
         )

@@ -13,6 +13,7 @@ from rdr_qdrant.client import server_version
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.collection.info import identity_of
 from rdr_qdrant.collection.json_path import metadata_paths
+from rdr_qdrant.collection.limits import StrictLimits
 from rdr_qdrant.collection.qdrant_params import Version, payload_index_params
 from rdr_qdrant.collection.settings import CollectionSettings
 from rdr_qdrant.errors import CollectionError
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from qdrant_client import models
 
 logger = logging.getLogger(__name__)
+
+CONDITIONS_OF_PRUNING = 2
+"""Conditions of the filter that deletes points by their ids and their source."""
 
 TEXT_INDEXES = ("keyword", "uuid")
 """Index types that serve a filter by text."""
@@ -72,7 +76,9 @@ class PayloadIndexes:
         missing = self._missing(settings)
         for key, path in missing:
             self._create(path, payload_index_params(settings, key, version))
-        still_missing = self._missing(settings) if missing else []
+        still_missing = missing and self._connection.until_seen(
+            lambda: self._missing(settings), lambda still: not still
+        )
         types = settings.index_types()
         return {key: types[key] for key, path in missing if (key, path) not in still_missing}
 
@@ -83,9 +89,15 @@ class PayloadIndexes:
             info: Qdrant's description of the other one.
         """
         existing = self._connection.info().payload_schema or {}
-        for field, schema in (info.payload_schema or {}).items():
+        wanted = info.payload_schema or {}
+        for field, schema in wanted.items():
             if field not in existing:
                 self._create(field, schema.params or schema.data_type)
+        if wanted.keys() - existing.keys():
+            self._connection.until_seen(
+                self._connection.info,
+                lambda found: wanted.keys() <= (found.payload_schema or {}).keys(),
+            )
 
     def find_empty(self, settings: CollectionSettings) -> dict[str, str]:
         """Return those that the settings name and that index no value of any point, with types."""
@@ -97,24 +109,52 @@ class PayloadIndexes:
                 empty[key] = str(indexes[0].data_type.value)
         return empty
 
-    def check_filterable(self, key: str) -> None:
-        """Refuse where strict mode would refuse a filter by text in this metadata key.
+    def make_filterable(self, key: str, *, dry_run: bool = False) -> None:
+        """Create the index without which strict mode takes no filter by text in a metadata key.
+
+        Args:
+            key: the metadata key.
+            dry_run: create nothing.
 
         Raises:
-            CollectionError: strict mode is on and the key has no index; says how to create one.
+            CollectionError: strict mode does not take a filter as pruning needs it; there is an
+                index of another type; or there is none, and this is a dry
+                run or a collection of other software. Says how to create one.
         """
+        from qdrant_client import models
+
         info = self._connection.info()
-        strict = info.config.strict_mode_config
         [path] = metadata_paths(key)
         index = (info.payload_schema or {}).get(path)
-        if not (strict and strict.enabled) or (index and index.data_type.value in TEXT_INDEXES):
-            return
-        if False in (strict.unindexed_filtering_retrieve, strict.unindexed_filtering_update):
+        limits = StrictLimits.of(info)
+        if limits.conditions is not None and limits.conditions < CONDITIONS_OF_PRUNING:
             raise CollectionError(
-                f"Collection {self._connection.name!r} is in strict mode, which takes no filter by "
-                f"a field without an index, and the metadata key {key!r} has none. Add it with "
+                f"Collection {self._connection.name!r} is in strict mode and takes filters of at "
+                f"most {limits.conditions} conditions (filter_max_conditions): pruning needs "
+                f"{CONDITIONS_OF_PRUNING}. Leave --prune (prune=True) out, or have it raised."
+            )
+        if not limits.filters_need_index:
+            return
+        if index and index.data_type.value in TEXT_INDEXES:
+            return
+        name = self._connection.name
+        if index or dry_run or identity_of(info) is None:
+            found = f"one of type {index.data_type.value}" if index else "none"
+            raise CollectionError(
+                f"Collection {name!r} is in strict mode, which takes no filter by a field without "
+                f"a fitting index, and the metadata key {key!r} has {found}. Add it with "
                 f"--payload-index {key} (payload_indexes of collection_settings)."
             )
+        self._create(path, models.PayloadSchemaType.KEYWORD)
+        self._connection.until_seen(
+            self._connection.info, lambda found: path in (found.payload_schema or {})
+        )
+        logger.warning(
+            "Collection %r is in strict mode and has the payload index %s now, without which it "
+            "could not be pruned",
+            name,
+            as_options({key: "keyword"}),
+        )
 
     def _create(self, field: str, schema: Any) -> None:
         client, name = self._connection.client, self._connection.name

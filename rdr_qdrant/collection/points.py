@@ -12,10 +12,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
-from rdr_qdrant.client import RequestTooLargeError, UnindexedFilterError, capabilities
+from rdr_qdrant.client import (
+    LimitExceededError,
+    RequestTooLargeError,
+    UnindexedFilterError,
+    capabilities,
+)
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.collection.filters import has_value
 from rdr_qdrant.collection.json_path import metadata_paths
+from rdr_qdrant.collection.limits import parts
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours
 from rdr_qdrant.errors import CollectionError
 
@@ -104,8 +110,14 @@ class Points:
     # Reading
 
     def count(self) -> int:
-        """Return the exact number of points."""
-        return self._call(lambda: self._client.count(self._name, exact=True)).count
+        """Return the number of points: exact, unless strict mode takes no exact counts."""
+        exact = self.counts_exactly
+        return self._call(lambda: self._client.count(self._name, exact=exact)).count
+
+    @property
+    def counts_exactly(self) -> bool:
+        """True unless `count` is an estimate of the server, since strict mode takes no other."""
+        return self._connection.limits.allows_exact
 
     def retrieve(self, ids: Sequence[PointId]) -> dict[PointId, StoredPoint]:
         """Return content hash and metadata of those of these points that exist."""
@@ -201,7 +213,8 @@ class Points:
         points = self._with_additions(points, existing)
         too_large: list[PointId] = []
         for chunk in _chunks_by_bytes(points, MAX_REQUEST_BYTES):
-            too_large += (point.id for point in self._send(chunk, self._upsert_request))
+            sent = self._send(chunk, self._upsert_request, self._connection.limits.upsert_size)
+            too_large += (point.id for point in sent)
         stale = [p.id for p in points if p.other_vectors and p.id not in too_large]
         return UpsertResult(too_large, stale)
 
@@ -218,7 +231,9 @@ class Points:
                     "would end searches of the copy in errors. Delete it in the source "
                     "(rdr-qdrant delete), load its passage again, then run the copy again."
                 )
-        return [normalized_id(r.id) for r in self._send(records, self._upsert_records_request)]
+        size = self._connection.limits.upsert_size
+        sent = self._send(records, self._upsert_records_request, size)
+        return [normalized_id(record.id) for record in sent]
 
     def replace_metadata(self, updates: Sequence[MetadataUpdate]) -> list[PointId]:
         """Replace the metadata of points; their texts and vectors stay.
@@ -232,19 +247,22 @@ class Points:
         Returns:
             The ids of points whose metadata are too large even alone; they were not changed.
         """
+        size = self._connection.limits.write_size
         if self._filters_by_hash:
             try:
-                too_large = self._send(updates, self._replace_if_same_hash_request)
+                too_large = self._send(updates, self._replace_if_same_hash_request, size)
                 return [update[0] for update in too_large]
-            except UnindexedFilterError:  # and an index of every hash would cost gigabytes of RAM
+            except (UnindexedFilterError, LimitExceededError):
+                # An index of every hash would cost gigabytes of RAM.
                 self._filters_by_hash = False
         stored = self.retrieve([one for one, _, _ in updates])
         same = [u for u in updates if u[0] in stored and stored[u[0]].content_hash == u[1]]
-        return [update[0] for update in self._send(same, self._replace_request)]
+        return [update[0] for update in self._send(same, self._replace_request, size)]
 
     def delete(self, ids: Sequence[PointId]) -> None:
         """Delete those of these points that exist."""
-        self._call(lambda: self._client.delete(self._name, list(ids), wait=True))
+        for part in parts(ids, self._connection.limits.write_size):
+            self._call(partial(self._client.delete, self._name, list(part), wait=True))
 
     def delete_of_source(self, ids: Sequence[PointId], source: str) -> None:
         """Delete those of these points that still have this source."""
@@ -256,9 +274,10 @@ class Points:
         """Delete those of these points that still match."""
         from qdrant_client import models
 
-        both = models.Filter(must=[models.HasIdCondition(has_id=list(ids)), matching])
-        selector = models.FilterSelector(filter=both)
-        self._call(lambda: self._client.delete(self._name, selector, wait=True))
+        for part in parts(ids, self._connection.limits.delete_size):
+            both = models.Filter(must=[models.HasIdCondition(has_id=list(part)), matching])
+            selector = models.FilterSelector(filter=both)
+            self._call(partial(self._client.delete, self._name, selector, wait=True))
 
     def _with_additions(
         self, points: Sequence[Point], existing: Container[PointId]
@@ -293,18 +312,29 @@ class Points:
             name for name in {**dense, **(params.sparse_vectors or {})} if name != self._vector_name
         ]
 
-    def _send(self, items: Sequence[T], to_request: Callable[[Sequence[T]], Request]) -> list[T]:
-        """Send items in a request, halved while it is too large; those too large even alone."""
+    def _send(
+        self, items: Sequence[T], to_request: Callable[[Sequence[T]], Request], size: int | None
+    ) -> list[T]:
+        """Send at most `size` items in a request; returns those too large even alone.
+
+        A request that is too large is halved; one that exceeds a limit is split to keep to it.
+        """
         too_large: list[T] = []
-        waiting = [items] if items else []
+        waiting = list(parts(items, size))[::-1]
         while waiting:
             part = waiting.pop()
             try:
                 self._connection.retry(self._client, to_request(part), self._name)
+            except LimitExceededError as error:
+                if not self._connection.known_limits.learn(error) or len(part) <= error.limit:
+                    raise
+                waiting += list(parts(part, error.limit))[::-1]
             except RequestTooLargeError:
                 half = len(part) // 2
                 if half:
-                    waiting += [part[half:], part[:half]]
+                    self._connection.find_info()  # a rate may be limited only since a moment ago
+                    size = min(half, self._connection.limits.write_size or half)
+                    waiting += list(parts(part, size))[::-1]
                 else:
                     too_large += part
         return too_large
@@ -367,11 +397,20 @@ class Points:
         with_payload: Any,
         with_vectors: bool | list[str] = False,
     ) -> list[models.Record]:
-        return self._call(
-            lambda: self._client.retrieve(
-                self._name, list(ids), with_payload=with_payload, with_vectors=with_vectors
-            )
-        )
+        """Look points up; where reads are limited as a page, which costs as little as one point."""
+        options = {"with_payload": with_payload, "with_vectors": with_vectors}
+        if self._connection.limits.reads_per_minute is None:
+            try:
+                return self._call(lambda: self._client.retrieve(self._name, list(ids), **options))
+            except RequestTooLargeError:
+                self._connection.find_info()  # the limit is new
+                if self._connection.limits.reads_per_minute is None:
+                    raise
+        found: list[models.Record] = []
+        for part in parts(ids, self._connection.limits.lookup_size):
+            for page in self._scroll(len(part), scroll_filter=_with_ids(part), **options):
+                found += page
+        return found
 
     def _is_used(self, path: str) -> bool:
         return bool(next(self._scroll(1, scroll_filter=has_value(path), with_payload=False)))
@@ -385,11 +424,16 @@ class Points:
     def _scroll(self, page_size: int, **options: Any) -> Iterator[list[models.Record]]:
         offset: Any = None
         while True:
-
-            def next_page(offset: Any = offset) -> tuple[list[models.Record], Any]:
-                return self._client.scroll(self._name, limit=page_size, offset=offset, **options)
-
-            records, offset = self._call(next_page)
+            limit = min(page_size, self._connection.limits.results or page_size)
+            next_page = partial(
+                self._client.scroll, self._name, limit=limit, offset=offset, **options
+            )
+            try:
+                records, offset = self._call(next_page)
+            except LimitExceededError as error:
+                if not self._connection.known_limits.learn(error) or limit <= error.limit:
+                    raise
+                continue
             yield records
             if offset is None:
                 return
@@ -441,6 +485,12 @@ def _chunks_by_bytes(points: Iterable[Point], limit: int) -> Iterator[list[Point
         total += size
     if chunk:
         yield chunk
+
+
+def _with_ids(ids: Iterable[PointId]) -> models.Filter:
+    from qdrant_client import models
+
+    return models.Filter(must=[models.HasIdCondition(has_id=list(ids))])
 
 
 def _ids_with(ids: Iterable[PointId], key: str, value: str) -> models.Filter:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
-from rdr_qdrant.collection.filters import FilterFactory, IndexTypes, to_qdrant_filter
+from rdr_qdrant.collection.filters import (
+    FilterFactory,
+    IndexTypes,
+    condition_count,
+    to_qdrant_filter,
+)
+from rdr_qdrant.collection.limits import StrictLimits, parts
 from rdr_qdrant.collection.payload import ScoredPassage, from_payload
 from rdr_qdrant.collection.points import normalized_id
 from rdr_qdrant.errors import UsageError
@@ -83,6 +89,25 @@ def query_requests(
         )
         for vector in vectors
     ]
+
+
+def requests_within_limits(
+    name: str,
+    limits: StrictLimits,
+    requests: Sequence[models.QueryRequest],
+    options: QueryOptions,
+) -> Iterator[Sequence[models.QueryRequest]]:
+    """Return the requests in parts that may be sent together.
+
+    Raises:
+        CollectionError: strict mode refuses each of them; names the limit.
+    """
+    limits.check_results(name, options["k"])
+    params = options.get("search_params")
+    if options.get("exact") or (params and params.exact):
+        limits.check_exact(name)
+    conditions = condition_count(requests[0].filter) if requests else 0
+    return parts(requests, limits.search_size(conditions))
 
 
 def to_scored_passages(points: Sequence[models.ScoredPoint]) -> list[ScoredPassage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import AccessDeniedError, RetryPolicy, capabilities
+from rdr_qdrant.client import RATE_LIMITED, AccessDeniedError, RetryPolicy, capabilities
 from rdr_qdrant.collection import Collection, CollectionSettings
 from rdr_qdrant.collection.info import SPLIT_KEY
 from rdr_qdrant.encoding import Side
@@ -202,7 +203,8 @@ class QdrantSink:
         else:
             self._create(self.encoder.identity())
         if self.pruning:
-            collection.payload_indexes.check_filterable("source")
+            collection.payload_indexes.make_filterable("source", dry_run=target.dry_run)
+        self._keep_to_rate()
         fingerprint = self.encoder.fingerprint()
         if target.bulk and not target.dry_run:
             collection.check_ours("changed by --bulk (bulk=True)")
@@ -260,7 +262,7 @@ class QdrantSink:
 
     def writer(self, on_retry: OnRetry, give_up: threading.Event) -> Write:
         """See `Sink.writer`."""
-        retry = RetryPolicy(self.target.retry_for, on_retry, give_up)
+        retry = RetryPolicy(self.target.retry_for, self._naming_rate(on_retry), give_up)
         collection = self._collection_named(self.collection.name, retry)
         return QdrantWriter(collection, self.vector_type, self._sample).write
 
@@ -286,7 +288,9 @@ class QdrantSink:
         verified = count_stored(self.collection, ids, check)
         counters.add({"verified": verified})
         counters.add({"compared": compare_sample(self.collection, sample.items)})
-        if self.collection.points.count() > verified and self._waits_for_alias():
+        points = self.collection.points
+        may_have_others = not points.counts_exactly or points.count() > verified
+        if may_have_others and self._waits_for_alias():
             self._outcome.removed = remove_leftovers(self.collection, ids, check)
 
     def prune(self, ids: IdIndex, counters: Counters) -> None:
@@ -355,8 +359,34 @@ class QdrantSink:
             return None
         points = self._count_points(optional=interrupted)
         return self.report(
-            counters, points=points, interrupted=interrupted, **self._outcome.to_dict()
+            counters,
+            points=points,
+            points_approximate=bool(points) and not self.collection.points.counts_exactly,
+            interrupted=interrupted,
+            **self._outcome.to_dict(),
         )
+
+    def _keep_to_rate(self) -> None:
+        """Write in one thread where a rate is limited: several would take each other's tokens."""
+        rate = self.collection.limits.points_per_minute
+        if rate and not self.target.dry_run:
+            self.write_threads = min(self.write_threads, 1)
+            logger.warning(
+                "Collection %r takes at most %s points a minute (write_rate_limit of its strict "
+                "mode), so that 1,000 passages take %s min or more",
+                self.collection.name,
+                f"{rate:,}",
+                f"{math.ceil(1000 / rate):,}",
+            )
+
+    def _naming_rate(self, on_retry: OnRetry) -> OnRetry:
+        def report(reason: str, seconds: float) -> None:
+            rate = self.collection.limits.points_per_minute
+            if reason == RATE_LIMITED and rate:
+                reason = f"limit of {rate:,} points a minute reached"
+            on_retry(reason, seconds)
+
+        return report
 
     def _check_existing(self) -> None:
         target, collection = self.target, self.collection

@@ -33,6 +33,7 @@ class LoadReport:
         retries: calls to Qdrant that were retried.
         in_hand: while the load runs, rows that were read and are in no other number yet.
         points: points in the collection afterwards; `None` if Qdrant did not say.
+        points_approximate: `points` is an estimate, since strict mode takes no exact count.
         seconds: from start to end.
         interrupted: the load was stopped before its end; finished batches are kept.
         dry_run: nothing was written.
@@ -71,6 +72,7 @@ class LoadReport:
     replaced: str | None = None
     dropped: bool = False
     index_seconds: float | None = None
+    points_approximate: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The same as a dict, seconds rounded to milliseconds."""

@@ -11,15 +11,16 @@ from qdrant_client import QdrantClient
 
 from rdr_qdrant.collection import bulk_indexing as index_module
 from rdr_qdrant.collection.settings import SCALAR_SETTINGS
+from rdr_qdrant.embedded import EmbeddedQdrant
 from tests.cli.conftest import Command
 from tests.support.qdrant_http_server import QdrantHTTPServer
-from tests.support.strict_mode import STRICT, StrictQdrant
+from tests.support.strict_mode import STRICT
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[QdrantHTTPServer]:
     monkeypatch.setattr(index_module, "POLL_SECONDS", 0.01)
-    with StrictQdrant(tmp_path / "behind") as backend, QdrantHTTPServer(backend) as http:
+    with EmbeddedQdrant(tmp_path / "behind") as backend, QdrantHTTPServer(backend) as http:
         yield http
 
 

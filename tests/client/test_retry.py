@@ -131,7 +131,7 @@ def test_waits_grow_and_are_random() -> None:
         attempt_number = 1
         outcome = None
 
-    wait = retry._BackoffOrRetryAfter()
+    wait = retry._BackoffOrRetryAfter(RetryPolicy())
     firsts = {wait(State()) for _ in range(50)}  # type: ignore[arg-type]
     assert len(firsts) > 40
     assert max(firsts) <= retry.FIRST_WAIT_SECONDS

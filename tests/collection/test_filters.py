@@ -245,8 +245,11 @@ def test_metadata_are_replaced_in_strict_mode_only_where_the_text_is_unchanged(
     assert collection.points.retrieve([1])[1].metadata["year"] == 2002
 
 
-def test_pruning_in_strict_mode_names_the_index_it_needs_before_it_starts(
-    server: QdrantClient, tiny: RDREmbeddings, write: Callable[[str, str], Path]
+def test_pruning_in_strict_mode_makes_the_index_it_needs(
+    server: QdrantClient,
+    tiny: RDREmbeddings,
+    write: Callable[[str, str], Path],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     rows = [json.dumps({"id": n, "text": f"river {n}"}) + "\n" for n in range(3)]
     path = write("a.jsonl", "".join(rows))
@@ -255,10 +258,9 @@ def test_pruning_in_strict_mode_names_the_index_it_needs_before_it_starts(
     be_strict(server)
     write("a.jsonl", rows[0])
     with pytest.raises(CollectionError, match="Add it with --payload-index source"):
-        QdrantLoader(**options).load_sources([open_source(path)], prune=True)
-    indexed = CollectionSettings(payload_indexes={"source": "keyword"})
-    loader = QdrantLoader(**options, collection_settings=indexed)
-    assert loader.load_sources([open_source(path)], prune=True).removed == 2
+        QdrantLoader(**options, dry_run=True).load_sources([open_source(path)], prune=True)
+    assert QdrantLoader(**options).load_sources([open_source(path)], prune=True).removed == 2
+    assert "has the payload index source:keyword now" in caplog.text
 
 
 # Half floats

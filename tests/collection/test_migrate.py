@@ -40,7 +40,7 @@ def another(tmp_path: Path) -> Iterator[Store]:
 
 def contents(client: QdrantClient) -> dict[object, tuple[object, object]]:
     points, _ = client.scroll(COLLECTION, limit=10_000, with_vectors=True)
-    return {p.id: (p.payload, np.round(p.vector, 5).tolist()) for p in points}
+    return {p.id: (p.payload, np.asarray(p.vector, dtype=np.float32).tolist()) for p in points}
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from qdrant_client import QdrantClient
 
 from rdr_qdrant import CollectionSettings, RDREmbeddings, connect
+from rdr_qdrant.client import server_version
 from rdr_qdrant.collection import PRESETS, Collection
 from rdr_qdrant.collection.qdrant_params import (
     check_supported,
@@ -79,9 +80,21 @@ def test_settings_are_read_back_as_they_were_set(
     if settings.shard_number and not REAL_SERVER:
         pytest.skip("one shard is all there is without a server")
     collection = Collection(keeping, COLLECTION)
+    version = server_version(keeping)
+    if version and version < (1, 19) and settings.payload_index_memory == "cached":
+        with pytest.raises(
+            CollectionError, match=r"payload_index_memory=cached needs Qdrant 1\.19"
+        ):
+            collection.create(tiny.identity(), settings)
+        return
     collection.create(tiny.identity(), settings)
     found = read_settings(collection.info())
     asked = settings.explicitly_set()
+    if version and version < (1, 20) and asked.pop("id_tracker_memory", None) == "cold":
+        [warning] = caplog.messages
+        assert "did not keep all settings" in warning
+        assert "id_tracker_memory" in warning
+        caplog.clear()
     if settings.tenant:
         asked["payload_indexes"] = {"year": "integer", "who": "keyword"}
     elif not settings.payload_indexes:

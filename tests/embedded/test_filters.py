@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
+from rdr_qdrant.client.capabilities import server_address, server_version
 from tests.embedded.corpus import DIM, MOMENTS, WORDS, id_of, points_of
 
 COUNT = 120
@@ -159,11 +160,25 @@ def _matching(client: QdrantClient, name: str, chosen: models.Filter) -> list[An
     return [record.id for record in records]
 
 
+def _answered_alike(asked: models.Filter, client: QdrantClient) -> bool:
+    """False where a server answers differently by what it is or by its version.
+
+    Over REST a range of dates without a bound cannot be told from one of numbers, and before 1.20 a
+    server finds null in an array only through a payload index.
+    """
+    if server_address(client) is None:
+        return True
+    sent = asked.model_dump_json(exclude_none=True)
+    version = server_version(client) or (0, 0)
+    return '"range":{}' not in sent and ("is_null" not in sent or version >= (1, 20))
+
+
 def test_random_filters_find_the_same_points_in_the_same_order(
     filled: QdrantClient, name: str, reference: QdrantClient
 ) -> None:
     @given(chosen=filters)
     def check(chosen: models.Filter) -> None:
+        assume(_answered_alike(chosen, filled))
         expected = _matching(reference, "reference", chosen)
         assert _matching(filled, name, chosen) == expected
         assert filled.count(name, chosen, exact=True).count == len(expected)
@@ -177,6 +192,7 @@ def test_every_single_condition_finds_the_same_points(
     @given(condition=leaves)
     def check(condition: Any) -> None:
         chosen = models.Filter(must=condition)
+        assume(_answered_alike(chosen, filled))
         assert _matching(filled, name, chosen) == _matching(reference, "reference", chosen)
 
     check()
@@ -189,6 +205,7 @@ def test_filtered_searches_rank_the_same(
 
     @given(chosen=filters, i=st.integers(0, 1000))
     def check(chosen: models.Filter, i: int) -> None:
+        assume(_answered_alike(chosen, filled))
         vector = (
             points_of(1)[0].vector if i == 0 else [((i * j) % 11) / 7 - 0.7 for j in range(DIM)]
         )
@@ -200,6 +217,17 @@ def test_filtered_searches_rank_the_same(
         assert [p.score for p in mine] == pytest.approx([p.score for p in theirs], abs=1e-4)
 
     check()
+
+
+def test_null_in_an_array_is_found(filled: QdrantClient, name: str) -> None:
+    is_null = models.IsNullCondition(is_null=models.PayloadField(key="nothing"))
+    chosen = models.Filter(must=[is_null])
+    if server_address(filled) is None or (server_version(filled) or (0, 0)) >= (1, 20):
+        assert len(_matching(filled, name, chosen)) == 2 * COUNT // 5
+        return
+    assert len(_matching(filled, name, chosen)) == COUNT // 5
+    filled.create_payload_index(name, "nothing", models.PayloadSchemaType.INTEGER, wait=True)
+    assert len(_matching(filled, name, chosen)) == 2 * COUNT // 5
 
 
 @pytest.mark.parametrize("flag", [True, False])

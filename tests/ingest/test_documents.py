@@ -224,10 +224,10 @@ def test_another_split_or_converter_converts_again(
     report = load(loader, folder / "a.txt", split=50)
     assert (report.uploaded, report.points) == (13, 13)
     assert load(loader, folder / "a.txt", split=50).unchanged == 13
-    assert len(converted) == 2
+    assert len(converted) == 3
     monkeypatch.setattr("rdr_qdrant.readers.documents.formats.CONVERSION_RULES_VERSION", 99)
     assert load(loader, folder / "a.txt", split=50).updated == 13
-    assert len(converted) == 3
+    assert len(converted) == 4
 
 
 def test_another_encoder_converts_again(

@@ -65,6 +65,14 @@ class FixedEncoder:
     vectors: np.ndarray
     part: int = 2
 
+    pair_label = "drawn"
+
+    def passages_at_a_time(self) -> int:
+        return 256
+
+    def token_counter(self) -> None:
+        return None
+
     def identity(self, *sides: Side) -> PairIdentity:
         return IDENTITY
 

@@ -40,6 +40,8 @@ def ray_logs() -> Iterator[Path]:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.delenv("QDRANT_API_KEY", raising=False)
+        if not os.environ.get("CUDA_VISIBLE_DEVICES"):  # set but empty, Ray refuses the one below
+            patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         context = ray.init(
             address="local",
             num_cpus=4,

@@ -4,27 +4,28 @@
         client = QdrantClient(url=server.url)
         server.inject(ResetAfter(), times=1, match="PUT .*/points")
 
-As a process: `python -m tests.support.qdrant_http_server --port 0 [--path DIR]` (its first line of
-output is its URL).
+As a process: `tests.support.qdrant_server`.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from pydantic_core import to_json
 from qdrant_client import QdrantClient
 
+from tests.support.cluster import Cluster
 from tests.support.faults import EVERY_CALL, Fault, FaultPlan
 from tests.support.http_listener import Listener, Reply, Request, refusal, reusable_socket
 from tests.support.qdrant_calls import ApiError, Call
 from tests.support.qdrant_routes import find
+from tests.support.rights import Key
+from tests.support.server_settings import ServerSettings
 
 HEALTH = {
     "/healthz": b"healthz check passed",
@@ -40,6 +41,8 @@ class QdrantHTTPServer:
     stays open when the server closes. What local mode warns of, this process warns of. `version`
     follows the client's, which warns of another. `max_request_bytes` is Qdrant's own default; a
     larger body gets 400, as from Qdrant, or another `oversize_status` (413: a proxy before it).
+    `keys` are keys with fewer rights than the `api_key`.
+    With a `cluster` it answers like several nodes. `clock` drives the limits of strict mode.
     """
 
     def __init__(
@@ -51,7 +54,12 @@ class QdrantHTTPServer:
         version: str = "1.20.0",
         max_request_bytes: int = 32 * 1024 * 1024,
         oversize_status: int = 400,
+        keys: Mapping[str, Key] | None = None,
+        cluster: Cluster | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.cluster = cluster
+        self._settings = ServerSettings(clock)
         self.faults = FaultPlan()
         self.requests: Counter[str] = Counter()
         """How often each "METHOD /path/{template}" was asked, faulted or not."""
@@ -60,7 +68,9 @@ class QdrantHTTPServer:
         self.max_request_bytes = max_request_bytes
         self.oversize_status = oversize_status
         self._version = version
-        self._api_key = api_key
+        self._keys = dict(keys or {})
+        if api_key is not None:
+            self._keys[api_key] = Key("manage")
         self._backend = backend or QdrantClient(":memory:")
         self._owns_backend = backend is None
         self._backend_lock = threading.Lock()
@@ -160,51 +170,44 @@ class QdrantHTTPServer:
             return Reply(200, to_json({**about, "commit": "0" * 40}))
         if request.method == "GET" and request.path in HEALTH:
             return Reply(200, HEALTH[request.path], "text/plain; charset=utf-8")
-        if self._api_key is not None and request.key != self._api_key:
+        key = self._keys.get(request.key or "") if self._keys else Key("manage")
+        if key is None:
             missing = "Must provide an API key or an Authorization bearer token"
             reason = missing if request.key is None else "Invalid API key or JWT"
             return Reply(401, reason.encode(), "text/plain; charset=utf-8")
+        if key.expired:
+            return Reply(403, b"ExpiredSignature", "text/plain; charset=utf-8")
         if request.size > self.max_request_bytes:
             return refusal(
                 self.oversize_status,
-                f"Payload error: JSON payload ({request.size} bytes) is larger than allowed "
+                f"JSON payload ({request.size} bytes) is larger than allowed "
                 f"(limit: {self.max_request_bytes} bytes).",
             )
         found = find(request.method, request.path)
         if found is None:
-            return refusal(404, f"Not found: no such call here: {request.line}")
+            return Reply(404, b"", "text/plain")
         route, variables = found
-        call = Call(self._backend, variables, request.query, request.body)
         began = time.perf_counter()
         with self._backend_lock:  # local mode is not thread-safe
             if not listener.alive.is_set():
                 return None
+            cluster, leader = self.cluster, self._backend
+            node: Any = cluster.node(leader, self._settings) if cluster else leader
+            call = Call(
+                node,
+                variables,
+                request.query,
+                request.body,
+                request.method,
+                self._settings,
+                leader,
+                cluster,
+                key.readable,
+            )
             try:
+                key.check(route, variables.get("collection_name"))
                 result = route.run(call)
             except ApiError as error:
-                return refusal(error.status, str(error))
+                return refusal(error.status, str(error), error.headers)
             seconds = time.perf_counter() - began
             return Reply(200, to_json({"result": result, "status": "ok", "time": seconds}))
-
-
-def main() -> None:
-    """Serve until killed."""
-    parser = argparse.ArgumentParser(description="A Qdrant REST server for tests.")
-    parser.add_argument("--port", type=int, default=0, help="0: any free port")
-    parser.add_argument("--path", help="folder to keep the data in (default: in memory)")
-    parser.add_argument("--api-key-env", help="environment variable that holds the API key")
-    options = parser.parse_args()
-    api_key = os.environ[options.api_key_env] if options.api_key_env else None
-    backend = (
-        QdrantClient(path=options.path, force_disable_check_same_thread=True)
-        if options.path
-        else None
-    )
-    with QdrantHTTPServer(backend, api_key, port=options.port) as server:
-        print(server.url, flush=True)
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from pydantic import TypeAdapter
 from qdrant_client import models
 
+from tests.support.cluster import cluster_status, collection_cluster
 from tests.support.qdrant_calls import ApiError, Call, Route, bad_point_id, route, routes
 
 Chosen = models.PointIdsList | models.FilterSelector
@@ -31,18 +32,23 @@ def find(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
 
 @route("GET", "/collections")
 def _list_collections(call: Call) -> Any:
-    return call.client.get_collections()
+    found = call.client.get_collections().collections
+    readable = [one for one in found if call.readable is None or one.name in call.readable]
+    return models.CollectionsResponse(collections=readable)
 
 
-@route("POST", "/collections/aliases")
+@route("POST", "/collections/aliases", changes_collections=True)
 def _update_aliases(call: Call) -> Any:
     actions = call.read(TypeAdapter(models.ChangeAliasesOperation)).actions
-    return call.client.update_collection_aliases(change_aliases_operations=actions)
+    return call.leader.update_collection_aliases(change_aliases_operations=actions)
 
 
 @route("GET", "/aliases")
 def _list_aliases(call: Call) -> Any:
-    return call.client.get_aliases()
+    found = call.client.get_aliases().aliases
+    return models.CollectionsAliasesResponse(
+        aliases=[a for a in found if call.readable is None or a.collection_name in call.readable]
+    )
 
 
 @route("GET", "/collections/{collection_name}/aliases")
@@ -52,7 +58,22 @@ def _list_collection_aliases(call: Call) -> Any:
 
 @route("GET", "/collections/{collection_name}")
 def _get_collection(call: Call) -> Any:
-    return call.client.get_collection(call.name)
+    info = call.client.get_collection(call.name)
+    if call.cluster is None:
+        call.settings.complete(call.settings.of(call.client, call.name), info)
+    return info
+
+
+@route("GET", "/cluster")
+def _cluster(call: Call) -> Any:
+    return cluster_status(call.cluster is not None)
+
+
+@route("GET", "/collections/{collection_name}/cluster")
+def _collection_cluster(call: Call) -> Any:
+    settings = call.settings.of(call.leader, call.name)
+    points = call.client.count(call.name).count
+    return collection_cluster(settings.params, points, clustered=call.cluster is not None)
 
 
 @route("GET", "/collections/{collection_name}/exists", needs_collection=False)
@@ -60,13 +81,20 @@ def _collection_exists(call: Call) -> Any:
     return models.CollectionExistence(exists=call.client.collection_exists(call.name))
 
 
-@route("PUT", "/collections/{collection_name}", needs_collection=False)
+@route("PUT", "/collections/{collection_name}", needs_collection=False, changes_collections=True)
 def _create_collection(call: Call) -> Any:
     body = call.read(TypeAdapter(models.CreateCollection))
-    if call.client.collection_exists(call.name):
+    if call.name in [alias.alias_name for alias in call.leader.get_aliases().aliases]:
+        raise ApiError(
+            400,
+            f"Wrong input: Can't create collection with name {call.name}. Alias with the same name "
+            "already exists",
+        )
+    if call.leader.collection_exists(call.name):
         raise ApiError(409, f"Wrong input: Collection `{call.name}` already exists!")
     options = {key: getattr(body, key) for key in models.CreateCollection.model_fields}
-    return call.client.create_collection(
+    call.settings.create(call.name, options)
+    return call.leader.create_collection(
         call.name,
         vectors_config=options.pop("vectors"),
         sparse_vectors_config=options.pop("sparse_vectors"),
@@ -74,39 +102,45 @@ def _create_collection(call: Call) -> Any:
     )
 
 
-@route("PATCH", "/collections/{collection_name}")
+@route("PATCH", "/collections/{collection_name}", changes_collections=True)
 def _update_collection(call: Call) -> Any:
     body = call.read(TypeAdapter(models.UpdateCollection))
-    call.client.update_collection(
-        call.name,
-        vectors_config=body.vectors,
-        sparse_vectors_config=body.sparse_vectors,
-        optimizers_config=body.optimizers_config,
-        collection_params=body.params,
-        hnsw_config=body.hnsw_config,
-        quantization_config=body.quantization_config,
-        strict_mode_config=body.strict_mode_config,
-        metadata=body.metadata,
-    )
+    call.settings.update(call.settings.of(call.leader, call.name), body)
+    changes = {
+        "vectors_config": body.vectors,
+        "sparse_vectors_config": body.sparse_vectors,
+        "optimizers_config": body.optimizers_config,
+        "collection_params": body.params,
+        "hnsw_config": body.hnsw_config,
+        "quantization_config": body.quantization_config,
+        "metadata": body.metadata,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    if given:
+        call.leader.update_collection(call.name, **given)
     return True
 
 
-@route("DELETE", "/collections/{collection_name}", needs_collection=False)
+@route("DELETE", "/collections/{collection_name}", needs_collection=False, changes_collections=True)
 def _delete_collection(call: Call) -> Any:
-    return call.client.delete_collection(call.name)
+    names = [one.name for one in call.leader.get_collections().collections]
+    if call.name not in names:  # also through an alias
+        return False
+    call.settings.delete(call.name)
+    return call.leader.delete_collection(call.name)
 
 
-@route("PUT", "/collections/{collection_name}/index")
+@route("PUT", "/collections/{collection_name}/index", changes_collections=True)
 def _create_index(call: Call) -> Any:
     body = call.read(TypeAdapter(models.CreateFieldIndex))
     return call.written(
-        call.client.create_payload_index(call.name, body.field_name, body.field_schema)
+        call.leader.create_payload_index(call.name, body.field_name, body.field_schema)
     )
 
 
-@route("DELETE", "/collections/{collection_name}/index/{field_name}")
+@route("DELETE", "/collections/{collection_name}/index/{field_name}", changes_collections=True)
 def _delete_index(call: Call) -> Any:
-    return call.written(call.client.delete_payload_index(call.name, call.path["field_name"]))
+    return call.written(call.leader.delete_payload_index(call.name, call.path["field_name"]))
 
 
 # Points: reading
@@ -149,6 +183,11 @@ def _count(call: Call) -> Any:
 @route("POST", "/collections/{collection_name}/points/query")
 def _query(call: Call) -> Any:
     request = call.read(TypeAdapter(models.QueryRequest))
+    if request.limit == 0:
+        raise ApiError(
+            422,
+            "Validation error in JSON body: [internal.limit: value 0 invalid, must be 1 or larger]",
+        )
     return call.client.query_batch_points(call.name, [request])[0]
 
 
@@ -190,14 +229,14 @@ def _upsert(call: Call) -> Any:
     for point_id in ids:  # local mode takes any integer
         if isinstance(point_id, int) and not 0 <= point_id < 2**64:
             raise bad_point_id(point_id)
-    return call.written(
-        call.client.upsert(
-            call.name,
-            points=points,
-            update_filter=body.update_filter,
-            update_mode=body.update_mode,
-        )
-    )
+    options = {"update_filter": body.update_filter, "update_mode": body.update_mode}
+    try:
+        return call.written(call.client.upsert(call.name, points=points, **options))
+    except ValueError as error:
+        if "Not existing vector name" in str(error) and not isinstance(points, models.Batch):
+            for point in points:  # what stands before the wrong one is stored, as by a server
+                call.client.upsert(call.name, points=[point], **options)
+        raise
 
 
 @route("POST", "/collections/{collection_name}/points/delete")
@@ -231,6 +270,18 @@ def _overwrite_payload(call: Call) -> Any:
 def _delete_payload(call: Call) -> Any:
     body = call.read(TypeAdapter(models.DeletePayload))
     return call.written(call.client.delete_payload(call.name, body.keys, _chosen(body)))
+
+
+@route("POST", "/collections/{collection_name}/points/payload/clear")
+def _clear_payload(call: Call) -> Any:
+    return call.written(call.client.clear_payload(call.name, call.read(POINTS_SELECTOR)))
+
+
+@route("POST", "/collections/{collection_name}/points/vectors/delete")
+def _delete_vectors(call: Call) -> Any:
+    body = call.read(TypeAdapter(models.DeleteVectors))
+    chosen = models.SetPayload(payload={}, points=body.points, filter=body.filter)
+    return call.written(call.client.delete_vectors(call.name, body.vector, _chosen(chosen)))
 
 
 @route("PUT", "/collections/{collection_name}/points/vectors")

@@ -237,11 +237,17 @@ def test_vectors_of_another_dimension_are_refused(client: QdrantClient) -> None:
         client.query_points("wiki", query=[1.0, 0.0, 0.0])
 
 
-@pytest.mark.parametrize("bad", [-1, 2**64, "passage 7"])
-def test_ids_that_qdrant_cannot_hold_are_refused(client: QdrantClient, bad: int | str) -> None:
+@pytest.mark.parametrize(
+    ("bad", "shown"),
+    [(-1, "-1"), (2**64, "18446744073709552000"), ("passage 7", "passage 7")],
+    ids=str,
+)
+def test_ids_that_qdrant_cannot_hold_are_refused(
+    client: QdrantClient, bad: int | str, shown: str
+) -> None:
     with refused(
         400,
-        f"Format error in JSON body: value {bad} is not a valid point ID, "
+        f"Format error in JSON body: value {shown} is not a valid point ID, "
         "valid values are either an unsigned integer or a UUID",
     ):
         client.upsert("wiki", [point(bad)])
@@ -262,7 +268,7 @@ def test_bad_bodies_and_limits_are_refused(server: QdrantHTTPServer, client: Qdr
 def test_unknown_calls_are_not_found_and_counted(server: QdrantHTTPServer) -> None:
     response = httpx.get(f"{server.url}/collections/wiki/nonsense")
     assert response.status_code == 404
-    assert "GET /collections/wiki/nonsense" in error_of(response)
+    assert response.text == ""
     assert server.requests == {"GET /collections/wiki/nonsense": 1}
 
 
@@ -281,7 +287,7 @@ def test_bodies_over_the_limit_are_refused_unread(status: int) -> None:
         response = httpx.put(f"{server.url}/collections/a/points", content=b" " * 101)
     assert response.status_code == status
     assert error_of(response) == (
-        "Payload error: JSON payload (101 bytes) is larger than allowed (limit: 100 bytes)."
+        "JSON payload (101 bytes) is larger than allowed (limit: 100 bytes)."
     )
 
 
@@ -549,7 +555,7 @@ def test_retries_outlive_chaos(server: QdrantHTTPServer, client: QdrantClient) -
 
 def serve(*arguments: str, **environment: str) -> tuple[subprocess.Popen[str], str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.qdrant_http_server", *arguments],
+        [sys.executable, "-m", "tests.support.qdrant_server", *arguments],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
