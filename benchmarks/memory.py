@@ -68,7 +68,7 @@ class FreeQdrant:
         return self.created
 
     def get_collection(self, name: str) -> Any:
-        return SimpleNamespace(config=SimpleNamespace(metadata=None))
+        return SimpleNamespace(config=SimpleNamespace(metadata=None, strict_mode_config=None))
 
     def create_collection(self, name: str, **settings: Any) -> None:
         self.created = True

@@ -17,6 +17,8 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from rdr_qdrant.client import (
     AccessDeniedError,
+    CollectionNotFoundError,
+    LimitExceededError,
     PartlyDownError,
     RequestTooLargeError,
     UnindexedFilterError,
@@ -171,6 +173,8 @@ def test_kinds_that_callers_treat_apart(client: QdrantClient) -> None:
     assert found == {
         StoreError,
         AccessDeniedError,
+        CollectionNotFoundError,
+        LimitExceededError,
         PartlyDownError,
         RequestTooLargeError,
         UnindexedFilterError,

@@ -114,7 +114,7 @@ def test_a_killed_encoding_keeps_its_finished_shards(
     killed = subprocess.run(command, cwd=Path(__file__).parents[2])
     assert killed.returncode == -signal.SIGKILL
     report = encode()
-    assert report.kept >= 14
+    assert report.kept >= 7  # the kill may come between the second shard and its note
     assert report.kept + report.encoded == 33
     assert_same_passages(tmp_path / "shards", whole)
     assert [*shards_of(tmp_path / "shards")] == [*shards_of(whole)]
