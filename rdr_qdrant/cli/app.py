@@ -20,6 +20,7 @@ from rdr_qdrant.cli import ingest_command as ingest
 from rdr_qdrant.cli import models_command as models
 from rdr_qdrant.cli import plan_command as plan
 from rdr_qdrant.cli import search_command as search
+from rdr_qdrant.cli import split_command as split
 from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.graceful_shutdown import raise_keyboard_interrupt_on_sigterm
 from rdr_qdrant.cli.option_groups import DEBUG_OPTION, as_typer_command
@@ -46,6 +47,7 @@ app = typer.Typer(
 for _name, _command, _example in (
     ("ingest", ingest.ingest, ingest.EXAMPLE),
     ("encode", encode.encode, encode.EXAMPLE),
+    ("split", split.split, split.EXAMPLE),
     ("search", search.search, search.EXAMPLE),
     ("eval", evaluate.evaluate_command, evaluate.EXAMPLE),
     ("info", info.info, info.EXAMPLE),

@@ -10,8 +10,11 @@ import typer
 
 from rdr_qdrant import planning
 from rdr_qdrant.cli import option_groups as options
-from rdr_qdrant.cli.progress import duration
+from rdr_qdrant.cli.path_arguments import parse_source
+from rdr_qdrant.cli.progress import duration, progress_shown
+from rdr_qdrant.cli.stderr import rejects_reported
 from rdr_qdrant.cli.stdout import print_json, print_table
+from rdr_qdrant.errors import UsageError
 from rdr_qdrant.planning import Layout, Plan, PlanInputs, Quantity, format_bytes, plan
 
 EXAMPLE = "rdr-qdrant plan --passages 21M --preset large --gpu h100"
@@ -20,12 +23,24 @@ _RATE: dict[str, Any] = {"min": 0.001, "max": 1e12, "metavar": "RATE"}
 
 
 def plan_command(
-    passages: Annotated[
-        int,
-        typer.Option(
-            parser=options.parse_count, metavar="N", help="Number of passages: 300k, 21M, ..."
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            parser=parse_source,
+            metavar="[SOURCE]...",
+            help="Read and split these, as ingest would, instead of --passages and --text-bytes.",
+            show_default=False,
         ),
-    ] = planning.WIKIPEDIA_PASSAGES,
+    ] = None,
+    *,
+    passages: Annotated[
+        int | None,
+        typer.Option(
+            parser=options.parse_count,
+            metavar="N",
+            help="Number of passages: 300k, 21M, ... Default: those of Wikipedia.",
+        ),
+    ] = None,
     preset: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,8 +53,8 @@ def plan_command(
         int, typer.Option(min=1, metavar="N", help="Numbers of a vector.")
     ] = planning.DIMENSION,
     text_bytes: Annotated[
-        int, typer.Option(min=1, metavar="BYTES", help="Mean size of a passage's text.")
-    ] = planning.TEXT_BYTES,
+        int | None, typer.Option(min=1, metavar="BYTES", help="Mean size of a passage's text.")
+    ] = None,
     replicas: Annotated[int, typer.Option(min=1, metavar="R", help="Copies of every point.")] = 1,
     servers: Annotated[
         int, typer.Option(min=1, metavar="S", help="Qdrant servers that share the collection.")
@@ -65,6 +80,7 @@ def plan_command(
     index_rate: Annotated[
         float | None, typer.Option(**_RATE, help="Points/s that one core indexed.")
     ] = None,
+    splitting: options.SplitOptions,
     as_json: options.JSONOption = False,
 ) -> None:
     """Estimate RAM, disk and time for a corpus, before you rent hardware.
@@ -74,11 +90,15 @@ def plan_command(
     """
     from rdr_qdrant.collection import PRESETS
 
+    if sources:
+        if passages or text_bytes:
+            raise UsageError("Sources are counted: leave out --passages and --text-bytes.")
+        passages, text_bytes = _measure(sources, splitting)
     found = plan(
         PlanInputs(
-            passages=passages,
+            passages=passages or planning.WIKIPEDIA_PASSAGES,
             dimension=dimension,
-            text_bytes=text_bytes,
+            text_bytes=text_bytes or planning.TEXT_BYTES,
             presets=tuple(preset or PRESETS),
             quantizations=() if preset else tuple(planning.QUANTIZATIONS),
             replicas=replicas,
@@ -95,6 +115,20 @@ def plan_command(
         print_json({"needs": figures.pop("inputs"), **figures})
     else:
         print_plan(found)
+
+
+def _measure(sources: Sequence[str], splitting: options.SplitOptions) -> tuple[int, int]:
+    from rdr_qdrant.ingest import fraction_read
+    from rdr_qdrant.ingest.split_preview import measure_texts
+    from rdr_qdrant.readers import RejectLog, open_source
+
+    opened = [open_source(source) for source in sources]
+    with (
+        RejectLog(None) as log,
+        rejects_reported(log),
+        progress_shown("passages", lambda: fraction_read(opened)),
+    ):
+        return measure_texts(opened, splitting.settings(opened), log)
 
 
 def print_plan(found: Plan) -> None:

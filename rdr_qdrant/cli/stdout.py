@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from rdr_qdrant.collection import ScoredPassage
+    from rdr_qdrant.passages import Passage
 
 MAX_WIDTH = 100
 _STOP_WORDS = frozenset(
@@ -54,6 +55,18 @@ def print_hits(hits: Sequence[ScoredPassage], question: str) -> None:
         _print_indented(console, _highlight(replace_control_characters(passage.text), question))
         _print_indented(console, Text(origin, style="dim"))
         console.print()
+
+
+def print_passage(passage: Passage) -> None:
+    """Print id, title and words of a passage, then its text."""
+    from rich.text import Text
+
+    console = _console()
+    size = f"{len(passage.text.split()):,} words"
+    head = "  ".join(filter(None, (passage.id, passage.title, size)))
+    console.print(Text(to_single_line(head), style="bold"))
+    _print_indented(console, Text(replace_control_characters(passage.text)))
+    console.print()
 
 
 def print_fields(values: Mapping[str, str]) -> None:
