@@ -310,8 +310,8 @@ class QdrantSink:
             )
 
     def _delete_leftover_parts(self, splitting: Splitting, ids: IdIndex) -> None:
-        dry_run = self.target.dry_run
-        if dry_run or self.collection.points.count() > len(ids):
+        dry_run, points = self.target.dry_run, self.collection.points
+        if dry_run or not points.counts_exactly or points.count() > len(ids):
             self._outcome.leftover_parts = delete_leftover_parts(
                 self.collection,
                 ids,
@@ -408,7 +408,12 @@ class QdrantSink:
             splitting.check(collection.name, recorded)
         together = (recorded or SplitRecord()) | splitting.record
         if together != recorded and not self.target.dry_run:
-            collection.record(SPLIT_KEY, together.to_json())
+            try:
+                collection.record(SPLIT_KEY, together.to_json())
+            except AccessDeniedError as error:
+                logger.warning(
+                    "Collection %r does not record this split: %s", collection.name, error
+                )
 
     def _exists(self) -> bool:
         """True if it exists to be loaded into; an alias swap makes its new collection itself."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from qdrant_client import QdrantClient, models
@@ -14,6 +15,7 @@ from rdr_qdrant.client import AccessDeniedError
 from rdr_qdrant.collection import Collection, list_collections
 from rdr_qdrant.collection.bulk_indexing import BULK_KEY, indexing_deferred
 from rdr_qdrant.errors import StoreError, UsageError
+from rdr_qdrant.readers import open_source
 from tests.client.test_recorded_errors import DOWN
 from tests.conftest import COLLECTION
 from tests.support.faults import Status
@@ -49,6 +51,20 @@ def test_a_key_for_one_collection_loads_without_bulk_and_is_told_before_encoding
     assert "\n" not in str(caught.value)
     assert connect(asked.url).count(COLLECTION).count == 1
     assert loader(asked, tiny).load(passages).verified == 6
+
+
+def test_a_key_for_one_collection_loads_split_texts_into_one_without_a_record(
+    asked: QdrantHTTPServer,
+    tiny: RDREmbeddings,
+    passages: list[Passage],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    loader(asked, tiny).load(passages[:1])
+    asked.inject(FOR_ONE_COLLECTION, ALWAYS, r"PATCH /collections/\S+")
+    (tmp_path / "a.txt").write_text("One. Two.")
+    assert loader(asked, tiny).load_sources([open_source(tmp_path / "a.txt")]).points == 2
+    assert "does not record this split: The API key does not allow this" in caplog.text
 
 
 def test_a_bulk_load_that_another_key_left_unfinished_is_no_obstacle(
