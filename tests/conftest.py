@@ -30,10 +30,40 @@ COLLECTION = f"rdr-test-{uuid.uuid4().hex[:8]}"
 XQUAD = Path(__file__).parents[2] / "shared" / "data" / "xquad"
 
 
+LONGEST_FIRST = [
+    "tests/ray/",
+    "tests/cli/test_commands.py",
+    "tests/test_recipes.py",
+    "tests/rag_backend/test_settings.py",
+    "tests/ingest/test_chaos.py",
+    "tests/test_examples.py",
+    "tests/test_reproduce.py",
+    "tests/encoding/",
+    "tests/rag_backend/",
+    "tests/embedded/",
+]
+"""Modules that take long, whatever the number of their tests. With several processes, the last
+module that is started should be a short one."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):  # of pytest-xdist: most tests first
+        config.option.loadscopereorder = False
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Run the tests of a module in one process, and those of Ray after one another."""
     module = item.nodeid.partition("::")[0]
     item.add_marker(pytest.mark.xdist_group("ray" if "/ray/" in module else module))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    ranks = (n for n, path in enumerate(LONGEST_FIRST) if item.nodeid.startswith(path))
+    return next(ranks, len(LONGEST_FIRST))
 
 
 @pytest.fixture(scope="session")

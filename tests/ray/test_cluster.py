@@ -24,7 +24,7 @@ from rdr_qdrant.ingest.ray import (  # noqa: E402
 )
 
 ROOT = Path(__file__).parents[2]
-ROWS = 300
+ROWS = 180
 STORE = 80 * 2**20
 
 

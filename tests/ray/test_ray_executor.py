@@ -55,12 +55,6 @@ def ray_logs() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def two_workers(tiny: RDREmbeddings, server: str) -> Iterator[RayExecutor]:
-    with RayExecutor(tiny, url=server, workers=2) as executor:
-        yield executor
-
-
-@pytest.fixture(scope="module")
 def executor(tiny: RDREmbeddings, server: str) -> Iterator[RayExecutor]:
     """One worker: of a short load, most of the time goes into starting them."""
     with RayExecutor(tiny, url=server, workers=1) as executor:
@@ -138,7 +132,7 @@ def assert_equal(client: QdrantClient, one: str, other: str) -> None:
 
 
 def test_many_passages_and_killed_processes_make_the_collection_that_threads_make(
-    client: QdrantClient, two_workers: RayExecutor, tiny: RDREmbeddings, tmp_path: Path
+    client: QdrantClient, server: str, tiny: RDREmbeddings, tmp_path: Path
 ) -> None:
     path = write_rows(tmp_path / "rows.jsonl", MANY)
     killed: list[int] = []
@@ -150,9 +144,10 @@ def test_many_passages_and_killed_processes_make_the_collection_that_threads_mak
                 killed.append(pid)
                 os.kill(pid, signal.SIGKILL)
 
-    report = load(
-        client, f"{COLLECTION}-ray", path, two_workers, on_progress=kill, batch_size=MANY // 200
-    )
+    with RayExecutor(tiny, url=server, workers=2) as two_workers:
+        report = load(
+            client, f"{COLLECTION}-ray", path, two_workers, on_progress=kill, batch_size=MANY // 200
+        )
     assert report.read == report.verified == MANY
     # batches that a killed worker had written are unchanged for the one that repeats them
     assert report.uploaded + report.unchanged == MANY
@@ -183,7 +178,7 @@ def test_rows_are_rejected_as_by_threads(
 
 
 def test_sources_of_all_kinds_are_loaded_as_by_threads(
-    client: QdrantClient, two_workers: RayExecutor, tiny: RDREmbeddings, tmp_path: Path
+    client: QdrantClient, executor: RayExecutor, tiny: RDREmbeddings, tmp_path: Path
 ) -> None:
     """Read tasks read files, the driver documents; of rows with one id the first is loaded."""
     pages = tmp_path / "pages"
@@ -200,7 +195,7 @@ def test_sources_of_all_kinds_are_loaded_as_by_threads(
     paths = [table, rows, pages, again]
     rejected: dict[str, list[Reject]] = {}
     reports = {}
-    for name, by in [("ray", two_workers), ("threads", tiny)]:
+    for name, by in [("ray", executor), ("threads", tiny)]:
         rejects = rejected.setdefault(name, [])
         collection = f"{COLLECTION}-{name}"
         load(client, collection, paths, by, batch_size=16, on_reject=rejects.append)
@@ -372,21 +367,6 @@ def test_more_workers_than_the_cluster_has_are_refused(tiny: RDREmbeddings, serv
         RayExecutor(tiny, url=server, gpus=9)
 
 
-def test_by_default_all_gpus_get_a_worker(
-    client: QdrantClient, tiny: RDREmbeddings, server: str, tmp_path: Path
-) -> None:
-    path = write_rows(tmp_path / "rows.jsonl", 30)
-    free: list[float] = []
-
-    def look(report: LoadReport, loader: QdrantLoader) -> None:
-        free.append(ray.available_resources().get("GPU", 0))
-
-    with RayExecutor(tiny, url=server) as executor:
-        report = load(client, COLLECTION, path, executor, batch_size=10, on_progress=look)
-    assert (report.uploaded, report.verified) == (30, 30)
-    assert free[0] == 0
-
-
 @pytest.mark.skipif("QDRANT_URL" in os.environ, reason="faults are the test server's")
 def test_calls_are_retried_and_the_key_is_nowhere_in_the_open(
     tiny: RDREmbeddings, tmp_path: Path, ray_logs: Path
@@ -444,15 +424,29 @@ def test_the_command(
         assert message in outcome.err
 
 
-def test_vectors_that_are_not_finite_are_rejected_by_name(
+def test_all_gpus_get_a_worker_by_default_and_vectors_that_are_not_finite_are_rejected(
     overflowing: RDREmbeddings, server: str, client: QdrantClient, tmp_path: Path
 ) -> None:
     path = tmp_path / "rows.jsonl"
-    texts = ["the river", "music", "a king", "the city"]
+    texts = ["music", *(f"the river {n}" for n in range(30))]
     path.write_text("".join(json.dumps({"id": t, "text": t}) + "\n" for t in texts))
     rejects: list[Reject] = []
-    with RayExecutor(overflowing, url=server, workers=1) as executor:
-        report = load(client, COLLECTION, path, executor, on_reject=rejects.append)
-    assert (report.uploaded, report.rejected, report.verified) == (3, 1, 3)
-    assert [(one.line, one.row["id"]) for one in rejects] == [(2, "music")]
+    free: list[float] = []
+
+    def look(report: LoadReport, loader: QdrantLoader) -> None:
+        free.append(ray.available_resources().get("GPU", 0))
+
+    with RayExecutor(overflowing, url=server) as executor:
+        report = load(
+            client,
+            COLLECTION,
+            path,
+            executor,
+            batch_size=10,
+            on_progress=look,
+            on_reject=rejects.append,
+        )
+    assert (report.uploaded, report.rejected, report.verified) == (30, 1, 30)
+    assert [(one.line, one.row["id"]) for one in rejects] == [(1, "music")]
     assert "NaN or infinity" in rejects[0].reason
+    assert free[0] == 0

@@ -24,7 +24,7 @@ pytest.importorskip("ray")
 
 ROOT = Path(__file__).parents[2]
 KEY = "the-key-5d20aa"
-ROWS = 400
+ROWS = 200
 
 
 @pytest.fixture
