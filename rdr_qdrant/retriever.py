@@ -21,6 +21,7 @@ from rdr_qdrant.collection import (
     ScoredPassage,
     to_scored_passages,
 )
+from rdr_qdrant.collection.neighbors import MAX_NEIGHBORS
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import FloatArray, Side
 from rdr_qdrant.errors import UsageError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     )
     from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-CALL_OPTIONS = ("k", "filter", "score_threshold", "exact", "search_params")
+CALL_OPTIONS = ("k", "filter", "score_threshold", "exact", "search_params", "neighbors")
 SEARCHER_FIELDS = (
     "embeddings",
     "client",
@@ -188,6 +189,22 @@ class PassageSearcher:
         await self.acheck()
         return await self._async.query_points(vectors, **self._complete(options))
 
+    def with_neighbors(
+        self, points: list[models.ScoredPoint], neighbors: int, conditions: Any
+    ) -> list[models.ScoredPoint]:
+        """Join neighbors to the hits of one question; see `Collection.with_neighbors`."""
+        [joined] = self.collection.with_neighbors([points], neighbors, conditions)
+        return joined
+
+    async def awith_neighbors(
+        self, points: list[models.ScoredPoint], neighbors: int, conditions: Any
+    ) -> list[models.ScoredPoint]:
+        """Async version of `with_neighbors`."""
+        if self._async is None:
+            return await asyncio.to_thread(self.with_neighbors, points, neighbors, conditions)
+        [joined] = await self._async.with_neighbors([points], neighbors, conditions)
+        return joined
+
     def _complete(self, options: QueryOptions) -> QueryOptions:
         """Add the default search parameters.
 
@@ -221,6 +238,9 @@ class RDRRetriever(BaseRetriever):
             Qdrant's `models.Filter`.
         score_threshold: minimum raw inner product.
         exact: compare with every vector instead of using the index.
+        neighbors: number of parts of a split text to add before and after each hit. They are read
+            by id, match the filter, and no text is in two documents; the ids are in
+            `metadata["neighbors"]`. Order and scores stay those of the hits.
         search_params: Qdrant's `models.SearchParams`. Hits of a quantized collection are rescored
             with the original vectors unless they say otherwise.
         vector_name: a named vector; `""` is the unnamed one.
@@ -272,6 +292,7 @@ class RDRRetriever(BaseRetriever):
     vector_name: str = ""
     allow_unverified: bool = False
     search_params: Any = None
+    neighbors: int = Field(default=0, ge=0, le=MAX_NEIGHBORS)
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
+from rdr_qdrant.collection.neighbors import NEIGHBORS_KEY
 from rdr_qdrant.errors import UsageError, install_hint
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 MAX_PASSAGE_CHARACTERS = 4000
-"""Longer passages are cut in the prompt."""
+"""Longer passages are cut in the prompt; one with neighbors may have as many for each of them."""
 
 _RULES = """\
 You answer a question from numbered passages, and from nothing else.
@@ -66,12 +67,18 @@ def build_prompt(question: str, passages: Sequence[Document]) -> list[BaseMessag
         {
             "passage": number,
             "title": passage.metadata["title"],
-            "text": passage.page_content[:MAX_PASSAGE_CHARACTERS],
+            "text": passage.page_content[: MAX_PASSAGE_CHARACTERS * _parts(passage)],
         }
         for number, passage in enumerate(passages, start=1)
     ]
     text = json.dumps(data, ensure_ascii=False, indent=1)
     return [SystemMessage(_RULES), HumanMessage(f"Passages:\n{text}\n\nQuestion: {question}")]
+
+
+def _parts(passage: Document) -> int:
+    """Number of passages in the text of a document."""
+    neighbors = passage.metadata.get(NEIGHBORS_KEY)
+    return len(neighbors) if isinstance(neighbors, list) else 1
 
 
 async def stream_answer(

@@ -169,8 +169,13 @@ class Retrieval:
             collection.describe()  # raises with a full message; no encoder is loaded yet
         if self._embeddings is None:
             self._embeddings = self._load_encoders(collection)
-        place = {"client": self._client, "collection_name": self._settings.collection}
-        return RDRRetriever(embeddings=self._embeddings, k=self._settings.k, **place)
+        return RDRRetriever(
+            embeddings=self._embeddings,
+            client=self._client,
+            collection_name=self._settings.collection,
+            k=self._settings.k,
+            neighbors=self._settings.neighbors,
+        )
 
     def _connect(self) -> Any:
         """Create the client."""

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rdr_qdrant.cli.demo_command import COLLECTION as DEMO_COLLECTION
 from rdr_qdrant.cli.demo_command import QUESTIONS as DEMO_QUESTIONS
+from rdr_qdrant.collection.neighbors import MAX_NEIGHBORS
 
 
 def _check_rate(text: str) -> str:
@@ -70,6 +71,8 @@ class Settings(BaseSettings):
             proxy).
         host, port: address to listen on.
         k, most_k: number of passages per question, default and maximum.
+        neighbors: number of parts of a split text that are added before and after each passage, for
+            the answer and on the page.
         question_characters: maximum length of a question.
         body_bytes: maximum size of a request body.
         trusted_proxies: addresses or networks of proxies, separated by commas, whose
@@ -113,6 +116,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     k: int = Field(default=5, ge=1)
     most_k: int = Field(default=50, ge=1)
+    neighbors: int = Field(default=0, ge=0, le=MAX_NEIGHBORS)
     question_characters: int = Field(default=1000, ge=1)
     body_bytes: int = Field(default=16 * 1024, ge=1024)
     trusted_proxies: Proxies = ()

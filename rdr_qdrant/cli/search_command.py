@@ -24,6 +24,14 @@ def search(
         float | None,
         typer.Option(metavar="SCORE", help="Only passages with at least this inner product."),
     ] = None,
+    neighbors: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Show each passage with the N parts of its text before and after it.",
+        ),
+    ] = 0,
     as_json: options.JSONOption = False,
     searching: options.SearchOptions,
     qdrant: options.QdrantOptions,
@@ -54,6 +62,7 @@ def search(
             filter=filters or None,
             score_threshold=score_threshold,
             exact=searching.exact,
+            neighbors=neighbors,
         )
     if as_json:
         print_json([hit.to_json() for hit in hits])

@@ -17,12 +17,14 @@ from rdr_qdrant.collection.filters import (
     condition_keys,
     has_value,
     no_results_message,
+    to_qdrant_filter,
 )
 from rdr_qdrant.collection.info import identity_of
 from rdr_qdrant.collection.json_path import metadata_paths
-from rdr_qdrant.collection.limits import KnownLimits
+from rdr_qdrant.collection.limits import KnownLimits, parts
+from rdr_qdrant.collection.neighbors import NEIGHBOR_FIELDS, join_neighbors, neighbor_ids
 from rdr_qdrant.collection.payload import METADATA_KEY
-from rdr_qdrant.collection.points import PointId, metadata_keys
+from rdr_qdrant.collection.points import PointId, metadata_keys, with_ids
 from rdr_qdrant.collection.query import QueryOptions, query_requests, requests_within_limits
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.registry import PairIdentity
@@ -92,7 +94,21 @@ class AsyncCollection:
             message = await self.explain_no_results(options.get("filter"))
             if message:
                 logger.warning("%s", message)
-        return found
+        return await self.with_neighbors(found, options.get("neighbors", 0), options.get("filter"))
+
+    async def with_neighbors(
+        self,
+        found: list[list[models.ScoredPoint]],
+        neighbors: int,
+        conditions: Any,
+    ) -> list[list[models.ScoredPoint]]:
+        """Join to each hit the parts before and after it; see `Collection.with_neighbors`."""
+        ids = neighbor_ids(found, neighbors)
+        matching = to_qdrant_filter(conditions, self._index_cache.types) if ids else None
+        records: list[models.Record] = []
+        for part in parts(ids, self._known_limits.get(lambda: None).lookup_size):
+            records += await self._scroll(len(part), with_ids(part, matching), NEIGHBOR_FIELDS)
+        return join_neighbors(found, records, neighbors)
 
     async def explain_no_results(self, conditions: Any) -> str | None:
         """Describe why a filter may find nothing; see `Collection.explain_no_results`."""
@@ -116,10 +132,13 @@ class AsyncCollection:
         await self._await(self.client.delete(self.name, list(ids), wait=True))
 
     async def _scroll(
-        self, limit: int, scroll_filter: models.Filter | None = None
+        self,
+        limit: int,
+        scroll_filter: models.Filter | None = None,
+        fields: Sequence[str] = (METADATA_KEY,),
     ) -> list[models.Record]:
         call = self.client.scroll(
-            self.name, scroll_filter=scroll_filter, limit=limit, with_payload=[METADATA_KEY]
+            self.name, scroll_filter=scroll_filter, limit=limit, with_payload=list(fields)
         )
         return (await self._await(call))[0]
 

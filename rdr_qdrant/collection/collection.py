@@ -28,6 +28,7 @@ from rdr_qdrant.collection.filters import (
     PayloadIndexCache,
     condition_keys,
     no_results_message,
+    to_qdrant_filter,
 )
 from rdr_qdrant.collection.info import (
     CREATION_KEY,
@@ -38,6 +39,7 @@ from rdr_qdrant.collection.info import (
     model_name,
 )
 from rdr_qdrant.collection.limits import StrictLimits
+from rdr_qdrant.collection.neighbors import NEIGHBOR_FIELDS, join_neighbors, neighbor_ids
 from rdr_qdrant.collection.payload import ScoredPassage
 from rdr_qdrant.collection.payload_indexes import PayloadIndexes, as_options
 from rdr_qdrant.collection.points import Points
@@ -430,7 +432,26 @@ class Collection:
             message = self.explain_no_results(options.get("filter"))
             if message:
                 logger.warning("%s", message)
-        return found
+        return self.with_neighbors(found, options.get("neighbors", 0), options.get("filter"))
+
+    def with_neighbors(
+        self,
+        found: list[list[models.ScoredPoint]],
+        neighbors: int,
+        conditions: Any,
+    ) -> list[list[models.ScoredPoint]]:
+        """Join to each hit the parts of its text before and after it, in one request for all.
+
+        Args:
+            found: the hits of each question, best first.
+            neighbors: parts on each side of a hit; 0 leaves the hits as they are.
+            conditions: the filter of the search, which neighbors have to match as well; see
+                `QueryOptions.filter`.
+        """
+        ids = neighbor_ids(found, neighbors)
+        matching = to_qdrant_filter(conditions, self._index_cache.types) if ids else None
+        records = self.points.retrieve_matching(ids, matching, NEIGHBOR_FIELDS) if ids else []
+        return join_neighbors(found, records, neighbors)
 
     def explain_no_results(self, conditions: Any) -> str | None:
         """Describe why a filter may find nothing: it has metadata keys that no passage has.

@@ -148,6 +148,17 @@ class Points:
         """Return those of these points that exist, with payload and perhaps all vectors."""
         return self._retrieve(ids, with_payload=True, with_vectors=with_vectors)
 
+    def retrieve_matching(
+        self, ids: Sequence[PointId], matching: models.Filter | None, fields: Sequence[str]
+    ) -> list[models.Record]:
+        """Return those of these points that match, with these fields of their payload."""
+        found: list[models.Record] = []
+        for part in parts(ids, self._connection.limits.lookup_size):
+            among = with_ids(part, matching)
+            for page in self._scroll(len(part), scroll_filter=among, with_payload=list(fields)):
+                found += page
+        return found
+
     def existing_ids(self, ids: Sequence[PointId]) -> set[PointId]:
         """Return those of these ids that belong to a point."""
         return {normalized_id(record.id) for record in self._retrieve(ids, with_payload=False)}
@@ -408,7 +419,7 @@ class Points:
                     raise
         found: list[models.Record] = []
         for part in parts(ids, self._connection.limits.lookup_size):
-            for page in self._scroll(len(part), scroll_filter=_with_ids(part), **options):
+            for page in self._scroll(len(part), scroll_filter=with_ids(part), **options):
                 found += page
         return found
 
@@ -487,10 +498,12 @@ def _chunks_by_bytes(points: Iterable[Point], limit: int) -> Iterator[list[Point
         yield chunk
 
 
-def _with_ids(ids: Iterable[PointId]) -> models.Filter:
+def with_ids(ids: Iterable[PointId], matching: models.Filter | None = None) -> models.Filter:
+    """Make a filter for these points, or those of them that match another filter."""
     from qdrant_client import models
 
-    return models.Filter(must=[models.HasIdCondition(has_id=list(ids))])
+    has_id = models.HasIdCondition(has_id=list(ids))
+    return models.Filter(must=[has_id] if matching is None else [has_id, matching])
 
 
 def _ids_with(ids: Iterable[PointId], key: str, value: str) -> models.Filter:

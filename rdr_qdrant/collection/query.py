@@ -35,6 +35,7 @@ class QueryOptions(TypedDict, total=False):
             are rescored with the original vectors: Qdrant itself does so with few quantization
             methods, and scores of the others are approximate.
         with_vectors: return the points' vectors too.
+        neighbors: parts before and after each hit to join to its text; see `join_neighbors`.
     """
 
     k: Required[int]
@@ -44,6 +45,7 @@ class QueryOptions(TypedDict, total=False):
     offset: int
     search_params: models.SearchParams | None
     with_vectors: bool
+    neighbors: int
 
 
 def query_requests(

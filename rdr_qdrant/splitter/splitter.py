@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
@@ -147,6 +148,7 @@ class Splitter:
 
 
 OVERLAP_KEY = "overlap"
+_PART_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 def part_id(text_id: str, number: int) -> str:
@@ -157,7 +159,7 @@ def part_id(text_id: str, number: int) -> str:
 def text_and_number(passage_id: str) -> tuple[str, int] | None:
     """The text's id and the number, of the id of a part; `None` of any other id."""
     text_id, mark, number = passage_id.rpartition("#")
-    if not mark or not number.isascii() or not number.isdecimal() or number.startswith("0"):
+    if not mark or not _PART_NUMBER.fullmatch(number):
         return None
     return text_id, int(number)
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rdr_qdrant.passages import Passage
     from rdr_qdrant.readers import Reject
 
-SEARCH_OPTIONS = ("filter", "score_threshold", "search_params", "exact", "offset")
+SEARCH_OPTIONS = ("filter", "score_threshold", "search_params", "exact", "offset", "neighbors")
 MMR_OPTIONS = ("fetch_k", "lambda_mult")
 
 FIXED_ARGUMENTS = {
@@ -134,10 +134,11 @@ class RDRVectorStore(QdrantVectorStore):
         >>> [found.id for found in retriever.invoke("Who wrote Faust?")]
         ['faust']
 
-    Every search takes `filter`, `score_threshold` (raw inner product), `offset`, `exact` and
-    Qdrant's `search_params`. Relevance scores, which `search_type="similarity_score_threshold"`
-    compares, are in [0, 1]: 0.5 for an inner product of 0, 0.75 for the product of the norms of
-    the pair's vectors.
+    Every search takes `filter`, `score_threshold` (raw inner product), `offset`, `exact`, Qdrant's
+    `search_params` and `neighbors`, the number of parts of a split text that are added before and
+    after each hit (see `RDRRetriever`). Relevance scores, which
+    `search_type="similarity_score_threshold"` compares, are in [0, 1]: 0.5 for an inner product of
+    0, 0.75 for the product of the norms of the pair's vectors.
 
     An instance may be shared by threads. It can be copied, and pickled without its API key:
     unpickling connects again, with the key in `QDRANT_API_KEY`, and async methods then run in a
@@ -523,16 +524,14 @@ class RDRVectorStore(QdrantVectorStore):
         `lambda_mult` is 1 for relevance only, 0 for diversity only.
         """
         question = self._searcher.encode_questions([query])
-        points = self._search(question, _mmr_query_options(k, fetch_k, options))
-        return _unscored(self._select_mmr(points, question, k, lambda_mult))
+        return _unscored(self._search_mmr(question, k, fetch_k, lambda_mult, options))
 
     async def amax_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **options: Any
     ) -> list[Document]:
         """Async version of `max_marginal_relevance_search`."""
         question = await self._searcher.aencode_questions([query])
-        points = await self._asearch(question, _mmr_query_options(k, fetch_k, options))
-        return _unscored(self._select_mmr(points, question, k, lambda_mult))
+        return _unscored(await self._asearch_mmr(question, k, fetch_k, lambda_mult, options))
 
     def max_marginal_relevance_search_with_score_by_vector(  # type: ignore[override]
         self,
@@ -543,9 +542,7 @@ class RDRVectorStore(QdrantVectorStore):
         **options: Any,
     ) -> ScoredDocuments:
         """`max_marginal_relevance_search` for a question vector, with raw inner products."""
-        question = _as_array(embedding)
-        points = self._search(question, _mmr_query_options(k, fetch_k, options))
-        return self._select_mmr(points, question, k, lambda_mult)
+        return self._search_mmr(_as_array(embedding), k, fetch_k, lambda_mult, options)
 
     async def amax_marginal_relevance_search_by_vector(
         self,
@@ -557,8 +554,7 @@ class RDRVectorStore(QdrantVectorStore):
     ) -> list[Document]:
         """Async version of `max_marginal_relevance_search_by_vector`."""
         question = _as_array(embedding)
-        points = await self._asearch(question, _mmr_query_options(k, fetch_k, options))
-        return _unscored(self._select_mmr(points, question, k, lambda_mult))
+        return _unscored(await self._asearch_mmr(question, k, fetch_k, lambda_mult, options))
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         """Return `relevance_score` with this pair's typical inner product."""
@@ -586,15 +582,45 @@ class RDRVectorStore(QdrantVectorStore):
         [points] = await self._searcher.asearch_points(question, **query_options)
         return points
 
+    def _search_mmr(
+        self,
+        question: FloatArray,
+        k: int,
+        fetch_k: int,
+        lambda_mult: float,
+        options: Mapping[str, Any],
+    ) -> ScoredDocuments:
+        query_options = _mmr_query_options(k, fetch_k, options)
+        neighbors = query_options.pop("neighbors", 0)  # of the selected
+        points = self._search(question, query_options)
+        selected = self._select_mmr(points, question, k, lambda_mult)
+        conditions = query_options.get("filter")
+        return _scored(self._searcher.with_neighbors(selected, neighbors, conditions))
+
+    async def _asearch_mmr(
+        self,
+        question: FloatArray,
+        k: int,
+        fetch_k: int,
+        lambda_mult: float,
+        options: Mapping[str, Any],
+    ) -> ScoredDocuments:
+        query_options = _mmr_query_options(k, fetch_k, options)
+        neighbors = query_options.pop("neighbors", 0)
+        points = await self._asearch(question, query_options)
+        selected = self._select_mmr(points, question, k, lambda_mult)
+        conditions = query_options.get("filter")
+        return _scored(await self._searcher.awith_neighbors(selected, neighbors, conditions))
+
     def _select_mmr(
         self, points: Points, question: FloatArray, k: int, lambda_mult: float
-    ) -> ScoredDocuments:
+    ) -> list[models.ScoredPoint]:
         stored = [point.vector for point in points]
         dense = [v[self.vector_name] if isinstance(v, Mapping) else v for v in stored]
         vectors = np.asarray(dense, dtype=np.float32)
         scores = [point.score for point in points]
         selected = select_mmr(scores, vectors, question[0], k, lambda_mult)
-        return _scored([points[i] for i in selected])
+        return [points[i] for i in selected]
 
 
 def _restore_store(

@@ -268,3 +268,25 @@ def test_the_precision_is_shown(
     assert "precision         bf16" in command("info", "-c", "c").out
     command("ingest", tsv, "-c", "c", *pair)
     assert "was encoded in precision bf16" in caplog.text
+
+
+def test_search_shows_hits_with_their_neighbors(
+    command: Command, pair: list[str], tmp_path: Path
+) -> None:
+    rows = tmp_path / "long.jsonl"
+    text = " ".join(f"The king built city {number}." for number in range(12))
+    rows.write_text(json.dumps({"id": "long", "text": text}) + "\n")
+    splitting = ("--split", 10, "--overlap", 5)
+    assert command("ingest", rows, "-c", "c", *splitting, *pair).status == 0
+    searching = ("search", "which city?", "-c", "c", *pair)
+    plain = command(*searching, "-k", 1, "--json").json
+    [hit] = command(*searching, "-k", 1, "--neighbors", 50, "--json").json
+    assert hit["text"] == text
+    parts = [f"long#{number}" for number in range(1, 1 + len(hit["metadata"]["neighbors"]))]
+    assert hit["metadata"] == {**plain[0]["metadata"], "neighbors": parts}
+    assert [(hit["id"], hit["score"])] == [(one["id"], one["score"]) for one in plain]
+    assert "city 0." in command(*searching, "-k", 1, "--neighbors", 50).out
+    every = command(*searching, "-k", 50, "--neighbors", 1, "--json").json
+    assert sorted(word for one in every for word in one["text"].split()) == sorted(text.split())
+    assert command(*searching, "--neighbors", -1).status == 2
+    assert "from 0 to 100" in command(*searching, "--neighbors", 101).err

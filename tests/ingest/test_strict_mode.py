@@ -137,6 +137,26 @@ def test_a_load_keeps_to_each_limit(
     assert [len(hits) for hits in found] == [7] * 9
 
 
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
+def test_neighbors_are_read_within_each_limit(
+    client: QdrantClient, tiny: RDREmbeddings, limits: dict[str, Any]
+) -> None:
+    parts = [Passage(f"{text}#{n}", f"king {text}{n}") for text in "abc" for n in range(1, 4)]
+    QdrantLoader(embeddings=tiny, client=client, collection_name="c").load(parts)
+    client.create_payload_index("c", "metadata.id", models.PayloadSchemaType.KEYWORD)
+    be_strict(client, **limits)
+    searcher = PassageSearcher(tiny, client, "c", retry=RetryPolicy(600))
+    [hits] = searcher.search(["which king?"], k=1, neighbors=2)
+    name = hits[0].passage.id[0]
+    assert hits[0].passage.metadata["neighbors"] == [f"{name}#{n}" for n in (1, 2, 3)]
+    if (
+        not {"filter_max_conditions", "condition_max_size"} & limits.keys()
+    ):  # one more is one too many
+        [hits] = searcher.search(["king?"], k=1, neighbors=2, filter={"id": ["a#1", "a#2"]})
+        assert hits[0].passage.metadata["neighbors"] == ["a#1", "a#2"]
+
+
 def test_the_server_refuses_what_the_limits_forbid(
     client: QdrantClient, tiny: RDREmbeddings
 ) -> None:

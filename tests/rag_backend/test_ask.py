@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import ConfigDict, Field
 
 from examples.rag_backend.app import create_app
-from rdr_qdrant import connect
+from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.errors import UsageError
 from tests.rag_backend.conftest import HOSTILE, settings
 from tests.rag_backend.serving import Served, events, serving, until
@@ -114,6 +114,28 @@ def test_passages_are_data_in_the_prompt(own_folder: Path) -> None:
         served.ask("Where is the zorblax crystal kept?", k=1)
     given, *_ = model.prompts[0][1].text.removeprefix("Passages:\n").partition("\n\nQuestion: ")
     assert json.loads(given) == [{"passage": 1, "title": HOSTILE.title, "text": HOSTILE.text}]
+
+
+def test_the_prompt_has_the_neighbors_that_the_setting_asks_for(
+    tmp_path: Path, demo: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, though they are longer together than a passage may be; the page shows the same."""
+    texts = ["river " * 660 + "ends.", "Zorblax is kept in Lausanne.", "It glows at midnight."]
+    with connect(path=tmp_path / "qdrant_data") as client:
+        loader = QdrantLoader(embeddings=demo, client=client, collection_name="rdr-demo")
+        loader.load([Passage(f"z#{n}", text.strip()) for n, text in enumerate(texts, start=1)])
+    monkeypatch.setenv("RAG_NEIGHBORS", "1")
+    model = ScriptedChatModel()
+    app = create_app(settings(qdrant_path=tmp_path / "qdrant_data"), chat_model=model)
+    with serving(app) as served:
+        received = served.ask("Where is Zorblax kept?", k=1)
+    given, *_ = model.prompts[0][1].text.removeprefix("Passages:\n").partition("\n\nQuestion: ")
+    [passage] = json.loads(given)
+    assert passage["text"] == " ".join(text.strip() for text in texts)
+    [shown] = received[0][1]["passages"]
+    assert shown["text"] == passage["text"]
+    assert shown["id"] == "z#2"
+    assert shown["metadata"]["neighbors"] == ["z#1", "z#2", "z#3"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rdr_qdrant import Passage, RDREmbeddings
 from rdr_qdrant.errors import UsageError
-from rdr_qdrant.splitter import Block, SplitSettings, Splitter, TextPart
+from rdr_qdrant.splitter import Block, SplitSettings, Splitter, TextPart, text_and_number
 
 LETTERS = {
     "latin": ("abcdefgh", " ", ". "),
@@ -210,3 +210,9 @@ def test_its_tokens_are_those_of_the_tokenizer(tiny: RDREmbeddings) -> None:
 def test_settings_out_of_range_are_refused(options: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         SplitSettings(**options)  # type: ignore[arg-type]
+
+
+def test_a_number_too_long_to_read_is_no_number_of_a_part() -> None:
+    assert text_and_number("a#b#12") == ("a#b", 12)
+    for passage_id in ("a#" + "1" * 5000, "a#0", "a#01", "a#١", "a#", "a"):
+        assert text_and_number(passage_id) is None
