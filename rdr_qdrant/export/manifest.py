@@ -13,7 +13,7 @@ from typing import Any
 from rdr_qdrant.atomic_io import open_atomically
 from rdr_qdrant.errors import OutputError, SourceError, UsageError
 from rdr_qdrant.registry import PairIdentity
-from rdr_qdrant.splitter import SplitRecord, describe_splits
+from rdr_qdrant.splitter import SplitRecord
 
 MANIFEST = "manifest.json"
 FORMAT = "rdr-qdrant shards"
@@ -281,8 +281,7 @@ def _described(split: Any) -> str:
     record = SplitRecord.from_json(split)
     if record is None:  # of a version before 0.2, which had blocks alone
         return f"with split {split}"
-    kinds = (("rows", record.rows), ("documents", record.documents))
-    return "with " + ", ".join(f"{kind} {describe_splits(ways)}" for kind, ways in kinds if ways)
+    return f"with {record}"
 
 
 def _shown(value: Any) -> str:

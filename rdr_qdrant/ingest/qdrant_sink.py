@@ -406,6 +406,13 @@ class QdrantSink:
         self._recorded_split = recorded = SplitRecord.from_json(collection.recorded(SPLIT_KEY))
         if not self.target.allow_resplit:
             splitting.check(collection.name, recorded)
+        if recorded is None and splitting.record.splits_texts and collection.points.count():
+            logger.warning(
+                "Collection %r does not record how its texts were split; this load has %s. Texts "
+                "that were split otherwise get other passages, in place of those they had",
+                collection.name,
+                splitting.record,
+            )
         together = (recorded or SplitRecord()) | splitting.record
         if together != recorded and not self.target.dry_run:
             try:

@@ -45,6 +45,10 @@ class SplitRecord:
         except (KeyError, TypeError, UsageError):
             return None
 
+    def __str__(self) -> str:
+        kinds = (("rows", self.rows), ("documents", self.documents))
+        return ", ".join(f"{kind} {describe_splits(ways)}" for kind, ways in kinds if ways)
+
     def __or__(self, other: SplitRecord) -> SplitRecord:
         """Both together."""
         return SplitRecord(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
-from rdr_qdrant import LoadReport, QdrantLoader, RDREmbeddings
+from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.readers import Reject, open_source
@@ -144,6 +144,18 @@ def test_whole_rows_that_are_split_later_do_not_stay(
     loader.allow_resplit = True
     assert load(loader, rows).leftover_parts == 2
     assert sorted(stored(client)) == ["a#1", "a#2", "a#3", "b#1"]
+
+
+def test_a_collection_that_records_no_split_is_loaded_with_a_warning(
+    loader: QdrantLoader, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    loader.load([Passage("p", "One.")])
+    load(loader, write(tmp_path / "rows.jsonl", {"a": sentences(1)}))
+    said = "does not record how its texts were split; this load has rows split into whole sentences"
+    assert said in caplog.text
+    caplog.clear()
+    load(loader, write(tmp_path / "rows.jsonl", {"a": sentences(2)}))
+    assert "split" not in caplog.text
 
 
 def random_text(choice: random.Random) -> str:
