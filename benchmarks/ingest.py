@@ -27,7 +27,6 @@ from rdr_qdrant.encoding.token_ids import TokenIds
 from rdr_qdrant.encoding.transfer import Fetch
 from rdr_qdrant.readers import RejectLog, open_source
 
-WINDOW = QdrantLoader.batch_size
 Times = tuple[float, float]
 """Seconds by the clock, and of processor time."""
 
@@ -76,8 +75,9 @@ class Watched:
 def encode_alone(embeddings: RDREmbeddings, file: Path) -> Times:
     passages = list(open_source(file).passages(RejectLog()))
     started, cpu = time.perf_counter(), time.process_time()
-    for start in range(0, len(passages), WINDOW):
-        embeddings.encode_passages(passages[start : start + WINDOW])
+    window = embeddings.passages_at_a_time()
+    for start in range(0, len(passages), window):
+        embeddings.encode_passages(passages[start : start + window])
     return time.perf_counter() - started, time.process_time() - cpu
 
 
