@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from rdr_qdrant.collection import Collection, PointId
@@ -10,7 +10,7 @@ from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.ingest.id_index import IdIndex
 from rdr_qdrant.ingest.partitions import source_changes
 from rdr_qdrant.passages import point_id
-from rdr_qdrant.readers import PassageSource
+from rdr_qdrant.readers import DocumentSource, PassageSource
 from rdr_qdrant.splitter import SplitRecord, part_id, text_and_number
 
 IDS_PER_REQUEST = 1000
@@ -23,10 +23,12 @@ class Splitting:
     Attributes:
         sources: of the load.
         record: how they are split.
+        id_prefix: put before each id.
     """
 
     sources: Sequence[PassageSource]
     record: SplitRecord
+    id_prefix: str = ""
 
     def check(self, name: str, recorded: SplitRecord | None) -> None:
         """Refuse to split a collection's texts in two ways.
@@ -47,6 +49,16 @@ class Splitting:
                 "(allow_resplit)."
             )
 
+    def split_texts(self) -> Container[str] | None:
+        """The ids of the texts that this load splits; `None`: all of them.
+
+        Rows that were left whole may have ids like those of parts: nobody asked to delete them.
+        """
+        if None not in self.record.rows:
+            return None
+        documents = (one for one in self.sources if isinstance(one, DocumentSource))
+        return {f"{self.id_prefix}{path}" for source in documents for path in source.paths}
+
     def replaces_whole_rows(self, recorded: SplitRecord | None) -> bool:
         """True if the collection may hold rows whole that this load splits."""
         return any(self.record.rows) and (recorded is None or None in recorded.rows)
@@ -61,7 +73,9 @@ def delete_leftover_parts(
     collection: Collection,
     ids: IdIndex,
     *,
-    whole_rows: bool,
+    split_texts: Container[str] | None,
+    split_before: bool,
+    whole_before: bool,
     dry_run: bool,
     check: Callable[[], None],
 ) -> int:
@@ -70,38 +84,44 @@ def delete_leftover_parts(
     Args:
         collection: that was loaded.
         ids: every point of the job.
-        whole_rows: also a text that was left whole and has parts now.
+        split_texts: see `Splitting.split_texts`.
+        split_before: also the parts of a text that is left whole now.
+        whole_before: also a text that was left whole and has parts now.
         dry_run: count the points, and keep them.
         check: called before each request; may raise.
 
     Returns:
         How many.
     """
+
+    def same_text(passage_id: str) -> list[str]:
+        """Ids of which any that was read shows that the passage is one of a text's former ones."""
+        found = []
+        if part := text_and_number(passage_id):
+            if split_texts is None or part[0] in split_texts:
+                found.append(part_id(part[0], 1))
+            if split_before:
+                found.append(part[0])
+        return [*found, part_id(passage_id, 1)] if whole_before else found
+
     deleted = 0
     for page in collection.points.scroll_passage_ids(IDS_PER_REQUEST):
         check()
-        gone = list(_leftovers(page, ids, whole_rows)) if page else []
+        same = [(one, same_text(passage_id)) for one, passage_id in page]
+        gone = list(_leftovers(same, ids)) if page else []
         if gone and not dry_run:
             collection.points.delete(gone)
         deleted += len(gone)
     return deleted
 
 
-def _leftovers(
-    page: Sequence[tuple[PointId, str]], ids: IdIndex, whole_rows: bool
-) -> Iterator[PointId]:
-    """Points that the job did not read, of texts of which it did read something."""
+def _leftovers(page: Sequence[tuple[PointId, Sequence[str]]], ids: IdIndex) -> Iterator[PointId]:
+    """Points that the job did not read, though it read another passage of the same text."""
     unread = set(ids.missing_from([one for one, _ in page]))
     texts: dict[PointId, list[PointId]] = {}
-    for one, passage_id in page:
-        if one not in unread:
-            continue
-        part = text_and_number(passage_id)
-        same_text = [part_id(part[0], 1), part[0]] if part else []
-        if whole_rows:
-            same_text.append(part_id(passage_id, 1))
-        for text in same_text:
-            texts.setdefault(point_id(text), []).append(one)
+    for one, same_text in page:
+        for other in same_text if one in unread else ():
+            texts.setdefault(point_id(other), []).append(one)
     if texts:
         read = texts.keys() - set(ids.missing_from(list(texts)))
         yield from dict.fromkeys(one for text in read for one in texts[text])

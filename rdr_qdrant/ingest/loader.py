@@ -176,7 +176,9 @@ class QdrantLoader:
         record = options.record_of(sources)
         origin = {"sources": names, "split": record.to_json(), "id_prefix": id_prefix}
         sink = self._sink(
-            Pruning(sources, id_prefix) if prune else None, origin, Splitting(sources, record)
+            Pruning(sources, id_prefix) if prune else None,
+            origin,
+            Splitting(sources, record, id_prefix),
         )
         stored = sink.stored_documents(id_prefix)
         partitions = [partition_of(source, options, stored) for source in sources]

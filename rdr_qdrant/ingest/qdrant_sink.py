@@ -315,7 +315,9 @@ class QdrantSink:
             self._outcome.leftover_parts = delete_leftover_parts(
                 self.collection,
                 ids,
-                whole_rows=splitting.replaces_whole_rows(self._recorded_split),
+                split_texts=splitting.split_texts(),
+                split_before=self.target.allow_resplit and None in splitting.record.rows,
+                whole_before=splitting.replaces_whole_rows(self._recorded_split),
                 dry_run=dry_run,
                 check=self.cancellation.check,
             )

@@ -81,6 +81,24 @@ def test_parts_of_other_texts_and_ids_with_a_number_stay(
     assert sorted(stored(client)) == ["x#1", "x#2", "x#7", "y", "z#1", "z#2"]
 
 
+def test_rows_left_whole_whose_ids_look_like_parts_are_never_deleted(
+    loader: QdrantLoader, client: QdrantClient, tmp_path: Path
+) -> None:
+    """They are left out of a later file; only `--prune` may take them."""
+    (tmp_path / "doc.txt").write_text(sentences(90))
+    rows = {"x#1": "One.", "x#2": "Two.", "x#3": "Three.", "x": "All."}
+    load(loader, write(tmp_path / "rows.jsonl", rows), tmp_path / "doc.txt", split=None)
+    fewer = write(tmp_path / "rows.jsonl", {"x#1": "One.", "x": "All."})
+    (tmp_path / "doc.txt").write_text(sentences(30))
+    report = load(loader, fewer, tmp_path / "doc.txt", split=None)
+    assert report.leftover_parts > 0
+    kept = sorted(stored(client))
+    assert kept[-4:] == ["x", "x#1", "x#2", "x#3"]
+    assert len(kept) - 2 == report.verified  # besides x#2 and x#3, the load's own
+    assert load(loader, fewer, split=None).leftover_parts == 0
+    assert sorted(stored(client)) == kept
+
+
 def test_the_second_text_of_an_id_is_rejected_whole(
     loader: QdrantLoader, client: QdrantClient, tmp_path: Path
 ) -> None:

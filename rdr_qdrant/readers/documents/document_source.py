@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path, PurePath
@@ -138,6 +138,11 @@ class DocumentSource(PassageSource):
     def fraction_read(self) -> float | None:
         """Return the fraction read so far, by bytes of all documents."""
         return self._bytes_done / self.size if self.size else 1.0
+
+    @property
+    def paths(self) -> Iterable[str]:
+        """The paths of the documents, the beginnings of their passages' ids."""
+        return self._listing.files.keys()
 
     def includes_file(self, path: Path) -> bool:
         """Return whether the file is one of the documents."""
