@@ -13,7 +13,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from rdr_qdrant.client import ClientAddress, RetryPolicy
+from rdr_qdrant.client import ClientAddress, RetryPolicy, SearchRetryPolicy
 from rdr_qdrant.collection import (
     AsyncCollection,
     Collection,
@@ -77,7 +77,7 @@ class PassageSearcher:
         allow_unverified: accept a collection whose metadata does not name its encoders.
         search_params: Qdrant's `models.SearchParams`. Hits of a quantized collection are rescored
             with the original vectors unless they say otherwise.
-        retry: makes the calls of the sync client; by default each is made once.
+        retry: makes the calls; by default see `SearchRetryPolicy`.
 
     Raises:
         UsageError: neither client is given, or (on use) a sync method needs the sync client.
@@ -104,8 +104,9 @@ class PassageSearcher:
             )
         self._search_params = search_params
         self._embeddings = embeddings
+        retry = retry or SearchRetryPolicy()
         self._collection = None if client is None else Collection(client, *names, retry)
-        self._async = None if async_client is None else AsyncCollection(async_client, *names)
+        self._async = None if async_client is None else AsyncCollection(async_client, *names, retry)
         self._allow_unverified = allow_unverified
         self._checked = False
         self._async_checked = False

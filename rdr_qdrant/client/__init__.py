@@ -6,7 +6,7 @@ capabilities     Capabilities: how a client is used, whatever it is a client of
 error_mapping    the errors of all clients as StoreError
 fork_check       refuses a server's client in a forked process
 remedies         what to do about a server's refusals, by its words
-retry            RetryPolicy: repeats calls that failed for now
+retry            RetryPolicy, SearchRetryPolicy: repeat calls that failed for now
 reconnect        ClientAddress: opens a client again in another process
 api_key          the API key, and the hosts it may be sent to
 proxy            the proxy that applies to a server
@@ -35,12 +35,18 @@ from rdr_qdrant.client.error_mapping import (
     CollectionNotFoundError,
     LimitExceededError,
     PartlyDownError,
+    RateLimitedError,
     RequestTooLargeError,
     UnindexedFilterError,
     translate_client_errors,
 )
 from rdr_qdrant.client.reconnect import ClientAddress
-from rdr_qdrant.client.retry import RATE_LIMITED, RETRY_FOR_SECONDS, RetryPolicy
+from rdr_qdrant.client.retry import (
+    RATE_LIMITED,
+    RETRY_FOR_SECONDS,
+    RetryPolicy,
+    SearchRetryPolicy,
+)
 
 __all__ = [
     "DEFAULT_PATH",
@@ -52,8 +58,10 @@ __all__ = [
     "CollectionNotFoundError",
     "LimitExceededError",
     "PartlyDownError",
+    "RateLimitedError",
     "RequestTooLargeError",
     "RetryPolicy",
+    "SearchRetryPolicy",
     "UnindexedFilterError",
     "build_index",
     "capabilities",

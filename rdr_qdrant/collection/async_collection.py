@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
-from rdr_qdrant.client import translate_client_errors
+from rdr_qdrant.client import RetryPolicy
 from rdr_qdrant.collection.bm25 import Bm25Cache
 from rdr_qdrant.collection.collection import check_info
 from rdr_qdrant.collection.compatibility import loading_encoders
@@ -47,24 +48,33 @@ T = TypeVar("T")
 
 
 class AsyncCollection:
-    """A collection of passages behind an async client; calls are not retried.
+    """A collection of passages behind an async client.
 
     Args:
         client: an `AsyncQdrantClient`, of a server or embedded.
         name: the name of the collection or of an alias.
         vector_name: the named vector to use; `""` is the unnamed one.
+        retry: makes the calls; by default each is made once.
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
 
-    def __init__(self, client: AsyncQdrantClient, name: str, vector_name: str = "") -> None:
+    def __init__(
+        self,
+        client: AsyncQdrantClient,
+        name: str,
+        vector_name: str = "",
+        retry: RetryPolicy | None = None,
+    ) -> None:
         self.client = client
+        self._retry = retry or RetryPolicy()
         self.name = name
         self.vector_name = vector_name
         self._index_cache = PayloadIndexCache()
         self._lookup_throttle = LookupThrottle()
         self._known_limits = KnownLimits()
         self._bm25_cache = Bm25Cache()
+        self._get_collection = partial(client.get_collection, name)
 
     async def info(self) -> models.CollectionInfo:
         """Return Qdrant's own description of the collection.
@@ -72,10 +82,10 @@ class AsyncCollection:
         Raises:
             CollectionError: it does not exist.
         """
-        if not await self._await(self.client.collection_exists(self.name)):
-            found = (await self._await(self.client.get_collections())).collections
+        if not await self._await(partial(self.client.collection_exists, self.name)):
+            found = (await self._await(self.client.get_collections)).collections
             raise missing_collection_error(self.client, self.name, found)
-        return await self._await(self.client.get_collection(self.name))
+        return await self._await(self._get_collection)
 
     async def check(self, identity: PairIdentity, *, allow_unverified: bool = False) -> None:
         """Refuse a collection that does not fit the pair; see `Collection.check`."""
@@ -105,7 +115,7 @@ class AsyncCollection:
         )
         found = []
         for part in requests_within_limits(self.name, limits, requests, options):
-            call = self.client.query_batch_points(self.name, requests=part)
+            call = partial(self.client.query_batch_points, self.name, requests=part)
             found += [response.points for response in await self._await(call)]
         if words:
             fused = fused_scores(found, options)
@@ -138,6 +148,8 @@ class AsyncCollection:
 
     async def explain_no_results(self, conditions: Any) -> str | None:
         """Describe why a filter may find nothing; see `Collection.explain_no_results`."""
+        if self._known_limits.get(lambda: None).reads_per_minute:
+            return None
         unknown: list[str] = []
         try:
             for key in condition_keys(conditions):
@@ -150,24 +162,33 @@ class AsyncCollection:
         return no_results_message(conditions, unknown, known)
 
     async def retrieve_records(self, ids: Sequence[PointId]) -> list[models.Record]:
-        """Return those of these points that exist, with payload."""
-        return await self._await(self.client.retrieve(self.name, list(ids), with_payload=True))
+        """Return those of these points that exist, with payload; see `Points.retrieve_records`."""
+        limits = self._known_limits.get(lambda: None)
+        if limits.reads_per_minute is None:
+            call = partial(self.client.retrieve, self.name, list(ids), with_payload=True)
+            return await self._await(call)
+        pages = parts(ids, limits.lookup_size)
+        found = [await self._scroll(len(part), with_ids(part), fields=True) for part in pages]
+        return [record for page in found for record in page]
 
     async def delete_points(self, ids: Sequence[PointId]) -> None:
         """Delete those of these points that exist."""
-        await self._await(self.client.delete(self.name, list(ids), wait=True))
+        await self._await(partial(self.client.delete, self.name, list(ids), wait=True))
 
     async def _scroll(
         self,
         limit: int,
         scroll_filter: models.Filter | None = None,
-        fields: Sequence[str] = (METADATA_KEY,),
+        fields: Sequence[str] | Literal[True] = (METADATA_KEY,),
     ) -> list[models.Record]:
-        call = self.client.scroll(
-            self.name, scroll_filter=scroll_filter, limit=limit, with_payload=list(fields)
+        call = partial(
+            self.client.scroll,
+            self.name,
+            scroll_filter=scroll_filter,
+            limit=limit,
+            with_payload=True if fields is True else list(fields),
         )
         return (await self._await(call))[0]
 
-    async def _await(self, call: Awaitable[T]) -> T:
-        with translate_client_errors(self.client, self.name):
-            return await call
+    async def _await(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._retry.run_async(self.client, call, self.name)

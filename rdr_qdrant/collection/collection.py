@@ -497,10 +497,12 @@ class Collection:
 
         Returns:
             A line of text; `None` where nothing is conspicuous, or cannot be found out, as in
-            strict mode.
+            strict mode; nor where reads are limited, of which searches need every one.
         """
         keys = condition_keys(conditions)
         try:
+            if self.limits.reads_per_minute:
+                return None
             unknown = self.points.unknown_metadata_keys(keys)
             known = self.points.sample_metadata_keys() if unknown else []
         except StoreError:

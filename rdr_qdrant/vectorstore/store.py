@@ -478,7 +478,7 @@ class RDRVectorStore(QdrantVectorStore):
         return True
 
     async def adelete(self, ids: Sequence[str | int] | None = None, **options: Any) -> bool:
-        """Async version of `delete`; failed requests are not retried."""
+        """Async version of `delete`; retried as a search is, see `SearchRetryPolicy`."""
         _refuse_options("for deleting", options, ("ids",))
         collection = self._searcher.async_collection
         if collection is None:

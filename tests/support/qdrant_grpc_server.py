@@ -35,6 +35,11 @@ class _Collections(CollectionsServicer):
         info = self._backend.get_collection(request.collection_name)
         return messages.GetCollectionInfoResponse(result=RestToGrpc.convert_collection_info(info))
 
+    def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
+        metadata = GrpcToRest.convert_payload(request.metadata)
+        self._backend.update_collection(request.collection_name, metadata=metadata)
+        return messages.CollectionOperationResponse(result=True)
+
 
 class _Points(PointsServicer):
     def __init__(self, backend: QdrantClient) -> None:
