@@ -3,12 +3,18 @@
 from rdr_qdrant.evaluation.ann_vs_exact import ExactComparison
 from rdr_qdrant.evaluation.answer_matcher import MatchType
 from rdr_qdrant.evaluation.baselines import PublishedFigures, published_figures, recall_table
+from rdr_qdrant.evaluation.bootstrap import (
+    BootstrapInterval,
+    mean_interval,
+    paired_difference,
+)
 from rdr_qdrant.evaluation.evaluate import EvaluationReport, evaluate
 from rdr_qdrant.evaluation.plot import check_plot, draw_recall
 from rdr_qdrant.evaluation.recall import answer_recall, first_hit, percent_at
 from rdr_qdrant.evaluation.run_files import QuestionResult, check_outputs, dpr_run, trec_run
 
 __all__ = [
+    "BootstrapInterval",
     "EvaluationReport",
     "ExactComparison",
     "MatchType",
@@ -21,6 +27,8 @@ __all__ = [
     "draw_recall",
     "evaluate",
     "first_hit",
+    "mean_interval",
+    "paired_difference",
     "percent_at",
     "published_figures",
     "recall_table",
