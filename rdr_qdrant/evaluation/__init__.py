@@ -1,4 +1,4 @@
-"""Measures retrieval quality with the papers' metric, answer recall@k."""
+"""Measures retrieval quality: answer recall@k, the papers' metric, and measures from qrels."""
 
 from rdr_qdrant.evaluation.ann_vs_exact import ExactComparison
 from rdr_qdrant.evaluation.answer_matcher import MatchType
@@ -10,6 +10,7 @@ from rdr_qdrant.evaluation.bootstrap import (
 )
 from rdr_qdrant.evaluation.evaluate import EvaluationReport, evaluate
 from rdr_qdrant.evaluation.plot import check_plot, draw_recall
+from rdr_qdrant.evaluation.ranking import RankingEvaluation, RankingReport, ranking_table
 from rdr_qdrant.evaluation.recall import answer_recall, first_hit, percent_at
 from rdr_qdrant.evaluation.run_files import QuestionResult, check_outputs, dpr_run, trec_run
 
@@ -20,6 +21,8 @@ __all__ = [
     "MatchType",
     "PublishedFigures",
     "QuestionResult",
+    "RankingEvaluation",
+    "RankingReport",
     "answer_recall",
     "check_outputs",
     "check_plot",
@@ -31,6 +34,7 @@ __all__ = [
     "paired_difference",
     "percent_at",
     "published_figures",
+    "ranking_table",
     "recall_table",
     "trec_run",
 ]
