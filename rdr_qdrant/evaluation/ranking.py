@@ -48,21 +48,23 @@ class RankingReport:
     documents: int
 
     def remarks(self) -> list[str]:
-        """Say what of the qrels could not be found, and what was left out."""
-        remarks = []
-        if self.missing_questions:
-            remarks.append(
-                f"{self.missing_questions:,} of the {self.questions:,} questions of the qrels were not asked; "
-                "each counts as 0."
-            )
-        if self.missing_documents:
-            remarks.append(
-                f"{self.missing_documents:,} of the {self.documents:,} documents of the qrels are not in the "
-                "collection; they count as not found."
-            )
-        if self.unjudged_questions:
-            remarks.append(f"{self.unjudged_questions:,} questions have no qrels and are left out.")
-        return remarks
+        """Say how many questions and documents the measures lack, and how many were left out."""
+        counts = {
+            "Questions of the qrels that were not asked, each counting as 0": (
+                self.missing_questions,
+                self.questions,
+            ),
+            "Documents of the qrels that the collection does not hold": (
+                self.missing_documents,
+                self.documents,
+            ),
+            "Questions without qrels, left out": (self.unjudged_questions, None),
+        }
+        return [
+            f"{text}: {count:,}" + ("." if total is None else f" of {total:,}.")
+            for text, (count, total) in counts.items()
+            if count
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the measures and the counts; `missing_documents` is null without a collection."""

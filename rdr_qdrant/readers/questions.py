@@ -163,7 +163,8 @@ def _is_row(line: str) -> bool:
 def _holds_passages(path: Path, evidence: str) -> SourceError:
     return SourceError(
         f"{path} holds passages, not questions ({evidence}). Questions are JSON Lines with "
-        "question and answers, or DPR's two columns. To load passages: "
+        "question and answers, or DPR's two columns; with --qrels also _id and text. To load "
+        "passages: "
         f"rdr-qdrant ingest {path} -c NAME."
     )
 
