@@ -231,7 +231,6 @@ def evaluate_command(
 
         writers = [stack.enter_context(dpr_run(output))] if output else []
         if ranking:
-            searcher.check()
             ranking.check_documents(searcher.collection)
             writers.append(ranking)
         if trec:

@@ -122,8 +122,10 @@ class RankingEvaluation:
 
         Raises:
             SourceError: it holds none of them.
+            CollectionError: it does not exist.
             StoreError: Qdrant does not answer or refuses.
         """
+        collection.info()
         documents = list(self._documents())
         missing = 0
         for start in range(0, len(documents), IDS_PER_LOOKUP):

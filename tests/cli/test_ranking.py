@@ -68,6 +68,8 @@ def test_a_beir_folder_is_loaded_and_measured_as_it_is(
 def test_what_qrels_and_collection_do_not_share_is_counted(
     command: Command, pair: list[str], data_set: Path
 ) -> None:
+    missing = command("eval", data_set, "-c", "c", *pair)
+    assert (missing.status, missing.errors[0][:24]) == (1, "Error: No collection 'c'")
     assert command("ingest", data_set, "-c", "c", *pair).status == 0
     Path("dev.txt").write_text("q0 0 d0 1\nq0 0 gone 1\nq9 0 d1 1\n")
     found = command("eval", data_set, "--qrels", "dev.txt", "-c", "c", "--json", *pair)

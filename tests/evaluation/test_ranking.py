@@ -121,7 +121,7 @@ def test_documents_that_the_collection_does_not_hold_are_counted() -> None:
         def existing_ids(self, ids: list[object]) -> set[object]:
             return {1, 2, 3} & set(ids)
 
-    collection = cast("Collection", SimpleNamespace(name="wiki", points=Points()))
+    collection = cast("Collection", SimpleNamespace(name="wiki", points=Points(), info=list))
     found = RankingEvaluation({"q": {"1": 1, "x": 0}, "r": {"%33": 1, "x": 1, "y z": 1}})
     found.check_documents(collection)
     report = found.report()
