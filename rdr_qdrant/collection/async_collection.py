@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from rdr_qdrant.client import translate_client_errors
+from rdr_qdrant.collection.bm25 import Bm25Cache
 from rdr_qdrant.collection.collection import check_info
 from rdr_qdrant.collection.compatibility import loading_encoders
 from rdr_qdrant.collection.connection import missing_collection_error
@@ -25,7 +26,15 @@ from rdr_qdrant.collection.limits import KnownLimits, parts
 from rdr_qdrant.collection.neighbors import NEIGHBOR_FIELDS, join_neighbors, neighbor_ids
 from rdr_qdrant.collection.payload import METADATA_KEY
 from rdr_qdrant.collection.points import PointId, metadata_keys, with_ids
-from rdr_qdrant.collection.query import QueryOptions, query_requests, requests_within_limits
+from rdr_qdrant.collection.query import (
+    QueryOptions,
+    Questions,
+    compares_words,
+    fused_scores,
+    query_requests,
+    requests_within_limits,
+    scored_points,
+)
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.registry import PairIdentity
 
@@ -55,6 +64,7 @@ class AsyncCollection:
         self._index_cache = PayloadIndexCache()
         self._lookup_throttle = LookupThrottle()
         self._known_limits = KnownLimits()
+        self._bm25_cache = Bm25Cache()
 
     async def info(self) -> models.CollectionInfo:
         """Return Qdrant's own description of the collection.
@@ -71,30 +81,46 @@ class AsyncCollection:
         """Refuse a collection that does not fit the pair; see `Collection.check`."""
         info = await self.info()
         check_info(self.name, self.vector_name, info, identity, allow_unverified=allow_unverified)
-        self._index_cache.update(info)
-        self._known_limits.update(info)
+        self._update_caches(info)
 
     async def loading_encoders(self, label: str) -> AbstractContextManager[None]:
         """Load the encoders of a pair to use them here; see `Collection.loading_encoders`."""
         return loading_encoders(self.name, identity_of(await self.info()), label)
 
     async def query_points(
-        self, vectors: Any, **options: Unpack[QueryOptions]
+        self, questions: Questions, **options: Unpack[QueryOptions]
     ) -> list[list[models.ScoredPoint]]:
-        """Return for each vector, float32 [n, dim], the points with the highest inner product."""
-        if self._index_cache.is_stale_for(options.get("filter")):
-            self._index_cache.update(await self._await(self.client.get_collection(self.name)))
-        requests = query_requests(vectors, self.vector_name, options, self._index_cache.types)
+        """Return for each question the best `k` points, in the mode of the options."""
+        words = compares_words(options)
+        if self._index_cache.is_stale_for(options.get("filter")) or (
+            words and self._bm25_cache.is_stale
+        ):
+            self._update_caches(await self.info())
+        bm25 = None
+        if words:
+            bm25 = self._bm25_cache.required_encoder(self.name, options.get("language"))
         limits = self._known_limits.get(lambda: None)
+        requests = query_requests(
+            questions, self.vector_name, options, self._index_cache.types, bm25, limits.results
+        )
         found = []
         for part in requests_within_limits(self.name, limits, requests, options):
             call = self.client.query_batch_points(self.name, requests=part)
             found += [response.points for response in await self._await(call)]
+        if words:
+            fused = fused_scores(found, options)
+            ids = list({one for hits in fused for one, _ in hits})
+            found = scored_points(fused, await self.retrieve_records(ids) if ids else [])
         if not any(found) and self._lookup_throttle.allows(options.get("filter")):
             message = await self.explain_no_results(options.get("filter"))
             if message:
                 logger.warning("%s", message)
         return await self.with_neighbors(found, options.get("neighbors", 0), options.get("filter"))
+
+    def _update_caches(self, info: models.CollectionInfo) -> None:
+        self._index_cache.update(info)
+        self._known_limits.update(info)
+        self._bm25_cache.update(info)
 
     async def with_neighbors(
         self,

@@ -18,6 +18,7 @@ from rdr_qdrant.client import (
     UnindexedFilterError,
     capabilities,
 )
+from rdr_qdrant.collection.bm25 import BM25_VECTOR
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.collection.filters import has_value
 from rdr_qdrant.collection.json_path import metadata_paths
@@ -51,16 +52,19 @@ class Point:
         vector: float32 [dim].
         payload: see `collection.payload`.
         other_vectors: named vectors of other programs, which the point keeps.
+        bm25: the sparse vector of its words, where the collection has them.
     """
 
     id: PointId
     vector: Any
     payload: Mapping[str, Any]
     other_vectors: Mapping[str, Any] = field(default_factory=dict)
+    bm25: models.SparseVector | None = None
 
     def request_bytes(self) -> int:
         """Upper bound of its size in a request, in bytes of JSON, besides other vectors."""
-        numbers = BYTES_PER_NUMBER * len(self.vector)
+        words = len(self.bm25.indices) if self.bm25 else 0
+        numbers = BYTES_PER_NUMBER * (len(self.vector) + 2 * words)
         return len(json.dumps(self.payload)) + numbers + BYTES_PER_POINT
 
 
@@ -113,6 +117,13 @@ class Points:
         """Return the number of points: exact, unless strict mode takes no exact counts."""
         exact = self.counts_exactly
         return self._call(lambda: self._client.count(self._name, exact=exact)).count
+
+    def count_matching(self, matching: models.Filter) -> int:
+        """Return the number of points that match, as exact as `count`."""
+        exact = self.counts_exactly
+        return self._call(
+            lambda: self._client.count(self._name, count_filter=matching, exact=exact)
+        ).count
 
     @property
     def counts_exactly(self) -> bool:
@@ -187,6 +198,16 @@ class Points:
         for records in self._scroll(page_size, scroll_filter=matching, with_payload=False):
             yield [normalized_id(record.id) for record in records]
 
+    def scroll_lacking(
+        self, vector_name: str, fields: Sequence[str], page_size: int
+    ) -> Iterator[list[models.Record]]:
+        """Yield points without a vector of this name, with these fields, in pages."""
+        from qdrant_client import models
+
+        has_vector = models.HasVectorCondition(has_vector=vector_name)
+        lacking = models.Filter(must_not=[has_vector])
+        return self._scroll(page_size, scroll_filter=lacking, with_payload=list(fields))
+
     def scroll_source(self, source: str, page_size: int) -> Iterator[list[tuple[PointId, str]]]:
         """Yield point id and passage id of every point of ours from this source, in pages."""
         from qdrant_client import models
@@ -221,7 +242,7 @@ class Points:
             points: to be written.
             existing: ids of those points that exist; all others are written as they are.
         """
-        points = self._with_additions(points, existing)
+        points = self._with_bm25(self._with_additions(points, existing))
         too_large: list[PointId] = []
         for chunk in _chunks_by_bytes(points, MAX_REQUEST_BYTES):
             sent = self._send(chunk, self._upsert_request, self._connection.limits.upsert_size)
@@ -270,6 +291,37 @@ class Points:
         same = [u for u in updates if u[0] in stored and stored[u[0]].content_hash == u[1]]
         return [update[0] for update in self._send(same, self._replace_request, size)]
 
+    def update_vectors(
+        self,
+        vector_name: str,
+        vectors: Mapping[PointId, Any],
+        content_hashes: Sequence[str] | None = None,
+    ) -> None:
+        """Write one named vector of each of these points; all else of them stays.
+
+        Args:
+            vector_name: the name.
+            vectors: by point id.
+            content_hashes: only points with one of these are changed; `None` changes all.
+        """
+        from qdrant_client import models
+
+        changed = None
+        if content_hashes is not None:
+            any_of = models.MatchAny(any=list(content_hashes))
+            changed = models.Filter(must=[models.FieldCondition(key=HASH_KEY, match=any_of)])
+
+        def to_request(items: Sequence[tuple[PointId, Any]]) -> Request:
+            points = [
+                models.PointVectors.model_construct(id=one, vector={vector_name: vector})
+                for one, vector in items
+            ]
+            return partial(
+                self._client.update_vectors, self._name, points, wait=True, update_filter=changed
+            )
+
+        self._send(list(vectors.items()), to_request, self._connection.limits.upsert_size)
+
     def delete(self, ids: Sequence[PointId]) -> None:
         """Delete those of these points that exist."""
         for part in parts(ids, self._connection.limits.write_size):
@@ -316,12 +368,20 @@ class Points:
             for point in points
         ]
 
+    def _with_bm25(self, points: Sequence[Point]) -> Sequence[Point]:
+        """Add to points the sparse vectors of their words, where the collection has them."""
+        encoder = self._connection.bm25_encoder()
+        if encoder is None:
+            return points
+        return [replace(point, bm25=encoder.passage(point.payload)) for point in points]
+
     def _other_vector_names(self) -> list[str]:
-        params = self._call(lambda: self._client.get_collection(self._name)).config.params
+        params = self._connection.info().config.params
         dense = params.vectors if isinstance(params.vectors, Mapping) else {}
-        return [
-            name for name in {**dense, **(params.sparse_vectors or {})} if name != self._vector_name
-        ]
+        ours = [self._vector_name]
+        if self._connection.bm25_encoder():
+            ours.append(BM25_VECTOR)
+        return [name for name in {**dense, **(params.sparse_vectors or {})} if name not in ours]
 
     def _send(
         self, items: Sequence[T], to_request: Callable[[Sequence[T]], Request], size: int | None
@@ -454,8 +514,9 @@ class Points:
 
     def _request_vector(self, point: Point, *, arrays: bool) -> Any:
         vector = point.vector if arrays else point.vector.tolist()
-        if self._vector_name or point.other_vectors:
-            return {self._vector_name: vector, **point.other_vectors}
+        words = {BM25_VECTOR: point.bm25} if point.bm25 else {}
+        if self._vector_name or point.other_vectors or words:
+            return {self._vector_name: vector, **point.other_vectors, **words}
         return vector
 
     def _own_vector(self, vector: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client import RATE_LIMITED, AccessDeniedError, RetryPolicy, capabilities
 from rdr_qdrant.collection import Collection, CollectionSettings
+from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
 from rdr_qdrant.collection.info import SPLIT_KEY
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import CollectionError, StoreError
@@ -176,6 +177,7 @@ class QdrantSink:
             drop_old=target.drop_old,
             retry=self._retry,
         )
+        self._warn_if_bm25_goes()
         self.collection = self._collection_named(self._swap.begin())
 
     def prepare(self) -> str:
@@ -191,6 +193,7 @@ class QdrantSink:
             collection.check_supported(target.settings)
         if exists and target.recreate:
             collection.check_ours("deleted")
+            self._warn_if_bm25_goes()
             if target.dry_run:
                 return ""
             identity = self.encoder.identity()
@@ -395,6 +398,8 @@ class QdrantSink:
         with collection.loading_encoders(self.encoder.pair_label):
             ours = self.encoder.identity(Side.CONTEXT)
         collection.check(ours, allow_unverified=target.allow_unverified)
+        if target.settings and target.settings.bm25:
+            collection.check_bm25(target.settings.bm25)
         if self.pruning:
             collection.check_ours("pruned")
         if not target.dry_run:
@@ -423,6 +428,19 @@ class QdrantSink:
                 logger.warning(
                     "Collection %r does not record this split: %s", collection.name, error
                 )
+
+    def _warn_if_bm25_goes(self) -> None:
+        """Warn if the collection that is replaced has BM25, and the new one is to have none."""
+        old, settings = self._collection_named(self.target.collection_name), self.target.settings
+        if (settings and settings.bm25) or not old.exists():
+            return
+        if record := old.bm25.record():
+            logger.warning(
+                "The new collection will have no BM25, which the present %r has: searches in modes "
+                "bm25 and hybrid will be refused. Add --bm25%s to keep it",
+                old.name,
+                f" --language {record.language}" if record.language != DEFAULT_LANGUAGE else "",
+            )
 
     def _exists(self) -> bool:
         """True if it exists to be loaded into; an alias swap makes its new collection itself."""
