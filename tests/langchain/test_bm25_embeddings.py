@@ -19,6 +19,7 @@ from rdr_qdrant import (
     QdrantLoader,
     RDREmbeddings,
     RDRRetriever,
+    RDRVectorStore,
 )
 from rdr_qdrant.collection.bm25 import Bm25Encoder
 from rdr_qdrant.errors import UsageError
@@ -84,6 +85,21 @@ def test_our_collection_is_written(loaded: QdrantClient, tiny: RDREmbeddings) ->
         embeddings=tiny, client=loaded, collection_name=COLLECTION, k=1, mode="bm25"
     )
     assert [d.page_content for d in ours.invoke("a queen?")] == [text]
+
+
+def test_our_store_takes_langchains_options(loaded: QdrantClient, tiny: RDREmbeddings) -> None:
+    """A program that used `QdrantVectorStore` changes the class alone."""
+    theirs = {
+        "retrieval_mode": RetrievalMode.HYBRID,
+        "sparse_embedding": BM25Embeddings(),
+        "sparse_vector_name": "bm25",
+        "distance": models.Distance.DOT,
+    }
+    found = RDRVectorStore(loaded, COLLECTION, tiny, **theirs).similarity_search(QUESTION, k=3)
+    expected = RDRVectorStore(loaded, COLLECTION, tiny, mode="hybrid").similarity_search(
+        QUESTION, k=3
+    )
+    assert [document.id for document in found] == [document.id for document in expected]
 
 
 def test_vectors_are_those_of_the_collection() -> None:
