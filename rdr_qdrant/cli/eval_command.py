@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from enum import StrEnum
 from pathlib import Path
@@ -19,11 +20,17 @@ from rdr_qdrant.errors import UsageError
 from rdr_qdrant.registry import PUBLISHED_QUESTIONS, RECALL_AT
 
 if TYPE_CHECKING:
-    from rdr_qdrant.evaluation import EvaluationReport, ExactComparison, PublishedFigures
+    from rdr_qdrant.evaluation import (
+        EvaluationReport,
+        ExactComparison,
+        PublishedFigures,
+        RankingReport,
+    )
 
 EXAMPLE = "rdr-qdrant eval questions.jsonl -c wiki -k 1,5,20,100 --published trivia-test"
 
 _FILES = "Files"
+_QRELS = "Relevance judgments"
 
 
 class Match(StrEnum):
@@ -35,15 +42,16 @@ class Match(StrEnum):
 
 def evaluate_command(
     questions: Annotated[
-        str,
+        str | None,
         typer.Argument(
             parser=parse_source,
             metavar="QUESTIONS",
-            help="JSON Lines with question and answers, or DPR's two-column .tsv; each also .gz.",
+            help="JSON Lines with question and answers, or DPR's two-column .tsv; each also .gz. "
+            "With --qrels: JSON Lines with _id and text, or a BEIR folder.",
             show_default=False,
         ),
-    ],
-    collection: options.CollectionOption,
+    ] = None,
+    collection: options.OptionalCollectionOption = None,
     *,
     k: Annotated[
         str, typer.Option("-k", metavar="N,N,...", help="Depths to measure at.")
@@ -65,6 +73,25 @@ def evaluate_command(
         bool,
         typer.Option("--compare-exact", help="Search both ways and show what the index loses."),
     ] = False,
+    qrels: Annotated[
+        Path | None,
+        typer.Option(
+            parser=parse_path,
+            metavar="FILE",
+            help="Measure nDCG, MRR, MAP and recall by these relevance judgments, TREC's or "
+            "BEIR's; needs the extra ranking. Default of a BEIR folder: its qrels/test.tsv.",
+            rich_help_panel=_QRELS,
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            parser=parse_path,
+            metavar="FILE",
+            help="Measure this TREC run by the qrels instead of searching.",
+            rich_help_panel=_QRELS,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -99,14 +126,49 @@ def evaluate_command(
 ) -> int:
     """Measure answer recall@k: how often one of the best k passages contains an answer.
 
-    Computed as in DPR and on the model cards.
+    Computed as in DPR and on the model cards. With --qrels: nDCG@10, MRR@10, MAP and recall@k.
     """
     depths = parse_depths(k)
     if searching.exact and compare_exact:
         raise UsageError("--exact and --compare-exact contradict each other: leave one out.")
     params = searching.search_params()
+    from rdr_qdrant.readers import BEIRFolder
+
+    if beir := BEIRFolder.find(Path(questions)) if questions else None:
+        qrels = qrels or beir.qrels()
+    if qrels:
+        _refuse_options(
+            "is for questions with answers, not for qrels",
+            {
+                "--quoting": quoting != "csv",
+                "--published": published is not None,
+                "--match": match is not Match.string,
+                "--compare-exact": compare_exact,
+                "--output": output is not None,
+                "--plot": plot is not None,
+            },
+        )
+    if run:
+        if qrels is None:
+            raise UsageError("--run is measured by qrels: name them with --qrels FILE.")
+        groups = (searching, qdrant, encoders)
+        _refuse_options(
+            "has no effect on a run from a file",
+            {
+                "QUESTIONS": questions is not None and beir is None,
+                "--collection": collection is not None,
+                "--trec": trec is not None,
+                **{name: True for group in groups for name in options.explicitly_set(group)},
+            },
+        )
+        return _evaluate_run(run, qrels, depths, as_json=as_json)
+    if questions is None:
+        raise UsageError("Missing argument 'QUESTIONS'.")
+    if collection is None:
+        raise UsageError("Missing option '--collection' / '-c'.")
     from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy
     from rdr_qdrant.evaluation import (
+        RankingEvaluation,
         check_outputs,
         check_plot,
         dpr_run,
@@ -116,12 +178,19 @@ def evaluate_command(
         trec_run,
     )
     from rdr_qdrant.evaluation.baselines import check_data_set
-    from rdr_qdrant.readers import RejectLog, read_questions
+    from rdr_qdrant.readers import (
+        RejectLog,
+        read_qrels,
+        read_questions,
+        read_questions_with_ids,
+    )
     from rdr_qdrant.retriever import PassageSearcher
 
     if published is not None:
         check_data_set(published)
-    check_outputs([file for file in (output, trec, plot) if file], [Path(questions)])
+    source = beir.questions if beir else Path(questions)
+    inputs = [source, *([qrels] if qrels else [])]
+    check_outputs([file for file in (output, trec, plot) if file], inputs)
     if plot:
         check_plot(plot)
     log = RejectLog()
@@ -131,7 +200,11 @@ def evaluate_command(
         return done / len(asked)
 
     with rejects_reported(log), ExitStack() as stack:
-        asked = list(read_questions(questions, log, quoting=quoting))
+        ranking = RankingEvaluation(read_qrels(qrels), depths) if qrels else None
+        if ranking:
+            asked = ranking.select_questions(read_questions_with_ids(source, log))
+        else:
+            asked = list(read_questions(questions, log, quoting=quoting))
         client = stack.enter_context(closing(qdrant.connect()))
         embeddings = encoders.embeddings_for(client, collection)
         beside = published_figures(embeddings.pair, published) if published else None
@@ -157,13 +230,16 @@ def evaluate_command(
             show_progress(number)
 
         writers = [stack.enter_context(dpr_run(output))] if output else []
+        if ranking:
+            ranking.check_documents(searcher.collection)
+            writers.append(ranking)
         if trec:
             tag = embeddings.pair.name or "rdr-qdrant"
             writers.append(stack.enter_context(trec_run(trec, tag)))
         report = evaluate(
             searcher,
             asked,
-            k=depths,
+            k=[*depths, ranking.depth] if ranking else depths,
             exact=searching.exact,
             compare_exact=compare_exact,
             match=match.value,
@@ -171,7 +247,10 @@ def evaluate_command(
             on_reject=log,
             on_progress=on_progress,
         )
-    _print_report(report, beside, as_json=as_json)
+    if ranking:
+        _print_ranking(ranking.report(), report.seconds, as_json=as_json)
+    else:
+        _print_report(report, beside, as_json=as_json)
     if plot:
         draw_recall(
             plot,
@@ -182,6 +261,36 @@ def evaluate_command(
             f"{pluralize(report.questions, 'questions')}",
         )
     return ExitStatus.REJECTED if log.total else ExitStatus.DONE
+
+
+def _refuse_options(reason: str, given: Mapping[str, bool]) -> None:
+    for name, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{name} {reason}: leave it out.")
+
+
+def _evaluate_run(run: Path, qrels: Path, depths: Sequence[int], *, as_json: bool) -> int:
+    from rdr_qdrant.evaluation import RankingEvaluation
+    from rdr_qdrant.readers import read_qrels, read_trec_run
+
+    ranking = RankingEvaluation(read_qrels(qrels), depths)
+    ranking.add_run(read_trec_run(run))
+    _print_ranking(ranking.report(), None, as_json=as_json)
+    return ExitStatus.DONE
+
+
+def _print_ranking(report: RankingReport, seconds: float | None, *, as_json: bool) -> None:
+    for remark in report.remarks():
+        print_message(f"Note: {remark}")
+    if as_json:
+        print_json(report.to_json() | ({} if seconds is None else {"seconds": round(seconds, 3)}))
+        return
+    from rdr_qdrant.evaluation import ranking_table
+
+    header, rows = ranking_table(report)
+    print_table(header, rows, numbers=header)
+    took = "" if seconds is None else f" in {duration(seconds)}"
+    print_message(f"{pluralize(report.questions, 'questions')}{took}.")
 
 
 def _print_report(

@@ -55,9 +55,9 @@ def parse_count(text: str) -> int:
     return int(number)
 
 
-CollectionOption = Annotated[
-    str, typer.Option("--collection", "-c", metavar="NAME", help="Name of the collection.")
-]
+_COLLECTION = typer.Option("--collection", "-c", metavar="NAME", help="Name of the collection.")
+CollectionOption = Annotated[str, _COLLECTION]
+OptionalCollectionOption = Annotated[str | None, _COLLECTION]
 JSONOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON value to stdout and nothing else.")
 ]
@@ -156,7 +156,8 @@ def read_api_key(file: Path | None) -> Any:
     return read_key_file(file) if file else None
 
 
-def _explicitly_set(group: EncoderOptions | SplitOptions) -> list[str]:
+def explicitly_set(group: Any) -> list[str]:
+    """The options of a group that differ from their defaults, as they are typed."""
     return [
         f"--{field.name.replace('_', '-')}"
         for field in fields(group)
@@ -296,7 +297,7 @@ class EncoderOptions:
 
     def explicitly_set(self) -> list[str]:
         """The options that differ from their defaults, as they are typed."""
-        return _explicitly_set(self)
+        return explicitly_set(self)
 
     def embeddings(self, recorded_model: str | None = None) -> RDREmbeddings:
         """The encoders, loaded on first use.
@@ -370,7 +371,7 @@ class SplitOptions:
 
     def explicitly_set(self) -> list[str]:
         """The options that differ from their defaults, as they are typed."""
-        return _explicitly_set(self)
+        return explicitly_set(self)
 
     def settings(self, sources: Sequence[PassageSource]) -> SplitSettings | None:
         """The settings; `None` leaves rows whole and splits documents as by default.

@@ -140,7 +140,7 @@ class _Evaluation:
             flags = [matcher.matches(hit.passage.text) for hit in hits]
             self.first_hits.append(flags.index(True) if True in flags else None)
             number = len(self.first_hits)
-            result = QuestionResult(number, question.text, matcher.usable, hits, flags)
+            result = QuestionResult(number, question.text, matcher.usable, hits, flags, question.id)
             for write in self.writers:
                 write(result)
         else:

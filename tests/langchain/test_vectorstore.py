@@ -583,6 +583,7 @@ def test_without_langchain_qdrant_one_line_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == (
-        "RDRVectorStore needs langchain-qdrant: pip install -c constraints.txt -e '.[langchain]' "
-        "in a clone, or pip install 'rdr-qdrant[langchain]'.\n"
+        "RDRVectorStore and BM25Embeddings need langchain-qdrant: "
+        "pip install -c constraints.txt -e '.[langchain]' in a clone, "
+        "or pip install 'rdr-qdrant[langchain]'.\n"
     ), done.stderr
