@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         EvaluationReport,
         ExactComparison,
         PublishedFigures,
+        RankingEvaluation,
         RankingReport,
     )
 
@@ -56,6 +57,14 @@ def evaluate_command(
     k: Annotated[
         str, typer.Option("-k", metavar="N,N,...", help="Depths to measure at.")
     ] = ",".join(map(str, RECALL_AT)),
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="MODE,...",
+            help="dense, bm25, hybrid. Several are compared with the first, over the same "
+            "questions.",
+        ),
+    ] = "dense",
     quoting: options.QuotingOption = "csv",
     match: Annotated[
         Match,
@@ -121,6 +130,7 @@ def evaluate_command(
     ] = None,
     as_json: options.JSONOption = False,
     searching: options.SearchOptions,
+    fusing: options.FusionOptions,
     qdrant: options.QdrantOptions,
     encoders: options.EncoderOptions,
 ) -> int:
@@ -132,6 +142,18 @@ def evaluate_command(
     if searching.exact and compare_exact:
         raise UsageError("--exact and --compare-exact contradict each other: leave one out.")
     params = searching.search_params()
+    modes = list(dict.fromkeys(mode.split(",")))
+    query_options = {one: fusing.query_options(one) for one in modes}
+    if len(modes) > 1:
+        _refuse_options(
+            "is for one mode at a time",
+            {
+                "--published": published is not None,
+                "--compare-exact": compare_exact,
+                "--output": output is not None,
+                "--trec": trec is not None,
+            },
+        )
     from rdr_qdrant.readers import BEIRFolder
 
     if beir := BEIRFolder.find(Path(questions)) if questions else None:
@@ -151,13 +173,14 @@ def evaluate_command(
     if run:
         if qrels is None:
             raise UsageError("--run is measured by qrels: name them with --qrels FILE.")
-        groups = (searching, qdrant, encoders)
+        groups = (searching, fusing, qdrant, encoders)
         _refuse_options(
             "has no effect on a run from a file",
             {
                 "QUESTIONS": questions is not None and beir is None,
                 "--collection": collection is not None,
                 "--trec": trec is not None,
+                "--mode": modes != ["dense"],
                 **{name: True for group in groups for name in options.explicitly_set(group)},
             },
         )
@@ -197,12 +220,18 @@ def evaluate_command(
     done = 0
 
     def fraction() -> float:
-        return done / len(asked)
+        return done / (len(asked) * len(modes))
 
+    reports: dict[str, EvaluationReport] = {}
+    rankings: dict[str, RankingEvaluation] = {}
     with rejects_reported(log), ExitStack() as stack:
-        ranking = RankingEvaluation(read_qrels(qrels), depths) if qrels else None
-        if ranking:
-            asked = ranking.select_questions(read_questions_with_ids(source, log))
+        if qrels:
+            judged = read_qrels(qrels)
+            rankings = {one: RankingEvaluation(judged, depths) for one in modes}
+            asked = list(read_questions_with_ids(source, log))
+            for ranking in rankings.values():
+                selected = ranking.select_questions(asked)
+            asked = selected
         else:
             asked = list(read_questions(questions, log, quoting=quoting))
         client = stack.enter_context(closing(qdrant.connect()))
@@ -223,42 +252,50 @@ def evaluate_command(
                 ),
             ),
         )
-
-        def on_progress(number: int) -> None:
-            nonlocal done
-            done = number
-            show_progress(number)
-
-        writers = [stack.enter_context(dpr_run(output))] if output else []
-        if ranking:
-            ranking.check_documents(searcher.collection)
-            writers.append(ranking)
+        if rankings:
+            rankings[modes[0]].check_documents(searcher.collection)
+        files = [stack.enter_context(dpr_run(output))] if output else []
         if trec:
-            tag = embeddings.pair.name or "rdr-qdrant"
-            writers.append(stack.enter_context(trec_run(trec, tag)))
-        report = evaluate(
-            searcher,
-            asked,
-            k=[*depths, ranking.depth] if ranking else depths,
-            exact=searching.exact,
-            compare_exact=compare_exact,
-            match=match.value,
-            writers=writers,
-            on_reject=log,
-            on_progress=on_progress,
-        )
-    if ranking:
-        _print_ranking(ranking.report(), report.seconds, as_json=as_json)
+            tag = "bm25" if modes == ["bm25"] else embeddings.pair.name or "rdr-qdrant"
+            files.append(stack.enter_context(trec_run(trec, tag)))
+        for number, one in enumerate(modes):
+
+            def on_progress(asked_now: int, before: int = number * len(asked)) -> None:
+                nonlocal done
+                done = before + asked_now
+                show_progress(done)
+
+            ranked = rankings.get(one)
+            reports[one] = evaluate(
+                searcher,
+                asked,
+                k=[*depths, ranked.depth] if ranked else depths,
+                exact=searching.exact,
+                compare_exact=compare_exact,
+                match=match.value,
+                options=query_options[one],
+                writers=[*files, ranked] if ranked else files,
+                on_reject=log if number == 0 else None,
+                on_progress=on_progress,
+            )
+    seconds = sum(report.seconds for report in reports.values())
+    if rankings:
+        measured = {one: ranking.report() for one, ranking in rankings.items()}
+        _print_rankings(measured, seconds, as_json=as_json)
+    elif len(modes) == 1:
+        _print_report(reports[modes[0]], beside, as_json=as_json)
     else:
-        _print_report(report, beside, as_json=as_json)
+        _print_modes(reports, depths, as_json=as_json)
     if plot:
+        others = [(one, reports[one].recall) for one in modes[1:]]
         draw_recall(
             plot,
-            report.recall,
-            beside.rows if beside else (),
+            reports[modes[0]].recall,
+            others or (beside.rows if beside else ()),
             title=f"Answer recall on {published}" if published else "Answer recall",
             subtitle=f"{embeddings.pair.label}, collection {collection}, "
-            f"{pluralize(report.questions, 'questions')}",
+            f"{pluralize(len(asked), 'questions')}",
+            label=modes[0] if others else "measured",
         )
     return ExitStatus.REJECTED if log.total else ExitStatus.DONE
 
@@ -275,22 +312,59 @@ def _evaluate_run(run: Path, qrels: Path, depths: Sequence[int], *, as_json: boo
 
     ranking = RankingEvaluation(read_qrels(qrels), depths)
     ranking.add_run(read_trec_run(run))
-    _print_ranking(ranking.report(), None, as_json=as_json)
+    _print_rankings({"run": ranking.report()}, None, as_json=as_json)
     return ExitStatus.DONE
 
 
-def _print_ranking(report: RankingReport, seconds: float | None, *, as_json: bool) -> None:
-    for remark in report.remarks():
-        print_message(f"Note: {remark}")
-    if as_json:
-        print_json(report.to_json() | ({} if seconds is None else {"seconds": round(seconds, 3)}))
-        return
-    from rdr_qdrant.evaluation import ranking_table
+def _print_rankings(
+    reports: Mapping[str, RankingReport], seconds: float | None, *, as_json: bool
+) -> None:
+    """Print the measures of a run or of some modes, the first of which is compared with."""
+    from rdr_qdrant.evaluation import ModeComparison, difference_table, ranking_table
 
-    header, rows = ranking_table(report)
-    print_table(header, rows, numbers=header)
+    first, *others = reports.values()
+    for remark in first.remarks():
+        print_message(f"Note: {remark}")
+    comparison = ModeComparison({one: report.per_question for one, report in reports.items()})
+    if as_json:
+        print_json(
+            first.to_json()
+            | (comparison.to_json() if others else {})
+            | ({} if seconds is None else {"seconds": round(seconds, 3)})
+        )
+        return
+    header, rows = ranking_table(first)
+    if others:
+        rows = [[one, *ranking_table(report)[1][0]] for one, report in reports.items()]
+        print_table(["mode", *header], rows)
+        print()
+        print_table(*difference_table(comparison, header, decimals=4))
+    else:
+        print_table(header, rows, numbers=header)
     took = "" if seconds is None else f" in {duration(seconds)}"
-    print_message(f"{pluralize(report.questions, 'questions')}{took}.")
+    print_message(f"{pluralize(first.questions, 'questions')}{took}.")
+
+
+def _print_modes(
+    reports: Mapping[str, EvaluationReport], depths: Sequence[int], *, as_json: bool
+) -> None:
+    """Print answer recall of several modes, and the differences to the first."""
+    from rdr_qdrant.evaluation import ModeComparison, difference_table, hits_at, recall_table
+
+    first = next(iter(reports.values()))
+    comparison = ModeComparison(
+        {one: hits_at(report.first_hits, depths) for one, report in reports.items()}
+    )
+    seconds = sum(report.seconds for report in reports.values())
+    if as_json:
+        print_json(first.to_json() | comparison.to_json() | {"seconds": round(seconds, 3)})
+        return
+    header, _ = recall_table(first.recall)
+    rows = [[one, *(f"{v:.2f}" for v in r.recall.values())] for one, r in reports.items()]
+    print_table(["answer recall, %", *header[1:]], rows)
+    print()
+    print_table(*difference_table(comparison, header[1:], decimals=2))
+    print_message(f"{pluralize(first.questions, 'questions')} in {duration(seconds)}.")
 
 
 def _print_report(

@@ -9,6 +9,7 @@ from rdr_qdrant.evaluation.bootstrap import (
     paired_difference,
 )
 from rdr_qdrant.evaluation.evaluate import EvaluationReport, evaluate
+from rdr_qdrant.evaluation.mode_comparison import ModeComparison, difference_table, hits_at
 from rdr_qdrant.evaluation.plot import check_plot, draw_recall
 from rdr_qdrant.evaluation.ranking import RankingEvaluation, RankingReport, ranking_table
 from rdr_qdrant.evaluation.recall import answer_recall, first_hit, percent_at
@@ -19,6 +20,7 @@ __all__ = [
     "EvaluationReport",
     "ExactComparison",
     "MatchType",
+    "ModeComparison",
     "PublishedFigures",
     "QuestionResult",
     "RankingEvaluation",
@@ -26,10 +28,12 @@ __all__ = [
     "answer_recall",
     "check_outputs",
     "check_plot",
+    "difference_table",
     "dpr_run",
     "draw_recall",
     "evaluate",
     "first_hit",
+    "hits_at",
     "mean_interval",
     "paired_difference",
     "percent_at",

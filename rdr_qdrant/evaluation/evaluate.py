@@ -36,12 +36,14 @@ class EvaluationReport:
         recall: percent by k, two decimals.
         seconds: duration of the evaluation.
         exact: comparison with exact search, if requested.
+        first_hits: for each question the rank, from 0, of its first passage with an answer.
     """
 
     questions: int
     recall: dict[int, float]
     seconds: float
     exact: ExactComparison | None = None
+    first_hits: Sequence[int | None] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return `questions`, `recall` (keys as strings), `seconds`, and `compare_exact` if any."""
@@ -161,4 +163,4 @@ class _Evaluation:
         if self.exact_first_hits:
             exact_recall = percent_at(self.exact_first_hits, self.k)
             comparison = compare_with_exact(recall, exact_recall, self.overlap)
-        return EvaluationReport(len(self.first_hits), recall, seconds, comparison)
+        return EvaluationReport(len(self.first_hits), recall, seconds, comparison, self.first_hits)
