@@ -36,7 +36,7 @@ class _Collections(CollectionsServicer):
         return messages.GetCollectionInfoResponse(result=RestToGrpc.convert_collection_info(info))
 
 
-class _Points(PointsServicer):
+class GrpcPoints(PointsServicer):
     def __init__(self, backend: QdrantClient) -> None:
         self._backend = backend
 
@@ -63,11 +63,11 @@ class _Points(PointsServicer):
 
 
 @contextmanager
-def grpc_server(backend: QdrantClient) -> Iterator[int]:
+def grpc_server(backend: QdrantClient, points: PointsServicer | None = None) -> Iterator[int]:
     """Serve a Qdrant over gRPC on 127.0.0.1; the port."""
     server = grpc.server(ThreadPoolExecutor(2))
     add_CollectionsServicer_to_server(_Collections(backend), server)
-    add_PointsServicer_to_server(_Points(backend), server)
+    add_PointsServicer_to_server(points or GrpcPoints(backend), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
