@@ -51,7 +51,7 @@ from rdr_qdrant.passages import content_hash
 from rdr_qdrant.readers import open_source
 from rdr_qdrant.registry import PASSAGE_FORMAT, PairIdentity
 from tests.support.http_listener import Listener, Reply, Request
-from tests.support.qdrant_grpc_server import GrpcPoints, grpc_server
+from tests.support.qdrant_grpc_server import GrpcPoints, QdrantGRPCServer
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
 NAME = "feeding"
@@ -147,8 +147,9 @@ class GrpcSink(GrpcPoints):
 def serve() -> None:
     """Serve REST and gRPC until standard input ends; prints the ports."""
     ids, backend = Ids(), QdrantClient(":memory:")
-    with RestSink(ids, backend) as rest, grpc_server(backend, GrpcSink(ids, backend)) as port:
-        print(rest.url, port, flush=True)
+    grpc = QdrantGRPCServer(backend, GrpcSink(ids, backend))
+    with RestSink(ids, backend) as rest, grpc:
+        print(rest.url, grpc.port, flush=True)
         sys.stdin.read()
 
 

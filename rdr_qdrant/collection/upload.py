@@ -130,7 +130,11 @@ class PointUpload:
         port = self._client.init_options["grpc_port"]
         request = grpc.GetCollectionInfoRequest(collection_name=self._connection.name)
         try:
-            answer = self._client.grpc_collections.Get(request, timeout=SECONDS_TO_TRY_GRPC)
+            answer = self._client.grpc_collections.Get(
+                request,
+                timeout=SECONDS_TO_TRY_GRPC,
+                wait_for_ready=self._warned,  # it failed before: the channel may have to reconnect
+            )
         except (RpcError, QdrantException) as error:
             self._warn(f"the gRPC port {port} does not serve it ({describe_grpc_error(error)})")
             return False
