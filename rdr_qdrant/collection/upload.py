@@ -71,10 +71,10 @@ class PointUpload:
                 pass  # an integer that only JSON can hold
             else:
                 _check_size(len(points), message.ByteSize())
-                return lambda: self._send_message(message, points)
+                return partial(self._send_message, message, points)
         body = to_json(points, vector_name)
         _check_size(len(points), len(body))
-        return lambda: self._send_json(body)
+        return partial(self._send_json, body)
 
     def _send_json(self, body: bytes) -> None:
         self._client.http.client.request(
