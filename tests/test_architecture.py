@@ -15,6 +15,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rdr_qdrant import QdrantLoader, RDREmbeddings
+from rdr_qdrant.client import capabilities
 from rdr_qdrant.ingest.job import IngestJob
 from rdr_qdrant.ingest.thread_executor import ThreadExecutor
 from rdr_qdrant.readers import open_source
@@ -124,16 +125,19 @@ def test_the_way_from_the_loader_to_the_client_is_short(
     """Counts our frames in the caller's thread to the hand-over, and from there in the writer's."""
     (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "river"}\n')
     stacks: dict[str, list[str]] = {}
-    upsert = client.upsert
+    sends_bytes = capabilities(client).takes_bytes
+    owner, name = (client.http.client, "request") if sends_bytes else (client, "upsert")
+    call = getattr(owner, name)
     caller = threading.get_ident()
 
     def seen(*arguments: Any, **options: Any) -> Any:
-        stacks["writer"] = frames_of_ours(sys._getframe(1))
-        if threading.get_ident() != caller:
-            stacks["caller"] = frames_of_ours(sys._current_frames()[caller])
-        return upsert(*arguments, **options)
+        if not sends_bytes or (options["method"], options["url"][-7:]) == ("PUT", "/points"):
+            stacks["writer"] = frames_of_ours(sys._getframe(1))
+            if threading.get_ident() != caller:
+                stacks["caller"] = frames_of_ours(sys._current_frames()[caller])
+        return call(*arguments, **options)
 
-    monkeypatch.setattr(client, "upsert", seen)
+    monkeypatch.setattr(owner, name, seen)
     loader = QdrantLoader(embeddings=tiny, client=client, collection_name="frames")
     loader.load_sources([open_source(tmp_path / "a.jsonl")])
     waiting = [name for name in stacks.get("caller", []) if not name.startswith("Pipeline._")]

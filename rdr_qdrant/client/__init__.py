@@ -4,6 +4,7 @@ cluster          waiting for a change to be seen by the nodes of a cluster
 connect          connect, connect_async: from a URL or a path to a client
 capabilities     Capabilities: how a client is used, whatever it is a client of
 error_mapping    the errors of all clients as StoreError
+grpc_port        a server's port for gRPC, and whether to try it
 fork_check       refuses a server's client in a forked process
 remedies         what to do about a server's refusals, by its words
 retry            RetryPolicy, SearchRetryPolicy: repeat calls that failed for now
@@ -38,8 +39,11 @@ from rdr_qdrant.client.error_mapping import (
     RateLimitedError,
     RequestTooLargeError,
     UnindexedFilterError,
+    describe_grpc_error,
+    is_grpc_transport_failure,
     translate_client_errors,
 )
+from rdr_qdrant.client.grpc_port import grpc_timeout, may_have_grpc
 from rdr_qdrant.client.reconnect import ClientAddress
 from rdr_qdrant.client.retry import (
     RATE_LIMITED,
@@ -68,10 +72,14 @@ __all__ = [
     "connect",
     "connect_async",
     "connect_source_and_target",
+    "describe_grpc_error",
     "disk_bytes",
+    "grpc_timeout",
+    "is_grpc_transport_failure",
     "is_url",
     "location_of",
     "look_until_seen",
+    "may_have_grpc",
     "read_key_file",
     "resolve_api_key",
     "server_url",

@@ -353,6 +353,24 @@ def _known_refusal(message: str) -> StoreError | None:
     return None
 
 
+GRPC_TRANSPORT_FAILURES = frozenset(
+    ("CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN")
+)
+"""Codes of calls that may succeed over REST; the others are the server's refusals."""
+
+
+def is_grpc_transport_failure(error: RpcError) -> bool:
+    """True unless a Qdrant refused the request."""
+    code = getattr(error, "code", lambda: None)()
+    return code is None or code.name in GRPC_TRANSPORT_FAILURES
+
+
+def describe_grpc_error(error: Exception) -> str:
+    """The code and the words of a failed gRPC call, in one line."""
+    code = getattr(error, "code", lambda: None)()
+    return f"{code.name}: {_grpc_details(error)}" if code else _grpc_details(error)
+
+
 def _grpc_details(error: Any) -> str:
     details = getattr(error, "details", None)
     return _one_line(str((details() if callable(details) else None) or error))

@@ -14,7 +14,8 @@ from rdr_qdrant.collection.info import (
 )
 from rdr_qdrant.collection.migrate import CopyReport, copy_collection
 from rdr_qdrant.collection.payload import ScoredPassage
-from rdr_qdrant.collection.points import Point, PointId, StoredPoint, UpsertResult
+from rdr_qdrant.collection.point_encoding import Point, PointId
+from rdr_qdrant.collection.points import StoredPoint, UpsertResult
 from rdr_qdrant.collection.query import (
     MODES,
     Mode,

@@ -26,7 +26,8 @@ from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.collection.limits import KnownLimits, parts
 from rdr_qdrant.collection.neighbors import NEIGHBOR_FIELDS, join_neighbors, neighbor_ids
 from rdr_qdrant.collection.payload import METADATA_KEY
-from rdr_qdrant.collection.points import PointId, metadata_keys, with_ids
+from rdr_qdrant.collection.point_encoding import PointId
+from rdr_qdrant.collection.points import metadata_keys, with_ids
 from rdr_qdrant.collection.query import (
     QueryOptions,
     Questions,

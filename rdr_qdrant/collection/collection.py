@@ -21,6 +21,7 @@ from rdr_qdrant.collection.bm25_index import Bm25Index
 from rdr_qdrant.collection.bulk_indexing import BulkIndexing, warn_if_deferred
 from rdr_qdrant.collection.compatibility import check_identity, check_vectors, loading_encoders
 from rdr_qdrant.collection.connection import (
+    CREATION_KEY,
     PATIENCE_WITH_MISSING_SECONDS,
     CollectionConnection,
     metadata_of,
@@ -33,7 +34,6 @@ from rdr_qdrant.collection.filters import (
     to_qdrant_filter,
 )
 from rdr_qdrant.collection.info import (
-    CREATION_KEY,
     IDENTITY_KEY,
     CollectionDescription,
     describe_collection,

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+CREATION_KEY = "rdr_qdrant_creation"
+"""Key of a collection's metadata under which a random id of its creation lies: a collection that is
+deleted and created again has another one."""
+
 PATIENCE_WITH_MISSING_SECONDS = 1.0
 """A cluster that has no such collection is asked again for so long: a load may just create it."""
 

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 IDENTITY_KEY = "rdr_qdrant"
 """Key of the collection's own metadata that holds the identity of its encoders."""
 
-CREATION_KEY = "rdr_qdrant_creation"
-"""Key of a collection's metadata under which a random id of its creation lies: a collection that is
-deleted and created again has another one."""
-
 SPLIT_KEY = "rdr_qdrant_split"
 """Key of a collection's metadata that says how its texts were split."""
 

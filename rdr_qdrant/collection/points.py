@@ -5,9 +5,8 @@ A server in strict mode (Qdrant Cloud's default) takes no filter by a field with
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
@@ -16,7 +15,6 @@ from rdr_qdrant.client import (
     LimitExceededError,
     RequestTooLargeError,
     UnindexedFilterError,
-    capabilities,
 )
 from rdr_qdrant.collection.bm25 import BM25_VECTOR
 from rdr_qdrant.collection.connection import CollectionConnection
@@ -24,48 +22,17 @@ from rdr_qdrant.collection.filters import has_value
 from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.collection.limits import parts
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours
+from rdr_qdrant.collection.point_encoding import Point, PointId
+from rdr_qdrant.collection.upload import PointUpload
 from rdr_qdrant.errors import CollectionError
 
 if TYPE_CHECKING:
     from qdrant_client import models
 
 T = TypeVar("T")
-PointId = int | str
 Request = Callable[[], object]
 MetadataUpdate = tuple[PointId, str, Mapping[str, Any]]
 """A point id, the content hash that the point must have, and its new metadata."""
-
-MAX_REQUEST_BYTES = 16 * 2**20
-"""Size limit of one request. Qdrant's own limit is 32 MiB (`max_request_size_mb`)."""
-BYTES_PER_NUMBER = 24
-"""Upper bound of the characters of one vector component in JSON, with its comma."""
-BYTES_PER_POINT = 100
-"""Upper bound of what a request holds of a point besides its vector and payload."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A point to be written.
-
-    Attributes:
-        id: the Qdrant id, a number below 2**64 or a UUID.
-        vector: float32 [dim].
-        payload: see `collection.payload`.
-        other_vectors: named vectors of other programs, which the point keeps.
-        bm25: the sparse vector of its words, where the collection has them.
-    """
-
-    id: PointId
-    vector: Any
-    payload: Mapping[str, Any]
-    other_vectors: Mapping[str, Any] = field(default_factory=dict)
-    bm25: models.SparseVector | None = None
-
-    def request_bytes(self) -> int:
-        """Upper bound of its size in a request, in bytes of JSON, besides other vectors."""
-        words = len(self.bm25.indices) if self.bm25 else 0
-        numbers = BYTES_PER_NUMBER * (len(self.vector) + 2 * words)
-        return len(json.dumps(self.payload)) + numbers + BYTES_PER_POINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +77,7 @@ class Points:
         self._name = connection.name
         self._vector_name = connection.vector_name
         self._filters_by_hash = True
+        self._upload = PointUpload(connection)
 
     # Reading
 
@@ -236,17 +204,15 @@ class Points:
         named vectors besides ours, which may be made of its former text (or of an image, which
         nobody here can know). They are read right before the write; an addition in between is lost.
 
-        Requests are kept below `MAX_REQUEST_BYTES`; one that is still too large is halved.
+        A request that is too large is halved.
 
         Args:
             points: to be written.
             existing: ids of those points that exist; all others are written as they are.
         """
         points = self._with_bm25(self._with_additions(points, existing))
-        too_large: list[PointId] = []
-        for chunk in _chunks_by_bytes(points, MAX_REQUEST_BYTES):
-            sent = self._send(chunk, self._upsert_request, self._connection.limits.upsert_size)
-            too_large += (point.id for point in sent)
+        size = self._connection.limits.upsert_size
+        too_large = [point.id for point in self._send(points, self._upload.request, size)]
         stale = [p.id for p in points if p.other_vectors and p.id not in too_large]
         return UpsertResult(too_large, stale)
 
@@ -373,7 +339,7 @@ class Points:
         encoder = self._connection.bm25_encoder()
         if encoder is None:
             return points
-        return [replace(point, bm25=encoder.passage(point.payload)) for point in points]
+        return [replace(point, sparse=encoder.passage(point.payload)) for point in points]
 
     def _other_vector_names(self) -> list[str]:
         params = self._connection.info().config.params
@@ -409,20 +375,6 @@ class Points:
                 else:
                     too_large += part
         return too_large
-
-    def _upsert_request(self, points: Sequence[Point]) -> Request:
-        from qdrant_client import models
-
-        arrays = capabilities(self._client).takes_arrays
-        structs = [
-            models.PointStruct.model_construct(  # ids, vectors and payload are ours, and valid
-                id=point.id,
-                vector=self._request_vector(point, arrays=arrays),
-                payload=dict(point.payload),
-            )
-            for point in points
-        ]
-        return partial(self._client.upsert, self._name, points=structs, wait=True)
 
     def _upsert_records_request(self, records: Sequence[models.Record]) -> Request:
         from qdrant_client import models
@@ -512,13 +464,6 @@ class Points:
     def _call(self, request: Callable[[], T]) -> T:
         return self._connection.call(request)
 
-    def _request_vector(self, point: Point, *, arrays: bool) -> Any:
-        vector = point.vector if arrays else point.vector.tolist()
-        words = {BM25_VECTOR: point.bm25} if point.bm25 else {}
-        if self._vector_name or point.other_vectors or words:
-            return {self._vector_name: vector, **point.other_vectors, **words}
-        return vector
-
     def _own_vector(self, vector: Any) -> Any:
         return vector.get(self._vector_name) if isinstance(vector, Mapping) else vector
 
@@ -542,21 +487,6 @@ def metadata_keys(records: Iterable[models.Record]) -> list[str]:
     """Return all metadata keys of some points, sorted."""
     found = ((record.payload or {}).get(METADATA_KEY) for record in records)
     return sorted({key for one in found if isinstance(one, Mapping) for key in one})
-
-
-def _chunks_by_bytes(points: Iterable[Point], limit: int) -> Iterator[list[Point]]:
-    """Split points into chunks of at most so many bytes; a larger point is a chunk of its own."""
-    chunk: list[Point] = []
-    total = 0
-    for point in points:
-        size = point.request_bytes()
-        if chunk and total + size > limit:
-            yield chunk
-            chunk, total = [], 0
-        chunk.append(point)
-        total += size
-    if chunk:
-        yield chunk
 
 
 def with_ids(ids: Iterable[PointId], matching: models.Filter | None = None) -> models.Filter:
