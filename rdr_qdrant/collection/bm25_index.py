@@ -19,7 +19,8 @@ from rdr_qdrant.collection.bm25 import (
 )
 from rdr_qdrant.collection.connection import CollectionConnection, metadata_of
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY
-from rdr_qdrant.collection.points import PointId, Points, normalized_id
+from rdr_qdrant.collection.point_encoding import PointId
+from rdr_qdrant.collection.points import Points, normalized_id
 from rdr_qdrant.errors import CollectionError
 
 if TYPE_CHECKING:
