@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -90,6 +91,7 @@ def main() -> None:
         )
         sys.exit(ExitStatus.FAILED)
     raise_keyboard_interrupt_on_sigterm()
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it would report lost connections in its way
     try:
         status = run(sys.argv[1:])
     except Exception:  # run raises with --debug alone

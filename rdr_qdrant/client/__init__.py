@@ -43,7 +43,7 @@ from rdr_qdrant.client.error_mapping import (
     is_grpc_transport_failure,
     translate_client_errors,
 )
-from rdr_qdrant.client.grpc_port import grpc_timeout, may_have_grpc
+from rdr_qdrant.client.grpc_port import grpc_timeout, may_have_grpc, prefers_grpc
 from rdr_qdrant.client.reconnect import ClientAddress
 from rdr_qdrant.client.retry import (
     RATE_LIMITED,
@@ -80,6 +80,7 @@ __all__ = [
     "location_of",
     "look_until_seen",
     "may_have_grpc",
+    "prefers_grpc",
     "read_key_file",
     "resolve_api_key",
     "server_url",

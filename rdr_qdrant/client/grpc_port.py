@@ -26,10 +26,15 @@ def may_have_grpc(client: QdrantClient) -> bool:
     options, address = client.init_options, server_address(client)
     if address is None:
         return False
-    if options["prefer_grpc"] or options["grpc_port"] != QDRANT_GRPC_PORT:
+    if options["grpc_port"] != QDRANT_GRPC_PORT:
         return True
     parts = urlsplit(address)
     return parts.port == QDRANT_PORT and not parts.path.strip("/") and proxy_for(address) is None
+
+
+def prefers_grpc(client: QdrantClient) -> bool:
+    """True for a client that makes all calls over gRPC, so that REST may not answer."""
+    return server_address(client) is not None and bool(client.init_options["prefer_grpc"])
 
 
 def grpc_timeout(client: QdrantClient) -> int:

@@ -62,6 +62,26 @@ class CollectionConnection:
         """Make a call to the client, retried by the policy."""
         return self.retry(self.client, request, self.name)
 
+    def send_json(self, method: str, path: str, body: bytes, **parameters: str) -> dict[str, Any]:
+        """Send a ready body to a server over REST, once; return the answer as it comes.
+
+        Args:
+            method: of HTTP.
+            path: below the collection's own, from its slash on.
+            body: JSON.
+            parameters: of the query string.
+        """
+        answer: dict[str, Any] = self.client.http.client.request(
+            type_=dict[str, Any],
+            method=method,
+            url="/collections/{collection_name}" + path,
+            path_params={"collection_name": self.name},
+            params=parameters,
+            headers={"Content-Type": "application/json"},
+            content=body,
+        )
+        return answer
+
     def exists(self) -> bool:
         """Return whether there is a collection or an alias of this name."""
         return self.call(lambda: self.client.collection_exists(self.name))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from rdr_qdrant.collection.bm25 import BM25_VECTOR
 
 if TYPE_CHECKING:
@@ -68,8 +70,6 @@ def to_structs(
 
 def to_json(points: Sequence[Point], vector_name: str) -> bytes:
     """Return the body of a REST request that writes points."""
-    import orjson
-
     structs = []
     for point in points:
         vector = point.vector

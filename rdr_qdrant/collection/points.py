@@ -11,10 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
+import orjson
+
 from rdr_qdrant.client import (
     LimitExceededError,
     RequestTooLargeError,
     UnindexedFilterError,
+    capabilities,
+    prefers_grpc,
 )
 from rdr_qdrant.collection.bm25 import BM25_VECTOR
 from rdr_qdrant.collection.connection import CollectionConnection
@@ -78,6 +82,8 @@ class Points:
         self._vector_name = connection.vector_name
         self._filters_by_hash = True
         self._upload = PointUpload(connection)
+        client = connection.client
+        self._reads_json = capabilities(client).takes_bytes and not prefers_grpc(client)
 
     # Reading
 
@@ -140,6 +146,14 @@ class Points:
 
     def existing_ids(self, ids: Sequence[PointId]) -> set[PointId]:
         """Return those of these ids that belong to a point."""
+        if self._reads_json and self._connection.limits.reads_per_minute is None:
+            body = orjson.dumps({"ids": list(ids), "with_payload": False})
+            try:
+                answer = self._call(partial(self._connection.send_json, "POST", "/points", body))
+            except RequestTooLargeError:
+                pass  # a limit is new
+            else:
+                return {one["id"] for one in answer["result"]}
         return {normalized_id(record.id) for record in self._retrieve(ids, with_payload=False)}
 
     def scroll_records(self, page_size: int) -> Iterator[list[models.Record]]:

@@ -16,6 +16,7 @@ from rdr_qdrant.client import (
     grpc_timeout,
     is_grpc_transport_failure,
     may_have_grpc,
+    prefers_grpc,
 )
 from rdr_qdrant.collection.connection import CREATION_KEY, CollectionConnection, metadata_of
 from rdr_qdrant.collection.point_encoding import Point, to_json, to_message, to_structs
@@ -39,7 +40,8 @@ class PointUpload:
     A server takes them over gRPC in a third of the bytes. It does so at a port of its own, which
     may be closed, or belong to another server: it has to know the collection by the id of its
     creation. Otherwise, and where gRPC fails later, points are sent over REST, which one warning
-    says. Threads may share an instance.
+    says. A client that prefers gRPC makes all calls over it, and no others. Threads may share an
+    instance.
 
     Args:
         connection: the collection.
@@ -49,8 +51,9 @@ class PointUpload:
         self._connection = connection
         self._client = connection.client
         self._lock = threading.Lock()
-        self._uses_grpc = False
-        self._next_try = 0.0
+        self._prefers_grpc = prefers_grpc(connection.client)
+        self._uses_grpc = self._prefers_grpc
+        self._next_try = float("inf") if self._prefers_grpc else 0.0
         self._warned = False
 
     def request(self, points: Sequence[Point]) -> Callable[[], object]:
@@ -74,41 +77,31 @@ class PointUpload:
                 return partial(self._send_message, message, points)
         body = to_json(points, vector_name)
         _check_size(len(points), len(body))
-        return partial(self._send_json, body)
-
-    def _send_json(self, body: bytes) -> None:
-        self._client.http.client.request(
-            type_=dict[str, Any],
-            method="PUT",
-            url="/collections/{collection_name}/points",
-            path_params={"collection_name": self._connection.name},
-            params={"wait": "true"},
-            headers={"Content-Type": "application/json"},
-            content=body,
-        )
+        return partial(connection.send_json, "PUT", "/points", body, wait="true")
 
     def _send_message(self, message: Any, points: Sequence[Point]) -> None:
         """Send points over gRPC, or over REST where only that works."""
         from grpc import RpcError
 
-        if not self._uses_grpc:  # it failed since the message was made
-            return self._send_json(to_json(points, self._connection.vector_name))
-        started = time.monotonic()
-        try:
-            self._client.grpc_points.Upsert(message, timeout=grpc_timeout(self._client))
-            return None
-        except RpcError as error:
-            if not is_grpc_transport_failure(error):
-                raise
-            reason = describe_grpc_error(error)
+        reason, started = None, time.monotonic()
+        if self._uses_grpc:  # as it did when the message was made
+            try:
+                self._client.grpc_points.Upsert(message, timeout=grpc_timeout(self._client))
+                return
+            except RpcError as error:
+                if self._prefers_grpc or not is_grpc_transport_failure(error):
+                    raise
+                reason = describe_grpc_error(error)
         waited = time.monotonic() - started
-        self._send_json(to_json(points, self._connection.vector_name))
+        body = to_json(points, self._connection.vector_name)
+        self._connection.send_json("PUT", "/points", body, wait="true")
+        if reason is None:
+            return
         with self._lock:
             self._uses_grpc = False
             pause = max(SHORTEST_PAUSE_SECONDS, PAUSE_PER_WAIT * waited)
             self._next_try = time.monotonic() + pause
             self._warn(f"gRPC failed ({reason})")
-        return None
 
     def _grpc_is_usable(self, count: int) -> bool:
         with self._lock:

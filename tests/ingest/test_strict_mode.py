@@ -29,6 +29,7 @@ from rdr_qdrant.readers import open_source
 from rdr_qdrant.retriever import PassageSearcher
 from tests.support.faults import Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
+from tests.support.upserts import after_each_upsert
 
 LIMITS: dict[str, dict[str, Any]] = {
     "batch": {"upsert_max_batchsize": 5},
@@ -267,13 +268,7 @@ def test_a_rate_is_told_and_written_to_by_one_thread(
     be_strict(client, write_rate_limit=6)
     reasons: list[str] = []
     writers: set[int] = set()
-    upsert = client.upsert
-
-    def watched(*args: Any, **options: Any) -> Any:
-        writers.add(threading.get_ident())
-        return upsert(*args, **options)
-
-    client.upsert = watched  # type: ignore[method-assign]
+    after_each_upsert(client, lambda: writers.add(threading.get_ident()))
     loader = QdrantLoader(
         embeddings=tiny,
         client=client,

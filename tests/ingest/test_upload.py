@@ -249,6 +249,21 @@ def test_what_the_server_refuses_is_not_sent_over_rest(
     assert not rest.requests[PUT]
 
 
+def test_a_client_that_prefers_grpc_sends_all_points_over_it(
+    behind: QdrantClient, grpc: QdrantGRPCServer
+) -> None:
+    Collection(behind, NAME).create(IDENTITY)
+    client = QdrantClient(
+        url="http://127.0.0.1:1", grpc_port=grpc.port, prefer_grpc=True, check_compatibility=False
+    )
+    points = Collection(client, NAME).points
+    points.upsert([Point(1, VECTORS[1, :4], {})])
+    assert behind.count(NAME).count == 1
+    grpc.inject(Status(503), match=UPSERT)
+    with pytest.raises(StoreError, match="failed over gRPC"):
+        points.upsert([Point(2, VECTORS[2, :4], {})])
+
+
 def test_a_request_over_the_size_limit_is_halved(
     behind: QdrantClient,
     rest: QdrantHTTPServer,
@@ -272,7 +287,6 @@ def test_a_request_over_the_size_limit_is_halved(
         ({"url": "https://xyz.cloud.example:6333"}, True),
         ({"host": "localhost", "grpc_port": 7777}, True),
         ({"url": "http://127.0.0.1:8080", "grpc_port": 7777}, True),
-        ({"url": "http://127.0.0.1:8080", "prefer_grpc": True}, True),
         ({"url": "http://127.0.0.1:8080"}, False),
         ({"url": "https://host.example:443"}, False),
         ({"url": "https://host.example:6333/qdrant"}, False),
