@@ -107,7 +107,12 @@ def ingest(
     ] = False,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="Do not ask for confirmation.", rich_help_panel=_SYNC),
+        typer.Option(
+            "--yes",
+            help="Do not ask for confirmation.",
+            rich_help_panel=_SYNC,
+            hidden=True,
+        ),
     ] = False,
     preset: Annotated[
         str | None,
