@@ -81,12 +81,14 @@ class RemoteTarget:
         vector_name: its vector.
         vector_type: type of its stored components.
         retry_for: seconds for which a call is retried.
+        grpc_port: of the server.
     """
 
     collection_name: str
     vector_name: str
     vector_type: VectorType
     retry_for: float
+    grpc_port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +275,7 @@ class QdrantSink:
             vector_name=self.target.vector_name,
             vector_type=self.vector_type,
             retry_for=self.target.retry_for,
+            grpc_port=self.target.client.init_options["grpc_port"],
         )
 
     def verify(self, ids: IdIndex, sample: Sample, counters: Counters) -> None:

@@ -149,7 +149,10 @@ class Worker:
     def _writer(self) -> QdrantWriter:
         server, target, control = self._options.server, self._options.target, self._control_client
         client = connect(
-            url=server.url, api_key=server.api_key, allow_key_over_http=server.allow_key_over_http
+            url=server.url,
+            api_key=server.api_key,
+            allow_key_over_http=server.allow_key_over_http,
+            grpc_port=target.grpc_port,
         )
         retry = RetryPolicy(target.retry_for, control.post_retry, control.stopped)
         collection = Collection(client, target.collection_name, target.vector_name, retry)
