@@ -11,7 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import RATE_LIMITED, AccessDeniedError, RetryPolicy, capabilities
+from rdr_qdrant.client import (
+    RATE_LIMITED,
+    AccessDeniedError,
+    RetryPolicy,
+    capabilities,
+    grpc_port_of,
+)
 from rdr_qdrant.collection import Collection, CollectionSettings
 from rdr_qdrant.collection.info import SPLIT_KEY
 from rdr_qdrant.encoding import Side
@@ -88,7 +94,7 @@ class RemoteTarget:
     vector_name: str
     vector_type: VectorType
     retry_for: float
-    grpc_port: int
+    grpc_port: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +281,7 @@ class QdrantSink:
             vector_name=self.target.vector_name,
             vector_type=self.vector_type,
             retry_for=self.target.retry_for,
-            grpc_port=self.target.client.init_options["grpc_port"],
+            grpc_port=grpc_port_of(self.target.client),
         )
 
     def verify(self, ids: IdIndex, sample: Sample, counters: Counters) -> None:
