@@ -211,7 +211,7 @@ class QdrantOptions:
         int | None,
         typer.Option(
             metavar="PORT",
-            help="Use gRPC at this port of the server (6334 unless configured otherwise).",
+            help="Send points over gRPC to this port of the server. Default: 6334 beside 6333.",
             rich_help_panel=_WHERE,
             hidden=True,
         ),

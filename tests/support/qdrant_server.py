@@ -1,5 +1,7 @@
 """The test server as a process: prints its URL when it is ready, and serves until it is killed.
 
+With --grpc it also serves the gRPC calls of a load, and prints that port after the URL.
+
 python -m tests.support.qdrant_server --port 6333
 python -m tests.support.qdrant_server --port 0 --cluster --delay 0.2 --node-down
 python -m tests.support.qdrant_server --port 0 --strict '{"max_query_limit": 20}'
@@ -18,6 +20,7 @@ from qdrant_client import models
 
 from rdr_qdrant.embedded import EmbeddedQdrant
 from tests.support.cluster import Cluster
+from tests.support.qdrant_grpc_server import QdrantGRPCServer
 from tests.support.qdrant_http_server import QdrantHTTPServer
 from tests.support.rights import Key
 
@@ -26,6 +29,7 @@ def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(description="A Qdrant REST server for tests.")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--grpc", action="store_true", help="serve gRPC at a free port")
     parser.add_argument("--path", help="folder to keep the data in (default: a temporary one)")
     parser.add_argument("--version", default="1.20.0", help="the version that it reports")
     parser.add_argument("--api-key-env", help="environment variable that holds the API key")
@@ -52,8 +56,9 @@ def main() -> None:
         keys = {}
         if options.read_only_key_env:
             keys[os.environ[options.read_only_key_env]] = Key("read")
+        backend = stack.enter_context(EmbeddedQdrant(path))
         server = QdrantHTTPServer(
-            stack.enter_context(EmbeddedQdrant(path)),
+            backend,
             os.environ[options.api_key_env] if options.api_key_env else None,
             port=options.port,
             version=options.version,
@@ -62,7 +67,10 @@ def main() -> None:
             strict=strict,
         )
         stack.enter_context(server)
-        print(server.url, flush=True)
+        grpc_port = ""
+        if options.grpc:
+            grpc_port = f" {stack.enter_context(QdrantGRPCServer(backend)).port}"
+        print(f"{server.url}{grpc_port}", flush=True)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
 
