@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
+from benchmarks.server import DrawnVectors
 from rdr_qdrant import (
     Passage,
     QdrantLoader,
@@ -58,36 +59,25 @@ vectors_of_a_load = st.lists(
 )
 
 
-@dataclass
-class FixedEncoder:
+class FixedEncoder(DrawnVectors):
     """Gives passage n the n-th vector; `part` of them at a time, the last ones first."""
 
-    vectors: np.ndarray
-    part: int = 2
-
-    pair_label = "drawn"
-
-    def passages_at_a_time(self) -> int:
-        return 256
-
-    def token_counter(self) -> None:
-        return None
+    def __init__(self, vectors: np.ndarray, part: int = 2) -> None:
+        super().__init__(DIMENSION)
+        self.vectors, self.part = vectors, part
 
     def identity(self, *sides: Side) -> PairIdentity:
         return IDENTITY
 
-    def fingerprint(self) -> str:
-        return "fixed"
+    def vector(self, passage_id: str) -> np.ndarray:
+        return self.vectors[int(passage_id)]
 
-    def tokenize_passages(self, passages: Sequence[Passage]) -> list[int]:
-        return [int(passage.id) for passage in passages]
-
-    def encode_batches(self, tokens: list[int]) -> Iterator[EncodedBatch]:
+    def encode_batches(self, tokens: list[str]) -> Iterator[EncodedBatch]:
         positions = list(range(len(tokens)))[::-1]
         for start in range(0, len(tokens), self.part):
             part = positions[start : start + self.part]
-            rows = self.vectors[[tokens[position] for position in part]]
-            yield EncodedBatch(part, rows, [False] * len(part))
+            for batch in super().encode_batches([tokens[position] for position in part]):
+                yield replace(batch, positions=part)
 
 
 def passages_for(vectors: Sequence[object]) -> list[Passage]:
