@@ -44,7 +44,7 @@ from rdr_qdrant.collection import Collection
 from rdr_qdrant.collection.migrate import copy_collection
 from rdr_qdrant.collection.settings import PRESETS, differences
 from rdr_qdrant.encoding import EncodedBatch, Side
-from rdr_qdrant.errors import CollectionError, StoreError
+from rdr_qdrant.errors import CollectionError, RDRQdrantError, StoreError
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import open_source
 from rdr_qdrant.registry import PASSAGE_FORMAT, PairIdentity
@@ -285,13 +285,14 @@ class Bench:
             ways["grpc"] = connect(self.url, grpc_port=self.grpc_port)
         found: dict[str, Any] = {}
         for way, client in ways.items():
+            Collection(self.client, f"{self.prefix}-rates-{way}").create(self.encoder.identity())
             started = time.monotonic()
             self.load(f"rates-{way}", client)
             ours = time.monotonic() - started
             self.check(f"rates-{way}", self.passages)
             name = f"{self.prefix}-upload-{way}"
             size, distance = self.dimension, models.Distance.DOT
-            client.create_collection(
+            self.client.create_collection(
                 name, vectors_config=models.VectorParams(size=size, distance=distance)
             )
             started = time.monotonic()
@@ -308,7 +309,7 @@ class Bench:
                 "points_per_second": self.passages / ours,
                 "upload_collection_points_per_second": self.passages / theirs,
             }
-        return found
+        return found if self.grpc_port else found | {"grpc": "skipped: give --grpc-port"}
 
     def step_kill(self) -> dict[str, Any]:
         if self.pid is None:
@@ -364,6 +365,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 step: Callable[[], dict[str, Any]] = getattr(bench, f"step_{name}")
                 started = time.monotonic()
                 result[name] = step() | {"wall_seconds": time.monotonic() - started}
+        except RDRQdrantError as error:
+            sys.exit(f"{name}: {error}")
         finally:
             bench.drop()
     print(json.dumps(result, indent=1))

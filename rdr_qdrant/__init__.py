@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from rdr_qdrant.ingest import LoadReport, QdrantLoader
     from rdr_qdrant.passages import Passage
     from rdr_qdrant.retriever import RDRRetriever
+    from rdr_qdrant.vectorstore import BM25Embeddings as BM25Embeddings
     from rdr_qdrant.vectorstore import RDRVectorStore as RDRVectorStore
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BM25Embeddings": "vectorstore",
     "CollectionSettings": "collection",
     "EmbeddedQdrant": "embedded",
     "LoadReport": "ingest",
@@ -56,7 +58,7 @@ __all__ = [
     "connect",
     "connect_async",
 ]
-# Not RDRVectorStore: it needs an extra, and `import *` shall work without.
+# Neither RDRVectorStore nor BM25Embeddings: they need an extra; `import *` shall work without.
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ from rdr_qdrant import QdrantLoader, RDREmbeddings
 from rdr_qdrant.ingest.job import IngestJob
 from rdr_qdrant.ingest.thread_executor import ThreadExecutor
 from rdr_qdrant.readers import open_source
+from tests.support.upserts import after_each_upsert
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rdr_qdrant"
@@ -119,21 +120,19 @@ def test_the_loop_fits_on_one_screen(function: Any) -> None:
 
 
 def test_the_way_from_the_loader_to_the_client_is_short(
-    tmp_path: Path, tiny: RDREmbeddings, client: QdrantClient, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny: RDREmbeddings, client: QdrantClient
 ) -> None:
     """Counts our frames in the caller's thread to the hand-over, and from there in the writer's."""
     (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "river"}\n')
     stacks: dict[str, list[str]] = {}
-    upsert = client.upsert
     caller = threading.get_ident()
 
-    def seen(*arguments: Any, **options: Any) -> Any:
-        stacks["writer"] = frames_of_ours(sys._getframe(1))
+    def written() -> None:
+        stacks["writer"] = frames_of_ours(sys._getframe(2))
         if threading.get_ident() != caller:
             stacks["caller"] = frames_of_ours(sys._current_frames()[caller])
-        return upsert(*arguments, **options)
 
-    monkeypatch.setattr(client, "upsert", seen)
+    after_each_upsert(client, written)
     loader = QdrantLoader(embeddings=tiny, client=client, collection_name="frames")
     loader.load_sources([open_source(tmp_path / "a.jsonl")])
     waiting = [name for name in stacks.get("caller", []) if not name.startswith("Pipeline._")]

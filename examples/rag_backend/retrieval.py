@@ -15,6 +15,7 @@ from langchain_core.documents import Document
 from examples.rag_backend.dynamic_batching import BatchedEmbeddings
 from examples.rag_backend.settings import Settings
 from rdr_qdrant import RDREmbeddings, RDRQdrantError, RDRRetriever, connect
+from rdr_qdrant.client import RateLimitedError
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import CollectionError, UsageError
@@ -209,6 +210,8 @@ class Retrieval:
     def _recording_failures(self) -> Iterator[None]:
         try:
             yield
+        except RateLimitedError:
+            raise  # only this request has to wait
         except RDRQdrantError as error:
             self._record_failure(str(error))
             raise

@@ -21,7 +21,7 @@ from rdr_qdrant.cli.stderr import (
     rejects_reported,
 )
 from rdr_qdrant.cli.stdout import print_fields, print_json
-from rdr_qdrant.errors import StoreError
+from rdr_qdrant.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from rdr_qdrant.embeddings import RDREmbeddings
@@ -96,7 +96,12 @@ def ingest(
     ] = False,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="Do not ask for confirmation.", rich_help_panel=_SYNC),
+        typer.Option(
+            "--yes",
+            help="Do not ask for confirmation.",
+            rich_help_panel=_SYNC,
+            hidden=True,
+        ),
     ] = False,
     preset: Annotated[
         str | None,
@@ -122,6 +127,15 @@ def ingest(
             rich_help_panel=_NEW,
         ),
     ] = None,
+    bm25: Annotated[
+        bool,
+        typer.Option(
+            "--bm25",
+            help="Give each point a sparse vector of its words too, for the modes bm25 and hybrid.",
+            rich_help_panel=_NEW,
+        ),
+    ] = False,
+    language: options.LanguageOption = None,
     payload_index: Annotated[
         list[str] | None,
         typer.Option(
@@ -197,10 +211,19 @@ def ingest(
     """
     from rdr_qdrant.client import RetryPolicy, capabilities
     from rdr_qdrant.collection import Collection, CollectionSettings
+    from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
     from rdr_qdrant.ingest import LoadReport, QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog
 
-    layout = CollectionSettings.from_options(preset, settings or (), payload_index or (), tenant)
+    if language and not bm25:
+        raise UsageError("--language belongs to --bm25: add it, or leave --language out.")
+    layout = CollectionSettings.from_options(
+        preset,
+        settings or (),
+        payload_index or (),
+        tenant,
+        (language or DEFAULT_LANGUAGE) if bm25 else None,
+    )
     encoding_options = [*splitting.explicitly_set(), *encoders.explicitly_set()]
     opened = open_sources(sources, encoding_options, quoting)
     split = splitting.settings(opened.sources)

@@ -22,6 +22,7 @@ class Capabilities:
 
     Attributes:
         takes_arrays: vectors may be passed as numpy arrays.
+        takes_bytes: points may be sent as a body of JSON, or perhaps as protobuf.
         write_streams: threads besides the caller's that may write at a time; 0 where only the
             thread that opened the client may use it.
         indexes_in_background: the index grows by itself as points arrive.
@@ -32,6 +33,7 @@ class Capabilities:
     """
 
     takes_arrays: bool
+    takes_bytes: bool
     write_streams: int
     indexes_in_background: bool
     builds_index_on_request: bool
@@ -42,6 +44,7 @@ class Capabilities:
 
 SERVER = Capabilities(
     takes_arrays=False,
+    takes_bytes=True,
     write_streams=SERVER_WRITE_STREAMS,
     indexes_in_background=True,
     builds_index_on_request=False,
@@ -51,6 +54,7 @@ SERVER = Capabilities(
 )
 LOCAL_MODE = Capabilities(
     takes_arrays=False,
+    takes_bytes=False,
     write_streams=0,
     indexes_in_background=False,
     builds_index_on_request=False,
@@ -67,6 +71,7 @@ def capabilities(client: QdrantClient | AsyncQdrantClient) -> Capabilities:
         return LOCAL_MODE if server_address(client) is None else SERVER
     return Capabilities(
         takes_arrays=features.takes_arrays,
+        takes_bytes=False,
         write_streams=features.concurrent_writes,
         indexes_in_background=False,
         builds_index_on_request=features.builds_index_on_request,

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from rdr_qdrant.client.api_key import refuse_credentials_in, resolve_api_key
+from rdr_qdrant.client.grpc_port import QDRANT_GRPC_PORT, QDRANT_PORT
 from rdr_qdrant.client.proxy import client_options, proxy_for
 from rdr_qdrant.errors import UsageError
 
@@ -29,7 +30,6 @@ DEFAULT_PATH = "./qdrant_data"
 IN_MEMORY = ":memory:"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 TIMEOUT_SECONDS = 60
-QDRANT_PORT = 6333
 SECONDS_TO_TRY_A_PORT = 3.0
 
 FolderPath = str | os.PathLike[str]
@@ -57,8 +57,8 @@ def connect(
         api_key: a server's key; by default the environment variable `QDRANT_API_KEY`.
         allow_key_over_http: the one other host that the key may be sent to unencrypted; by
             default it is sent over https or to this machine only.
-        grpc_port: a server's gRPC port (by default a server uses 6334): points are then sent over
-            gRPC, in fewer bytes than as JSON.
+        grpc_port: a server's gRPC port. Loads send points over gRPC, in fewer bytes than as JSON;
+            by default they try 6334, where the port for REST is 6333.
 
     Raises:
         UsageError: both `url` and `path`, a `url` that is invalid or has a password, or a key
@@ -182,7 +182,7 @@ def server_url(url: str | None, path: FolderPath | None) -> str | None:
         raise UsageError(
             f"Both a server ({url}) and a folder ({path}) were given: name one of them."
         )
-    if path:
+    if path is not None:
         return None
     url = url or os.environ.get("QDRANT_URL") or None
     if url:
@@ -209,8 +209,8 @@ def _server_options(
         "api_key": key.get_secret_value() if key else None,
         "timeout": TIMEOUT_SECONDS,
         "check_compatibility": False,
+        "grpc_port": grpc_port or QDRANT_GRPC_PORT,
         **network,
-        **({"prefer_grpc": True, "grpc_port": grpc_port} if grpc_port else {}),
     }
 
 

@@ -15,6 +15,9 @@ from urllib.request import getproxies, proxy_bypass
 
 from rdr_qdrant.errors import UsageError
 
+_GRPC_OPTIONS = {"grpc.max_reconnect_backoff_ms": 1000}
+"""A server that was restarted is found within a second, by default up to two minutes later."""
+
 
 @dataclass(frozen=True)
 class Proxy:
@@ -68,7 +71,7 @@ def client_options(url: str, proxy: Proxy | None) -> dict[str, Any]:
 
     options: dict[str, Any] = {
         "trust_env": False,
-        "grpc_options": {"grpc.enable_http_proxy": 0},
+        "grpc_options": {"grpc.enable_http_proxy": 0, **_GRPC_OPTIONS},
     }
     if url.startswith("https://"):
         options["verify"] = httpx.create_ssl_context()  # SSL_CERT_FILE still counts
@@ -86,7 +89,11 @@ def client_options(url: str, proxy: Proxy | None) -> dict[str, Any]:
                 f"The proxy {proxy} is not a valid URL of a proxy; correct or unset it, or set "
                 f"NO_PROXY={_split(url).hostname} to go without it."
             ) from None
-        options["grpc_options"] = {"grpc.enable_http_proxy": 1, "grpc.http_proxy": proxy.url}
+        options["grpc_options"] = {
+            "grpc.enable_http_proxy": 1,
+            "grpc.http_proxy": proxy.url,
+            **_GRPC_OPTIONS,
+        }
     return options
 
 

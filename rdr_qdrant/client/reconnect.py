@@ -23,7 +23,7 @@ class ClientAddress:
     Attributes:
         url: address of a server, or `None`.
         path: absolute path of an embedded folder, or `None`.
-        grpc_port: port for gRPC, or `None`.
+        grpc_port: port for gRPC of a server, or `None`.
     """
 
     url: str | None = None
@@ -48,7 +48,7 @@ class ClientAddress:
                 "connect(url=...) or connect(path=...) can be opened again in another process."
             )
         refuse_credentials_in(url)
-        return cls(url=url, grpc_port=options["grpc_port"] if options["prefer_grpc"] else None)
+        return cls(url=url, grpc_port=options["grpc_port"])
 
     def open(self) -> QdrantClient:
         """Connect, with the API key in `QDRANT_API_KEY`.

@@ -12,6 +12,7 @@ from rdr_qdrant.client import (
     location_of,
     look_until_seen,
 )
+from rdr_qdrant.collection.bm25 import Bm25Cache, Bm25Encoder
 from rdr_qdrant.collection.limits import KnownLimits, StrictLimits
 from rdr_qdrant.errors import CollectionError, UsageError
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 T = TypeVar("T")
+
+CREATION_KEY = "rdr_qdrant_creation"
+"""Key of a collection's metadata under which a random id of its creation lies: a collection that is
+deleted and created again has another one."""
 
 PATIENCE_WITH_MISSING_SECONDS = 1.0
 """A cluster that has no such collection is asked again for so long: a load may just create it."""
@@ -34,6 +39,7 @@ class CollectionConnection:
         vector_name: the named vector to use; `""` is the unnamed one.
         retry: makes the calls; by default each is made once.
         known_limits: of strict mode, see `limits`.
+        bm25_cache: see `bm25_encoder`.
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
 
@@ -46,6 +52,7 @@ class CollectionConnection:
     vector_name: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     known_limits: KnownLimits = field(default_factory=KnownLimits, repr=False, compare=False)
+    bm25_cache: Bm25Cache = field(default_factory=Bm25Cache, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -54,6 +61,26 @@ class CollectionConnection:
     def call(self, request: Callable[[], T]) -> T:
         """Make a call to the client, retried by the policy."""
         return self.retry(self.client, request, self.name)
+
+    def send_json(self, method: str, path: str, body: bytes, **parameters: str) -> dict[str, Any]:
+        """Send a ready body to a server over REST, once; return the answer as it comes.
+
+        Args:
+            method: of HTTP.
+            path: below the collection's own, from its slash on.
+            body: JSON.
+            parameters: of the query string.
+        """
+        answer: dict[str, Any] = self.client.http.client.request(
+            type_=dict[str, Any],
+            method=method,
+            url="/collections/{collection_name}" + path,
+            path_params={"collection_name": self.name},
+            params=parameters,
+            headers={"Content-Type": "application/json"},
+            content=body,
+        )
+        return answer
 
     def exists(self) -> bool:
         """Return whether there is a collection or an alias of this name."""
@@ -80,12 +107,23 @@ class CollectionConnection:
         except CollectionNotFoundError:
             return None
         self.known_limits.update(info)
+        self.bm25_cache.update(info)
         return info
 
     @property
     def limits(self) -> StrictLimits:
         """The limits of strict mode; read once, then whenever the collection is described."""
         return self.known_limits.get(self.find_info)
+
+    def bm25_encoder(self) -> Bm25Encoder | None:
+        """An encoder for the words of its passages, if it has BM25 by what was last read.
+
+        Raises:
+            CollectionError: another version of rdr-qdrant made its vectors otherwise.
+        """
+        if not self.bm25_cache.was_read:
+            self.find_info()
+        return self.bm25_cache.encoder(self.name)
 
     def update(
         self, is_seen: Callable[[models.CollectionInfo], bool], **parameters: Any

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rdr_qdrant.client import RetryPolicy
 from rdr_qdrant.collection.collection import Collection
 from rdr_qdrant.collection.filters import metadata_filter
-from rdr_qdrant.collection.points import PointId, Points
+from rdr_qdrant.collection.point_encoding import PointId
+from rdr_qdrant.collection.points import Points
 from rdr_qdrant.collection.qdrant_params import indexed_fields
 from rdr_qdrant.passages import point_id
 

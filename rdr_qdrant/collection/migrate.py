@@ -11,9 +11,11 @@ from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy
 from rdr_qdrant.collection.aliases import REINDEX_KEY, Aliases
 from rdr_qdrant.collection.bulk_indexing import BULK_KEY
 from rdr_qdrant.collection.collection import Collection
-from rdr_qdrant.collection.info import CREATION_KEY, identity_of
+from rdr_qdrant.collection.connection import CREATION_KEY
+from rdr_qdrant.collection.info import identity_of
 from rdr_qdrant.collection.payload import same_json
-from rdr_qdrant.collection.points import PointId, normalized_id
+from rdr_qdrant.collection.point_encoding import PointId
+from rdr_qdrant.collection.points import normalized_id
 from rdr_qdrant.collection.reservoir import Reservoir
 from rdr_qdrant.errors import CollectionError, StoreError
 

@@ -18,6 +18,7 @@ GIVEN_KEY = "_given"
 """Metadata key that holds a LangChain document's own `id` or `title`, where we store others; they
 are restored on reading. Not part of the passage."""
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _CONTENT_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 FLOAT_TOLERANCE = 1e-14
@@ -90,7 +91,7 @@ def from_payload(stored_id: int | str, payload: Mapping[str, Any] | None) -> Pas
 
 def canonical_json(value: Any) -> str:
     """Serialize a value to the same text whatever the order of its keys."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _CANONICAL.encode(value)
 
 
 def same_json(ours: Any, stored: Any) -> bool:

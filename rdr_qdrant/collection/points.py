@@ -5,63 +5,38 @@ A server in strict mode (Qdrant Cloud's default) takes no filter by a field with
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
+
+import orjson
 
 from rdr_qdrant.client import (
     LimitExceededError,
     RequestTooLargeError,
     UnindexedFilterError,
     capabilities,
+    prefers_grpc,
 )
+from rdr_qdrant.collection.bm25 import BM25_VECTOR
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.collection.filters import has_value
 from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.collection.limits import parts
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours
+from rdr_qdrant.collection.point_encoding import Point, PointId
+from rdr_qdrant.collection.upload import PointUpload
 from rdr_qdrant.errors import CollectionError
 
 if TYPE_CHECKING:
     from qdrant_client import models
 
 T = TypeVar("T")
-PointId = int | str
 Request = Callable[[], object]
 MetadataUpdate = tuple[PointId, str, Mapping[str, Any]]
 """A point id, the content hash that the point must have, and its new metadata."""
-
-MAX_REQUEST_BYTES = 16 * 2**20
-"""Size limit of one request. Qdrant's own limit is 32 MiB (`max_request_size_mb`)."""
-BYTES_PER_NUMBER = 24
-"""Upper bound of the characters of one vector component in JSON, with its comma."""
-BYTES_PER_POINT = 100
-"""Upper bound of what a request holds of a point besides its vector and payload."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A point to be written.
-
-    Attributes:
-        id: the Qdrant id, a number below 2**64 or a UUID.
-        vector: float32 [dim].
-        payload: see `collection.payload`.
-        other_vectors: named vectors of other programs, which the point keeps.
-    """
-
-    id: PointId
-    vector: Any
-    payload: Mapping[str, Any]
-    other_vectors: Mapping[str, Any] = field(default_factory=dict)
-
-    def request_bytes(self) -> int:
-        """Upper bound of its size in a request, in bytes of JSON, besides other vectors."""
-        numbers = BYTES_PER_NUMBER * len(self.vector)
-        return len(json.dumps(self.payload)) + numbers + BYTES_PER_POINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +81,9 @@ class Points:
         self._name = connection.name
         self._vector_name = connection.vector_name
         self._filters_by_hash = True
+        self._upload = PointUpload(connection)
+        client = connection.client
+        self._reads_json = capabilities(client).takes_bytes and not prefers_grpc(client)
 
     # Reading
 
@@ -113,6 +91,13 @@ class Points:
         """Return the number of points: exact, unless strict mode takes no exact counts."""
         exact = self.counts_exactly
         return self._call(lambda: self._client.count(self._name, exact=exact)).count
+
+    def count_matching(self, matching: models.Filter) -> int:
+        """Return the number of points that match, as exact as `count`."""
+        exact = self.counts_exactly
+        return self._call(
+            lambda: self._client.count(self._name, count_filter=matching, exact=exact)
+        ).count
 
     @property
     def counts_exactly(self) -> bool:
@@ -161,6 +146,14 @@ class Points:
 
     def existing_ids(self, ids: Sequence[PointId]) -> set[PointId]:
         """Return those of these ids that belong to a point."""
+        if self._reads_json and self._connection.limits.reads_per_minute is None:
+            body = orjson.dumps({"ids": list(ids), "with_payload": False})
+            try:
+                answer = self._call(partial(self._connection.send_json, "POST", "/points", body))
+            except RequestTooLargeError:
+                pass  # a limit is new
+            else:
+                return {one["id"] for one in answer["result"]}
         return {normalized_id(record.id) for record in self._retrieve(ids, with_payload=False)}
 
     def scroll_records(self, page_size: int) -> Iterator[list[models.Record]]:
@@ -186,6 +179,16 @@ class Points:
             return
         for records in self._scroll(page_size, scroll_filter=matching, with_payload=False):
             yield [normalized_id(record.id) for record in records]
+
+    def scroll_lacking(
+        self, vector_name: str, fields: Sequence[str], page_size: int
+    ) -> Iterator[list[models.Record]]:
+        """Yield points without a vector of this name, with these fields, in pages."""
+        from qdrant_client import models
+
+        has_vector = models.HasVectorCondition(has_vector=vector_name)
+        lacking = models.Filter(must_not=[has_vector])
+        return self._scroll(page_size, scroll_filter=lacking, with_payload=list(fields))
 
     def scroll_source(self, source: str, page_size: int) -> Iterator[list[tuple[PointId, str]]]:
         """Yield point id and passage id of every point of ours from this source, in pages."""
@@ -215,17 +218,15 @@ class Points:
         named vectors besides ours, which may be made of its former text (or of an image, which
         nobody here can know). They are read right before the write; an addition in between is lost.
 
-        Requests are kept below `MAX_REQUEST_BYTES`; one that is still too large is halved.
+        A request that is too large is halved.
 
         Args:
             points: to be written.
             existing: ids of those points that exist; all others are written as they are.
         """
-        points = self._with_additions(points, existing)
-        too_large: list[PointId] = []
-        for chunk in _chunks_by_bytes(points, MAX_REQUEST_BYTES):
-            sent = self._send(chunk, self._upsert_request, self._connection.limits.upsert_size)
-            too_large += (point.id for point in sent)
+        points = self._with_bm25(self._with_additions(points, existing))
+        size = self._connection.limits.upsert_size
+        too_large = [point.id for point in self._send(points, self._upload.request, size)]
         stale = [p.id for p in points if p.other_vectors and p.id not in too_large]
         return UpsertResult(too_large, stale)
 
@@ -269,6 +270,37 @@ class Points:
         stored = self.retrieve([one for one, _, _ in updates])
         same = [u for u in updates if u[0] in stored and stored[u[0]].content_hash == u[1]]
         return [update[0] for update in self._send(same, self._replace_request, size)]
+
+    def update_vectors(
+        self,
+        vector_name: str,
+        vectors: Mapping[PointId, Any],
+        content_hashes: Sequence[str] | None = None,
+    ) -> None:
+        """Write one named vector of each of these points; all else of them stays.
+
+        Args:
+            vector_name: the name.
+            vectors: by point id.
+            content_hashes: only points with one of these are changed; `None` changes all.
+        """
+        from qdrant_client import models
+
+        changed = None
+        if content_hashes is not None:
+            any_of = models.MatchAny(any=list(content_hashes))
+            changed = models.Filter(must=[models.FieldCondition(key=HASH_KEY, match=any_of)])
+
+        def to_request(items: Sequence[tuple[PointId, Any]]) -> Request:
+            points = [
+                models.PointVectors.model_construct(id=one, vector={vector_name: vector})
+                for one, vector in items
+            ]
+            return partial(
+                self._client.update_vectors, self._name, points, wait=True, update_filter=changed
+            )
+
+        self._send(list(vectors.items()), to_request, self._connection.limits.upsert_size)
 
     def delete(self, ids: Sequence[PointId]) -> None:
         """Delete those of these points that exist."""
@@ -316,12 +348,20 @@ class Points:
             for point in points
         ]
 
+    def _with_bm25(self, points: Sequence[Point]) -> Sequence[Point]:
+        """Add to points the sparse vectors of their words, where the collection has them."""
+        encoder = self._connection.bm25_encoder()
+        if encoder is None:
+            return points
+        return [replace(point, sparse=encoder.passage(point.payload)) for point in points]
+
     def _other_vector_names(self) -> list[str]:
-        params = self._call(lambda: self._client.get_collection(self._name)).config.params
+        params = self._connection.info().config.params
         dense = params.vectors if isinstance(params.vectors, Mapping) else {}
-        return [
-            name for name in {**dense, **(params.sparse_vectors or {})} if name != self._vector_name
-        ]
+        ours = [self._vector_name]
+        if self._connection.bm25_encoder():
+            ours.append(BM25_VECTOR)
+        return [name for name in {**dense, **(params.sparse_vectors or {})} if name not in ours]
 
     def _send(
         self, items: Sequence[T], to_request: Callable[[Sequence[T]], Request], size: int | None
@@ -349,20 +389,6 @@ class Points:
                 else:
                     too_large += part
         return too_large
-
-    def _upsert_request(self, points: Sequence[Point]) -> Request:
-        from qdrant_client import models
-
-        arrays = capabilities(self._client).takes_arrays
-        structs = [
-            models.PointStruct.model_construct(  # ids, vectors and payload are ours, and valid
-                id=point.id,
-                vector=self._request_vector(point, arrays=arrays),
-                payload=dict(point.payload),
-            )
-            for point in points
-        ]
-        return partial(self._client.upsert, self._name, points=structs, wait=True)
 
     def _upsert_records_request(self, records: Sequence[models.Record]) -> Request:
         from qdrant_client import models
@@ -452,12 +478,6 @@ class Points:
     def _call(self, request: Callable[[], T]) -> T:
         return self._connection.call(request)
 
-    def _request_vector(self, point: Point, *, arrays: bool) -> Any:
-        vector = point.vector if arrays else point.vector.tolist()
-        if self._vector_name or point.other_vectors:
-            return {self._vector_name: vector, **point.other_vectors}
-        return vector
-
     def _own_vector(self, vector: Any) -> Any:
         return vector.get(self._vector_name) if isinstance(vector, Mapping) else vector
 
@@ -481,21 +501,6 @@ def metadata_keys(records: Iterable[models.Record]) -> list[str]:
     """Return all metadata keys of some points, sorted."""
     found = ((record.payload or {}).get(METADATA_KEY) for record in records)
     return sorted({key for one in found if isinstance(one, Mapping) for key in one})
-
-
-def _chunks_by_bytes(points: Iterable[Point], limit: int) -> Iterator[list[Point]]:
-    """Split points into chunks of at most so many bytes; a larger point is a chunk of its own."""
-    chunk: list[Point] = []
-    total = 0
-    for point in points:
-        size = point.request_bytes()
-        if chunk and total + size > limit:
-            yield chunk
-            chunk, total = [], 0
-        chunk.append(point)
-        total += size
-    if chunk:
-        yield chunk
 
 
 def with_ids(ids: Iterable[PointId], matching: models.Filter | None = None) -> models.Filter:

@@ -98,8 +98,10 @@ class IdIndex:
             if first and (first.source, first.line) != (occurrence.source, first_part[1]):
                 return self._find(key) or first
         values = (key, occurrence.digest, self._number(occurrence.source), occurrence.line)
-        with _file_errors():
+        try:  # once a record
             done = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", values)
+        except sqlite3.OperationalError as error:
+            raise _file_error(error) from None
         return None if done.rowcount else self._find(key)
 
     def _find(self, key: bytes) -> FirstOccurrence | None:
@@ -185,7 +187,11 @@ def _file_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise RDRQdrantError(
-            f"The temporary index of this job's ids cannot be written ({error}). Free some space, "
-            "or set SQLITE_TMPDIR to a folder on another disk; run the same command to resume."
-        ) from None
+        raise _file_error(error) from None
+
+
+def _file_error(error: sqlite3.OperationalError) -> RDRQdrantError:
+    return RDRQdrantError(
+        f"The temporary index of this job's ids cannot be written ({error}). Free some space, "
+        "or set SQLITE_TMPDIR to a folder on another disk; run the same command to resume."
+    )

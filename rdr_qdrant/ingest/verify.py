@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rdr_qdrant.ingest.id_index import IdIndex
 
 SAMPLE_SIZE = 100
-IDS_PER_REQUEST = 1000
+IDS_PER_REQUEST = 4096
 MISSING_NAMED = 5
 """Missing points that the error names; the search for further ones ends there."""
 VECTOR_TOLERANCE = 1e-3

@@ -66,6 +66,7 @@ def read_objects(
     stream: IO[bytes], source: str, reject: RejectHandler
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield line number and object of each non-blank line; pass broken lines to `reject`."""
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant)
     number = 0
     while line := stream.readline(MAX_LINE_BYTES):
         number += 1
@@ -84,7 +85,7 @@ def read_objects(
         if not text:
             continue
         try:
-            value = json.loads(text, parse_constant=_refuse_constant)
+            value = decoder.decode(text)
         except (ValueError, RecursionError) as error:
             reason = f"not JSON: {error}" if isinstance(error, ValueError) else "nested too deep"
             reject(Reject(source, number, reason, text))

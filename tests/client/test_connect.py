@@ -6,6 +6,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
 from rdr_qdrant import EmbeddedQdrant, connect, connect_async
+from rdr_qdrant.collection import Collection
 from rdr_qdrant.embedded.folder_lock import FolderLock
 from rdr_qdrant.errors import StoreError, UsageError
 from tests.support.faults import Status
@@ -123,10 +124,13 @@ async def test_async_of_a_folder_and_of_a_server(tmp_path: Path) -> None:
         await connect_async(url="http://127.0.0.1:9")
 
 
-def test_a_wrong_grpc_port_is_reported_on_one_line() -> None:
+def test_a_failure_of_a_client_that_prefers_grpc_is_reported_on_one_line() -> None:
     with QdrantHTTPServer() as server:
+        client = QdrantClient(
+            url=server.url, grpc_port=1, prefer_grpc=True, check_compatibility=False
+        )
         with pytest.raises(StoreError, match="failed over gRPC") as caught:
-            connect(url=server.url, grpc_port=1)
+            Collection(client, "c").exists()
         assert "\n" not in str(caught.value)
 
 

@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.collection import PointId, copy_collection
-from rdr_qdrant.collection.info import CREATION_KEY
+from rdr_qdrant.collection.connection import CREATION_KEY
 from rdr_qdrant.collection.points import Points
 from rdr_qdrant.errors import CollectionError, StoreError
 from tests.conftest import COLLECTION

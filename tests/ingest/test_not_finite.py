@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
-from benchmarks.server import DrawnVectors
 from rdr_qdrant import (
-    Passage,
     QdrantLoader,
     RDREmbeddings,
     RDRVectorStore,
@@ -24,64 +21,26 @@ from rdr_qdrant import (
     ShardFolder,
     connect,
 )
-from rdr_qdrant.collection import Collection, CollectionSettings
+from rdr_qdrant.collection import Collection, CollectionSettings, upload
 from rdr_qdrant.collection.migrate import copy_collection
-from rdr_qdrant.encoding import EncodedBatch, Encoder, Side
+from rdr_qdrant.encoding import EncodedBatch, Encoder
 from rdr_qdrant.errors import CollectionError, ModelError, SourceError, UsageError
 from rdr_qdrant.readers import Reject, open_source
-from rdr_qdrant.registry import PASSAGE_FORMAT, PairIdentity
 from rdr_qdrant.vectorstore import DocumentsError
 from tests.conftest import COLLECTION
-from tests.support.qdrant_grpc_server import grpc_server
+from tests.support.fixed_encoder import DIMENSION, IDENTITY, FixedEncoder, passages_for
+from tests.support.qdrant_grpc_server import QdrantGRPCServer
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
 LOADS = int(os.environ.get("RDR_TEST_LOADS", "8"))
 """RDR_TEST_LOADS=1000 runs the property test as often."""
 
-DIMENSION = 4
 ODD = [np.nan, np.inf, -np.inf, 1e39, -1e39, -0.0, 1e-45, 1.1754942e-38, 3.4028235e38, 65520.0]
-IDENTITY = PairIdentity(
-    label="fixed",
-    context_encoder="fixed-context",
-    question_encoder="fixed-question",
-    dimension=DIMENSION,
-    max_length=256,
-    passage_format=PASSAGE_FORMAT,
-    probe=(1.0,) * DIMENSION,
-    question_probe=(1.0,) * DIMENSION,
-    revision=None,
-    precision="fp16",
-)
 
 numbers = st.sampled_from(ODD) | st.floats(width=32) | st.floats(-1, 1, width=32)
 vectors_of_a_load = st.lists(
     st.lists(numbers, min_size=DIMENSION, max_size=DIMENSION), min_size=1, max_size=7
 )
-
-
-class FixedEncoder(DrawnVectors):
-    """Gives passage n the n-th vector; `part` of them at a time, the last ones first."""
-
-    def __init__(self, vectors: np.ndarray, part: int = 2) -> None:
-        super().__init__(DIMENSION)
-        self.vectors, self.part = vectors, part
-
-    def identity(self, *sides: Side) -> PairIdentity:
-        return IDENTITY
-
-    def vector(self, passage_id: str) -> np.ndarray:
-        return self.vectors[int(passage_id)]
-
-    def encode_batches(self, tokens: list[str]) -> Iterator[EncodedBatch]:
-        positions = list(range(len(tokens)))[::-1]
-        for start in range(0, len(tokens), self.part):
-            part = positions[start : start + self.part]
-            for batch in super().encode_batches([tokens[position] for position in part]):
-                yield replace(batch, positions=part)
-
-
-def passages_for(vectors: Sequence[object]) -> list[Passage]:
-    return [Passage(str(n), f"text {n}") for n in range(len(vectors))]
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +60,12 @@ def way(request: pytest.FixtureRequest, stored: QdrantClient) -> Iterator[Qdrant
             server = stack.enter_context(QdrantHTTPServer(stored))
             yield connect(server.url)
         else:
-            port = stack.enter_context(grpc_server(stored))
-            yield connect("http://127.0.0.1:1", grpc_port=port)
+            server = stack.enter_context(QdrantHTTPServer(stored))
+            grpc = stack.enter_context(QdrantGRPCServer(stored))
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setattr(upload, "POINTS_WORTH_GRPC", 1)
+            yield connect(server.url, grpc_port=grpc.port)
+            assert grpc.requests["GRPC /Points/Upsert"]
 
 
 @settings(

@@ -9,7 +9,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.collection import points as points_module
+from rdr_qdrant.collection import upload
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.readers import Reject
 from tests.conftest import COLLECTION
@@ -111,12 +111,12 @@ def test_requests_keep_below_the_servers_limit_and_are_halved_where_they_do_not(
         report = loader.load(passages)
         assert (report.uploaded, report.rejected, report.points, report.verified) == (20, 1, 20, 20)
         assert rejects[0].reason == "larger than Qdrant takes in one request"
-        monkeypatch.setattr(points_module, "MAX_REQUEST_BYTES", 19_000)
+        monkeypatch.setattr(upload, "MAX_REQUEST_BYTES", 19_000)
         server.requests.clear()
         loader.collection_name = "d"
         assert loader.load(passages[:20]).uploaded == 20
         writes = server.requests["PUT /collections/{collection_name}/points"]
-        assert writes == 5, "four of 3,900 bytes at a time, none refused"
+        assert writes == 4, "five of 3,500 bytes at a time, none refused"
         client.close()
 
 

@@ -14,6 +14,7 @@ from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.ingest import VerificationError
 from rdr_qdrant.readers import open_source
 from tests.conftest import COLLECTION
+from tests.support.upserts import after_each_upsert
 
 PASSAGES = [Passage(str(n), f"river {n}", metadata={"n": n}) for n in range(20)]
 
@@ -26,18 +27,6 @@ def test_every_point_is_counted_and_a_sample_compared(
     assert (first.verified, first.compared) == (20, 20)
     second = loader.load([*PASSAGES[:5], PASSAGES[0]])
     assert (second.unchanged, second.verified, second.compared, second.points) == (6, 5, 5, 20)
-
-
-def lose(client: QdrantClient, after_upsert: Callable[[], None]) -> None:
-    """Something happens to the points right after they were written."""
-    upsert = client.upsert
-
-    def upsert_and_lose(*args: Any, **kwargs: Any) -> Any:
-        result = upsert(*args, **kwargs)
-        after_upsert()
-        return result
-
-    client.upsert = upsert_and_lose  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +47,7 @@ def lose(client: QdrantClient, after_upsert: Callable[[], None]) -> None:
 def test_what_is_not_as_it_was_sent_is_a_failure(
     client: QdrantClient, tiny: RDREmbeddings, damage: Callable[[Any], Any], message: str
 ) -> None:
-    lose(client, lambda: damage(client))
+    after_each_upsert(client, lambda: damage(client))
     loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION)
     with pytest.raises(VerificationError, match=message):
         loader.load(PASSAGES)

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import CollectionError, ModelError, SourceError, StoreError, UsageError
 from rdr_qdrant.readers import Reject, RejectLog, open_source
 from tests.cli.conftest import Command
@@ -416,6 +417,39 @@ def test_the_key_is_nowhere_in_the_open(observed: ObservedLoad, ray_logs: Path) 
     assert logs
     assert not any(KEY.encode() in one for one in (*observed.shown, *logs))
     assert KEY not in observed.refusal + observed.executor
+
+
+@pytest.mark.skipif("QDRANT_URL" in os.environ, reason="faults are the test server's")
+def test_where_the_rate_of_writes_is_limited_one_worker_writes(
+    tiny: RDREmbeddings, tmp_path: Path
+) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", 40)
+    words = (
+        "Rate limiting exceeded: Write rate limit exceeded: Operation requires 20 tokens but only 1"
+    )
+    limited = Status(429, {"retry-after": "1"}, json.dumps({"status": {"error": words}}))
+    workers, reasons = set(), []
+    with (
+        QdrantHTTPServer() as server,
+        closing(connect(url=server.url)) as client,
+        RayExecutor(tiny, url=server.url, workers=2) as executor,
+    ):
+        Collection(client, COLLECTION).create(tiny.identity())
+        strict = models.StrictModeConfig(enabled=True, write_rate_limit=6000)
+        client.update_collection(COLLECTION, strict_mode_config=strict)
+        server.inject(limited, match="PUT .*/points")
+        report = load(
+            client,
+            COLLECTION,
+            path,
+            executor,
+            batch_size=10,
+            on_progress=lambda report, loader: workers.update(processes("(Worker)")),
+            on_retry=lambda reason, seconds: reasons.append(reason),
+        )
+    assert (report.uploaded, report.points) == (40, 40)
+    assert len(workers) < 2
+    assert reasons == ["limit of 6,000 points a minute reached"]
 
 
 def test_engines_that_contradict_other_options_are_wrong_usage(

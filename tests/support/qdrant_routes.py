@@ -143,6 +143,17 @@ def _delete_index(call: Call) -> Any:
     return call.written(call.leader.delete_payload_index(call.name, call.path["field_name"]))
 
 
+@route("PUT", "/collections/{collection_name}/vectors/{vector_name}", changes_collections=True)
+def _create_vector_name(call: Call) -> Any:
+    config = call.read(TypeAdapter(models.VectorNameConfig))
+    return call.written(call.leader.create_vector_name(call.name, call.path["vector_name"], config))
+
+
+@route("DELETE", "/collections/{collection_name}/vectors/{vector_name}", changes_collections=True)
+def _delete_vector_name(call: Call) -> Any:
+    return call.written(call.leader.delete_vector_name(call.name, call.path["vector_name"]))
+
+
 # Points: reading
 
 

@@ -118,9 +118,10 @@ def _check_finite(components: np.ndarray[Any, Any]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         if np.dot(components, components) <= MAX_FLOAT32:
             return  # every component is finite
-    if np.isnan(components).any():
+        rounded = components.astype(np.float32)  # as JSON's 3.4028235e38, the largest one
+    if np.isnan(rounded).any():
         raise ValueError("Vector contains NaN values")
-    if components.size and np.abs(components).max() > MAX_FLOAT32:
+    if np.isinf(rounded).any():
         raise ValueError("Wrong input: Vector contains values that are not finite 32-bit floats")
 
 

@@ -30,7 +30,9 @@ from rdr_qdrant.ingest.ray.worker import Worker, WorkerOptions
 from rdr_qdrant.ingest.records import RecordBatch
 
 BATCHES_PER_WORKER = 3
-"""Batches that a worker has at a time: one is embedded, others are diffed or written."""
+"""Batches that a worker has at a time: one is embedded, others are diffed or written.
+
+One where the rate of writes is limited."""
 BATCHES_AHEAD = 8
 """Batches for each worker that the driver reads ahead."""
 DEDUPLICATOR_BYTES = 200 * 2**20
@@ -244,6 +246,7 @@ class RayPipeline:
             None if number in self._spools else partition.file
             for number, partition in enumerate(partitions)
         ]
+        batches_at_a_time = 1 if self._options.target.points_per_minute else BATCHES_PER_WORKER
         context = DataContext.get_current().copy()
         context.enable_progress_bars = False  # the job reports its own progress
         context.print_on_execution_start = False
@@ -274,8 +277,8 @@ class RayPipeline:
                 batch_format="pyarrow",
                 compute=ActorPoolStrategy(
                     size=self._options.workers,
-                    max_concurrent_calls_per_actor=BATCHES_PER_WORKER,
-                    max_tasks_in_flight_per_actor=BATCHES_PER_WORKER + 1,
+                    max_concurrent_calls_per_actor=batches_at_a_time,
+                    max_tasks_in_flight_per_actor=batches_at_a_time + 1,
                     enable_true_multi_threading=True,
                 ),
                 **self._resources,

@@ -1,0 +1,395 @@
+"""Speed of everything in a load but the encoder: passages into a sink in another process.
+
+    python benchmarks/feeding.py [--passages 200000] [--sinks grpc,rest] [--rival-points 20000]
+
+An encoder that costs nothing hands out ready vectors of 768 numbers for passages of 100 words, read
+from a JSON Lines file. The sink is a process that speaks Qdrant's REST and gRPC, reads each request
+and confirms it, and answers look-ups; it keeps the ids alone. Beside the whole load: our
+`Points.upsert` alone, by two threads, and `qdrant_client.upload_collection(parallel=2)`, each with
+the same points, in the same run.
+
+Processor time is the measure, in microseconds a passage: on a shared machine the clock says little.
+`send` has the threads that write; `others` is what no part accounts for, gRPC's own threads
+among it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import orjson
+from qdrant_client import QdrantClient
+from qdrant_client import grpc as messages
+
+from rdr_qdrant import Passage, QdrantLoader
+from rdr_qdrant.collection import Collection, Point, upload
+from rdr_qdrant.collection.payload import to_payload
+from rdr_qdrant.encoding import EncodedBatch, Side
+from rdr_qdrant.ingest import id_index, qdrant_sink, qdrant_writer, thread_executor
+from rdr_qdrant.ingest.partitions import PartitionReader
+from rdr_qdrant.passages import content_hash
+from rdr_qdrant.readers import open_source
+from rdr_qdrant.registry import PASSAGE_FORMAT, PairIdentity
+from tests.support.http_listener import Listener, Reply, Request
+from tests.support.qdrant_grpc_server import GrpcPoints, QdrantGRPCServer
+from tests.support.qdrant_http_server import QdrantHTTPServer
+
+NAME = "feeding"
+DIMENSION = 768
+WINDOW = 4096
+"""Passages that are looked up together, as on a GPU."""
+BATCH = 256
+"""Vectors that the encoder hands out together."""
+THREADS = 2
+SOURCE = "passages.jsonl"
+FINGERPRINT = "feeding"
+DISTINCT = 4096
+"""Vectors that differ; passage n has the n-th, from the start again after the last."""
+
+VECTORS = np.random.default_rng(0).standard_normal((DISTINCT, DIMENSION)).astype(np.float32)
+_LETTERS = np.random.default_rng(1).integers(97, 123, 200_000).astype(np.uint8).tobytes().decode()
+WORDS = [_LETTERS[9 * n : 9 * n + 2 + n % 7] for n in range(20_000)]
+
+
+def passage(number: int) -> Passage:
+    """The passage of this number: 100 words, the last of them the number."""
+    start = 37 * number % (len(WORDS) - 100)
+    text = " ".join([*WORDS[start : start + 99], str(number)])
+    return Passage(str(number), text, WORDS[start])
+
+
+def payload(number: int) -> dict[str, Any]:
+    """The payload of its point."""
+    one = passage(number)
+    with_source = Passage(one.id, one.text, one.title, {"source": SOURCE})
+    return to_payload(with_source, content_hash(one, FINGERPRINT))
+
+
+# The sink
+
+
+@dataclass
+class Ids:
+    """The ids that were sent."""
+
+    stored: set[int] = field(default_factory=set)
+
+    def answer(self, asked: Sequence[int], *, whole: bool) -> list[dict[str, Any]]:
+        """The points of these ids that were sent; whole ones as they must have been."""
+        found = [one for one in asked if one in self.stored]
+        if not whole:
+            return [{"id": one} for one in found]
+        return [
+            {"id": one, "payload": payload(one), "vector": VECTORS[one % DISTINCT].tolist()}
+            for one in found
+        ]
+
+
+class RestSink(QdrantHTTPServer):
+    """Keeps ids; collections are those of an empty Qdrant in memory."""
+
+    def __init__(self, ids: Ids, backend: QdrantClient) -> None:
+        super().__init__(backend, max_request_bytes=1 << 30)
+        self._ids = ids
+
+    def answer(self, listener: Listener, request: Request) -> Reply | None:
+        if request.method == "PUT" and request.path.endswith("/points"):
+            ids = re.findall(rb'[{,]"id":(\d+)', request.body)
+            for several in re.findall(rb'"ids":\[([\d,]+)\]', request.body):
+                ids += several.split(b",")
+            self._ids.stored.update(map(int, ids))
+            return _reply({"operation_id": 1, "status": "completed"})
+        if request.method == "POST" and request.path.endswith("/points"):
+            body = orjson.loads(request.body)
+            return _reply(self._ids.answer(body["ids"], whole=bool(body.get("with_vector"))))
+        if request.path.endswith("/points/count"):
+            return _reply({"count": len(self._ids.stored)})
+        return super().answer(listener, request)
+
+
+def _reply(result: Any) -> Reply:
+    return Reply(200, orjson.dumps({"result": result, "status": "ok", "time": 0.0}))
+
+
+class GrpcSink(GrpcPoints):
+    """Keeps ids."""
+
+    def __init__(self, ids: Ids, backend: QdrantClient) -> None:
+        super().__init__(backend)
+        self._ids = ids
+
+    def Upsert(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._ids.stored.update([point.id.num for point in request.points])
+        status = messages.UpdateStatus.Completed
+        return messages.PointsOperationResponse(result=messages.UpdateResult(status=status))
+
+
+def serve() -> None:
+    """Serve REST and gRPC until standard input ends; prints the ports."""
+    ids, backend = Ids(), QdrantClient(":memory:")
+    grpc = QdrantGRPCServer(backend, GrpcSink(ids, backend))
+    with RestSink(ids, backend) as rest, grpc:
+        print(rest.url, grpc.port, flush=True)
+        sys.stdin.read()
+
+
+@contextmanager
+def sink() -> Iterator[tuple[str, int]]:
+    """A sink in another process: its URL and gRPC port."""
+    command = [sys.executable, __file__, "--serve"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin
+    assert process.stdout
+    try:
+        url, port = process.stdout.readline().split()
+        yield url, int(port)
+    finally:
+        process.stdin.close()
+        process.wait()
+
+
+def client_of(kind: str, url: str, port: int) -> QdrantClient:
+    """A client that sends points over REST or gRPC."""
+    return QdrantClient(
+        url=url,
+        grpc_port=port if kind == "grpc" else 6334,
+        timeout=60,
+        check_compatibility=False,
+    )
+
+
+# The load
+
+
+class ReadyVectors:
+    """An encoder that costs nothing."""
+
+    pair_label = "ready"
+
+    def passages_at_a_time(self) -> int:
+        return WINDOW
+
+    def token_counter(self) -> None:
+        return None
+
+    def identity(self, *sides: Side) -> PairIdentity:
+        return PairIdentity(
+            label="ready",
+            context_encoder="ready",
+            question_encoder="ready",
+            dimension=DIMENSION,
+            max_length=256,
+            passage_format=PASSAGE_FORMAT,
+            probe=(1.0,) * DIMENSION,
+            question_probe=(1.0,) * DIMENSION,
+            revision=None,
+            precision="fp32",
+        )
+
+    def fingerprint(self) -> str:
+        return FINGERPRINT
+
+    def tokenize_passages(self, passages: Sequence[Passage]) -> list[int]:
+        return [int(one.id) for one in passages]
+
+    def encode_batches(self, tokens: list[int]) -> Iterator[EncodedBatch]:
+        for start in range(0, len(tokens), BATCH):
+            part = tokens[start : start + BATCH]
+            rows = VECTORS[[one % DISTINCT for one in part]]
+            positions = list(range(start, start + len(part)))
+            yield EncodedBatch(positions, rows, [False] * len(part))
+
+
+class Parts:
+    """Processor time of parts of a load, by the threads that run them."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._inside = threading.local()
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Count this thread's time for a part; that of parts inside it is theirs."""
+        outer = getattr(self._inside, "spent", None)
+        self._inside.spent = 0.0
+        started = time.thread_time()
+        try:
+            yield
+        finally:
+            spent = time.thread_time() - started
+            with self._lock:
+                self.seconds[name] += spent - self._inside.spent
+            self._inside.spent = spent + (outer or 0.0)
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            with self.part(name):
+                return function(*arguments, **options)
+
+        return run
+
+    def timed_iterator(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Iterator[Any]:
+            items = function(*arguments, **options)
+            while True:
+                with self.part(name):
+                    try:
+                        item = next(items)
+                    except StopIteration:
+                        return
+                yield item
+
+        return run
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Time the parts of loads meanwhile."""
+        timed = [
+            ("hash", thread_executor, "deduplicate"),
+            ("hash", thread_executor, "to_pending"),
+            ("look-up", qdrant_sink.QdrantSink, "diff"),
+            ("build", upload, "to_message"),
+            ("build", upload, "to_json"),
+            ("send", qdrant_writer.QdrantWriter, "write"),
+            ("verify", qdrant_sink.QdrantSink, "verify"),
+            ("index", id_index.IdIndex, "add"),
+        ]
+        with ExitStack() as stack:
+            for name, owner, function in timed:
+                if hasattr(owner, function):
+                    timed_one = self.timed(name, getattr(owner, function))
+                    stack.enter_context(patch.object(owner, function, timed_one))
+            batches = self.timed_iterator("read", PartitionReader.batches)
+            stack.enter_context(patch.object(PartitionReader, "batches", batches))
+            yield
+
+
+def whole_load(kind: str, file: Path, count: int, *, parts: bool) -> dict[str, Any]:
+    """Passages a second, and microseconds of processor time a passage."""
+    watched = Parts()
+    with sink() as (url, port), ExitStack() as stack:
+        loader = QdrantLoader(
+            embeddings=ReadyVectors(), client=client_of(kind, url, port), collection_name=NAME
+        )
+        source = open_source(file, SOURCE)
+        if parts:
+            stack.enter_context(watched.watching())
+        started, cpu = time.perf_counter(), time.process_time()
+        report = loader.load_sources([source])
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    assert report.uploaded == report.verified == count, report
+    found = {"passages_per_second": round(count / seconds), "us": round(1e6 * cpu / count, 1)}
+    if parts:
+        watched.seconds["others"] = cpu - sum(watched.seconds.values())
+        for name, spent in watched.seconds.items():
+            found[name] = round(1e6 * spent / count, 1)
+    return found
+
+
+# Building and sending alone
+
+
+def upserts(kind: str, count: int) -> dict[str, Any]:
+    """Our `Points.upsert`, by threads."""
+    points = [Point(n, VECTORS[n % DISTINCT], payload(n)) for n in range(count)]
+    with sink() as (url, port):
+        client = client_of(kind, url, port)
+        collection = Collection(client, NAME)
+        collection.create(ReadyVectors().identity())
+        collection.points.upsert(points[:BATCH])
+        started, cpu = time.perf_counter(), time.process_time()
+        with ThreadPoolExecutor(THREADS) as pool:
+            parts = (points[start : start + BATCH] for start in range(0, count, BATCH))
+            assert not any(result.too_large for result in pool.map(collection.points.upsert, parts))
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    return {"passages_per_second": round(count / seconds), "us": round(1e6 * cpu / count, 1)}
+
+
+def upload_collection(kind: str, count: int) -> dict[str, Any]:
+    """`qdrant_client.upload_collection`, by processes."""
+    payloads = [payload(n) for n in range(count)]
+    vectors = VECTORS[np.arange(count) % DISTINCT]
+    with sink() as (url, port):
+        Collection(client_of("rest", url, port), NAME).create(ReadyVectors().identity())
+        client = QdrantClient(
+            url=url, grpc_port=port, prefer_grpc=kind == "grpc", check_compatibility=False
+        )
+        children = _seconds_of_children()
+        started, cpu = time.perf_counter(), time.process_time()
+        client.upload_collection(
+            NAME,
+            vectors=vectors,
+            payload=payloads,
+            ids=range(count),
+            batch_size=BATCH,
+            parallel=THREADS,
+            method="fork",  # processes whose time counts as that of children
+            wait=True,
+        )
+        seconds = time.perf_counter() - started
+        cpu = time.process_time() - cpu + _seconds_of_children() - children
+    return {"passages_per_second": round(count / seconds), "us": round(1e6 * cpu / count, 1)}
+
+
+def _seconds_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--passages", type=int, default=200_000)
+    parser.add_argument("--rival-points", type=int, default=20_000)
+    parser.add_argument("--sinks", default="grpc,rest")
+    parser.add_argument("--only", choices=["load", "parts", "upsert", "rival"])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        return serve()
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / SOURCE
+        with file.open("w") as out:
+            for one in map(passage, range(options.passages)):
+                out.write(json.dumps({"id": one.id, "title": one.title, "text": one.text}) + "\n")
+        runs: dict[str, Callable[[str], dict[str, Any]]] = {
+            "load": lambda kind: whole_load(kind, file, options.passages, parts=False),
+            "parts": lambda kind: whole_load(kind, file, options.passages, parts=True),
+            "upsert": lambda kind: upserts(kind, options.rival_points),
+            "rival": lambda kind: upload_collection(kind, options.rival_points),
+        }
+        for kind in options.sinks.split(","):
+            for name, run in runs.items():
+                if options.only in (None, name):
+                    results[f"{name} {kind}"] = run(kind)
+                    if not options.json:
+                        print(f"{name:8}{kind:6}{results[f'{name} {kind}']}", flush=True)
+    if options.json:
+        print(json.dumps(results))
+    return None
+
+
+if __name__ == "__main__":
+    main()
