@@ -164,8 +164,8 @@ class Bm25Cache:
 
     @property
     def is_stale(self) -> bool:
-        """True if a search should read the record again."""
-        return time.monotonic() > self._until
+        """True if a search should read the record again; where there was none, it may be added."""
+        return self._recorded is None or time.monotonic() > self._until
 
     def required_encoder(self, name: str, language: str | None = None) -> Bm25Encoder:
         """An encoder for the questions of a search in the collection `name`.

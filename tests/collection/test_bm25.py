@@ -224,6 +224,15 @@ def test_what_has_no_bm25_or_another_language_is_refused(
     assert by_words(client, "king", language="german") == by_words(client, "king")
 
 
+def test_one_that_is_added_later_is_seen_at_once(client: QdrantClient, tiny: RDREmbeddings) -> None:
+    load(client, tiny, texts(6, 3))
+    searching = Collection(client, COLLECTION)
+    with pytest.raises(CollectionError, match="has no BM25"):
+        searching.query_points(Questions(texts=["king"]), k=1, mode="bm25")
+    Collection(client, COLLECTION).bm25.add()
+    searching.query_points(Questions(texts=["king"]), k=1, mode="bm25")
+
+
 def test_a_sparse_vector_of_others_is_refused(client: QdrantClient, tiny: RDREmbeddings) -> None:
     load(client, tiny, texts(7, 3))
     config = models.SparseVectorNameConfig(sparse=models.SparseVectorConfig())
