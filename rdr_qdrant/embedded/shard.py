@@ -135,6 +135,15 @@ class Shard:
                 self._unflushed_components = 0
                 engine.flush()
 
+    @contextmanager
+    def engine_alone(self, action: str) -> Iterator[edge.EdgeShard]:
+        """Give access to the open engine, with no other call running."""
+        with self._access.write():
+            self._open()
+            assert self._engine is not None
+            with translate_engine_errors(f"{action} in the collection {self.name!r}"):
+                yield self._engine
+
     def change_config(
         self, change: Callable[[ShardConfig], ShardConfig], reopen: bool = False
     ) -> None:

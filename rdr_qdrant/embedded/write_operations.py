@@ -7,7 +7,7 @@ process being killed; `wait` and `ordering` have no effect.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -124,23 +124,27 @@ class WriteOperations:
         refuse_unsupported("delete_vectors", parameters)
         if not vectors:
             raise ValueError("must specify vector names to delete")
+        for name in vectors:
+            if name not in _declared(self._storage.shard(collection_name)):
+                raise ValueError(f"Wrong input: Not existing vector name error: {name}")
         return self._update_selected(
             collection_name,
             points,
             lambda ids: _Operation.delete_vectors(ids, list(vectors)),
             lambda condition: _Operation.delete_vectors_by_filter(condition, list(vectors)),
+            removes=vectors,
         )
 
     def delete(
         self, collection_name: str, points_selector: Any, **parameters: Any
     ) -> models.UpdateResult:
         refuse_unsupported("delete", parameters)
-        self._empty_weighted_vectors(collection_name, points_selector)
         return self._update_selected(
             collection_name,
             points_selector,
             _Operation.delete_points,
             _Operation.delete_points_by_filter,
+            removes=_declared(self._storage.shard(collection_name)),
         )
 
     def set_payload(
@@ -238,32 +242,23 @@ class WriteOperations:
                 return self.delete_vectors(name, request.vector, _selector(request))
         raise ValueError(f"Unsupported update operation: {type(operation)}")
 
-    def _empty_weighted_vectors(self, collection_name: str, selector: Any) -> None:
-        """Take the words of points that are to be deleted out of the document frequencies.
-
-        The engine takes those of a vector that is replaced out at once, those of a deleted one
-        only when the collection is opened again.
-        """
-        shard = self._storage.shard(collection_name)
-        for name, params in _declared(shard).items():
-            if getattr(params, "modifier", None) != models.Modifier.IDF:
-                continue
-            condition = models.Filter(
-                must=[models.HasVectorCondition(has_vector=name), _as_filter(selector)]
-            )
-            for ids in _matching_ids(shard, condition):
-                empty: dict[str, Any] = {name: edge.SparseVector([], [])}
-                vectors = [edge.PointVectors(one, empty) for one in ids]
-                shard.update(_Operation.update_vectors(vectors))
-
     def _update_selected(
         self,
         collection_name: str,
         selector: Any,
         by_ids: Callable[[Any], edge.UpdateOperation],
         by_filter: Callable[[edge.Filter], edge.UpdateOperation],
+        removes: Iterable[str] = (),
     ) -> models.UpdateResult:
-        """Apply an operation to the points that `selector` lists or matches."""
+        """Apply an operation to the points that `selector` lists or matches.
+
+        Args:
+            collection_name: the collection.
+            selector: as the client takes it.
+            by_ids: makes the operation for listed points.
+            by_filter: makes it for those that match.
+            removes: names of vectors that it takes from them.
+        """
         shard = self._storage.shard(collection_name)
         if isinstance(selector, models.PointIdsList | models.FilterSelector):
             refuse_unsupported("points_selector", {"shard_key": selector.shard_key})
@@ -272,13 +267,18 @@ class WriteOperations:
         if isinstance(selector, models.PointIdsList):
             selector = selector.points
         if isinstance(selector, models.Filter):
-            shard.update(by_filter(to_engine_filter(selector) or edge.Filter()))
+            operation = by_filter(to_engine_filter(selector) or edge.Filter())
+            selected = selector
         elif not isinstance(selector, list | tuple):
             raise ValueError(f"Unsupported selector type: {type(selector)}")
         elif not selector:
             raise ValueError("Empty update request")
         else:
-            shard.update(by_ids([to_engine_id(point_id) for point_id in selector]))
+            operation = by_ids([to_engine_id(point_id) for point_id in selector])
+            selected = models.Filter(must=[models.HasIdCondition(has_id=list(selector))])
+        if weighted := _idf_vectors(shard).intersection(removes):
+            _remove_weighted_vectors(shard, selected, weighted, by_filter)
+        shard.update(operation)
         return COMPLETED.model_copy()
 
 
@@ -296,37 +296,50 @@ def _upsert_batch(
     shard.update(_Operation.upsert_points(points, condition, mode), components)
 
 
-def _as_filter(selector: Any) -> models.Filter:
-    """The points that `selector` lists or matches, as a filter."""
-    if isinstance(selector, models.FilterSelector):
-        return selector.filter
-    if isinstance(selector, models.Filter):
-        return selector
-    listed = selector.points if isinstance(selector, models.PointIdsList) else selector
-    return models.Filter(must=[models.HasIdCondition(has_id=list(listed))])
+def _remove_weighted_vectors(
+    shard: Shard,
+    selected: models.Filter,
+    names: Iterable[str],
+    by_filter: Callable[[edge.Filter], edge.UpdateOperation],
+) -> None:
+    """Apply an operation that takes these vectors from the points that have one of them.
 
-
-def _matching_ids(shard: Shard, condition: models.Filter) -> Iterator[list[Any]]:
-    """Yield the engine's ids of the points that match, in pages."""
+    The engine takes the words of a vector that is replaced out of the document frequencies at
+    once, those of a removed one only when the collection is opened again: each is replaced by an
+    empty one first. Nothing comes between the two but a kill of the process.
+    """
+    has_one = models.Filter(should=[models.HasVectorCondition(has_vector=name) for name in names])
+    matching = to_engine_filter(models.Filter(must=[has_one, selected])) or edge.Filter()
+    empty: dict[str, Any] = {name: edge.SparseVector([], []) for name in names}
     offset = None
     while True:
-        request = edge.ScrollRequest(
+        page = edge.ScrollRequest(
             offset=offset,
             limit=UPLOAD_BATCH_SIZE,
-            filter=to_engine_filter(condition),
+            filter=matching,
             with_payload=False,
             with_vector=False,
         )
-        with shard.engine("scroll") as engine:
-            records, offset = engine.scroll(request)
-        if records:
-            yield [record.id for record in records]
+        with shard.engine_alone("write") as engine:
+            records, offset = engine.scroll(page)
+            if records:
+                ids = [record.id for record in records]
+                vectors = [edge.PointVectors(one, empty) for one in ids]
+                engine.update(_Operation.update_vectors(vectors))
+                listed = models.Filter(must=[models.HasIdCondition(has_id=ids)])
+                engine.update(by_filter(to_engine_filter(listed) or edge.Filter()))
         if offset is None:
             return
 
 
 def _declared(shard: Shard) -> DeclaredVectors:
     return declared_vectors(shard.config.params)
+
+
+def _idf_vectors(shard: Shard) -> set[str]:
+    """Names of the vectors whose weights depend on all points."""
+    idf = models.Modifier.IDF
+    return {n for n, v in _declared(shard).items() if getattr(v, "modifier", None) == idf}
 
 
 def _selector(request: Any) -> Any:

@@ -1,5 +1,6 @@
 """Writing points and reading them back, the same in every store."""
 
+import math
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -12,6 +13,7 @@ from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import EmbeddedQdrant
 from rdr_qdrant.client.capabilities import server_address
+from rdr_qdrant.embedded import EmbeddedQdrantError
 from tests.embedded.corpus import DIM, id_of, points_of, vectors_of
 
 Refused = Callable[..., Any]
@@ -161,6 +163,64 @@ def test_an_update_of_a_missing_point_is_reported(filled: QdrantClient, name: st
         filled.set_payload(name, {"a": 1}, points=[999])
     with pytest.raises((KeyError, UnexpectedResponse)):
         filled.update_vectors(name, [models.PointVectors(id=999, vector=[1.0] * DIM)])
+
+
+def _words(*indices: int) -> models.SparseVector:
+    return models.SparseVector(indices=list(indices), values=[1.0] * len(indices))
+
+
+@pytest.fixture
+def weighted(client: QdrantClient, name: str) -> QdrantClient:
+    """Twelve points with a sparse vector whose weights depend on all: each has word 0 or 1."""
+    client.create_collection(
+        name,
+        models.VectorParams(size=DIM, distance=models.Distance.DOT),
+        sparse_vectors_config={"w": models.SparseVectorParams(modifier=models.Modifier.IDF)},
+    )
+    vectors = [{"": [1.0] * DIM, "w": _words(n % 2)} for n in range(12)]
+    points = [models.PointStruct(id=n, vector=vector) for n, vector in enumerate(vectors)]
+    client.upsert(name, points)
+    return client
+
+
+def _scores(client: QdrantClient, name: str) -> dict[Any, float]:
+    found = client.query_points(name, query=_words(0), using="w", limit=20).points
+    return {point.id: point.score for point in found}
+
+
+def test_document_frequencies_are_right_after_each_kind_of_deletion(
+    weighted: QdrantClient, name: str
+) -> None:
+    def idf(having: int, points: int) -> float:
+        return math.log((points - having + 0.5) / (having + 0.5) + 1)
+
+    assert _scores(weighted, name) == pytest.approx(dict.fromkeys(range(0, 12, 2), idf(6, 12)))
+    weighted.delete_vectors(name, ["w"], [0, 1, 3])
+    assert _scores(weighted, name) == pytest.approx(dict.fromkeys(range(2, 12, 2), idf(5, 9)))
+    listed = models.Filter(must=[models.HasIdCondition(has_id=[0, 2, 99])])
+    weighted.delete_vectors(name, ["w"], listed)
+    assert _scores(weighted, name) == pytest.approx(dict.fromkeys(range(4, 12, 2), idf(4, 8)))
+    weighted.delete(name, models.Filter(must=[models.HasIdCondition(has_id=[4, 5, 7])]))
+    weighted.delete(name, [6, 99])
+    assert _scores(weighted, name) == pytest.approx(dict.fromkeys([8, 10], idf(2, 4)))
+    assert weighted.count(name).count == 8
+
+
+def test_a_deletion_that_is_refused_changes_nothing(tmp_path: Path) -> None:
+    with EmbeddedQdrant(tmp_path) as client:
+        params = models.VectorParams(size=DIM, distance=models.Distance.DOT)
+        sparse = {"w": models.SparseVectorParams(modifier=models.Modifier.IDF)}
+        client.create_collection("c", params, sparse_vectors_config=sparse)
+        vector = {"": [1.0] * DIM, "w": _words(0)}
+        client.upsert("c", [models.PointStruct(id=1, vector=vector)])
+        before = client.retrieve("c", [1], with_vectors=True)
+        wrong: Any
+        for wrong in (models.PointIdsList(points=[1], shard_key="a"), 1, "1", None, []):
+            with pytest.raises((EmbeddedQdrantError, ValueError)):
+                client.delete("c", wrong)
+        with pytest.raises(ValueError, match="Not existing vector name error: nope"):
+            client.delete_vectors("c", ["w", "nope"], [1])
+        assert client.retrieve("c", [1], with_vectors=True) == before
 
 
 def test_scroll_pages_through_everything_once(filled: QdrantClient, name: str) -> None:
