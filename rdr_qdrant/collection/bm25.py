@@ -139,11 +139,11 @@ class Bm25Encoder:
 
     def document(self, text: str) -> models.SparseVector:
         """Return the vector of a text: for each word how much it says about the text."""
-        return _sparse(self._model.embed_document(text))
+        return _sparse(self._model.embed_document(_encodable(text)))
 
     def question(self, text: str) -> models.SparseVector:
         """Return the vector of a question: 1 for each of its words."""
-        return _sparse(self._model.embed_query(text))
+        return _sparse(self._model.embed_query(_encodable(text)))
 
 
 class Bm25Cache:
@@ -220,6 +220,11 @@ class Bm25Cache:
         if self._encoder is None and (record := self.record(name)):
             self._encoder = Bm25Encoder(record.language)
         return self._encoder
+
+
+def _encodable(text: str) -> str:
+    """The text with a question mark for each lone surrogate, which UTF-8 cannot hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _sparse(vector: Any) -> models.SparseVector:

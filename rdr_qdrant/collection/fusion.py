@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from rdr_qdrant.errors import UsageError
 
@@ -21,6 +21,7 @@ FusionMethod = Literal["dbsf", "rrf", "linear"]
 FUSION_METHODS: tuple[FusionMethod, ...] = get_args(FusionMethod)
 RRF_K = 2
 """Qdrant's default."""
+LARGEST_WEIGHT = 1e9
 DEVIATIONS = 3.0
 """DBSF maps the mean of a list minus so many standard deviations to 0, plus so many to 1."""
 
@@ -48,13 +49,15 @@ class Fusion:
         if self.method not in FUSION_METHODS:
             known = ", ".join(FUSION_METHODS)
             raise UsageError(f"There is no fusion {self.method!r}. Known: {known}.")
-        if len(self.weights) != 2 or not all(0 <= one < math.inf for one in self.weights):
+        if not _are_weights(self.weights):
             raise UsageError(
-                f"The weights of a fusion are {self.weights!r}: they must be two numbers of at "
-                "least 0, for the dense and for the BM25 list."
+                f"The weights of a fusion are {self.weights!r}: they must be two numbers from 0 to "
+                f"{LARGEST_WEIGHT:g}, for the dense and for the BM25 list, and not both 0."
             )
-        if self.k < 1:
-            raise UsageError(f"The k of the fusion rrf is {self.k}: it must be at least 1.")
+        if type(self.k) is not int or not 1 <= self.k <= LARGEST_WEIGHT:
+            raise UsageError(
+                f"The k of the fusion rrf is {self.k!r}: it must be an integer of at least 1."
+            )
 
     def fuse(self, dense: Sequence[Scored], bm25: Sequence[Scored]) -> list[Scored]:
         """Return the passages of both lists with their fused scores, best first, ties by id."""
@@ -80,6 +83,13 @@ class Fusion:
             return {one: weight * score for one, score in ranked}, weight * ranked[-1][1]
         low, span = _distribution([score for _, score in ranked])
         return {one: weight * ((s - low) / span if span else 0.5) for one, s in ranked}, 0.0
+
+
+def _are_weights(weights: Any) -> bool:
+    if not isinstance(weights, tuple | list) or len(weights) != 2:
+        return False
+    numbers = all(isinstance(one, int | float) for one in weights)
+    return numbers and all(0 <= one <= LARGEST_WEIGHT for one in weights) and any(weights)
 
 
 def by_score(scored: Sequence[Scored]) -> list[Scored]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict, get_args
 
 from rdr_qdrant.collection.bm25 import BM25_VECTOR, Bm25Encoder
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 Mode = Literal["dense", "bm25", "hybrid"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
+LARGEST = 2**63 - 1
+"""Number of points that a Qdrant can be asked for."""
 MIN_CANDIDATES = 200
 """Passages that each of two lists has at least before they are fused."""
 
@@ -240,7 +243,7 @@ def to_scored_passages(points: Sequence[models.ScoredPoint]) -> list[ScoredPassa
 def _candidates(options: QueryOptions, most_results: int | None) -> int:
     wanted = options["k"] + (options.get("offset") or 0)
     candidates = options.get("candidates") or max(MIN_CANDIDATES, 2 * wanted)
-    return max(wanted, min(candidates, most_results or candidates))
+    return min(LARGEST, max(wanted, min(candidates, most_results or candidates)))
 
 
 def check_options(options: QueryOptions) -> None:
@@ -253,7 +256,10 @@ def check_options(options: QueryOptions) -> None:
     mode = options.get("mode", "dense")
     if mode not in MODES:
         raise UsageError(f"There is no mode {mode!r}. Known: {', '.join(MODES)}.")
-    fusion = (options.get("fusion") or Fusion()).method
+    given: Any = options.get("fusion") or Fusion()
+    if not isinstance(given, Fusion):
+        raise UsageError(f"fusion is {given!r}: it must be a Fusion, such as Fusion('rrf').")
+    fusion = given.method
     if mode == "hybrid" and options.get("score_threshold") is not None and fusion != "linear":
         raise UsageError(
             f"A score_threshold has no meaning with the fusion {fusion}: its scores depend on the "
@@ -268,12 +274,12 @@ def check_options(options: QueryOptions) -> None:
 def _check_numbers(options: QueryOptions) -> None:
     for name, least in (("k", 1), ("offset", 0), ("candidates", 1)):
         value: Any = options.get(name)
-        if value is not None and not (type(value) is int and least <= value < 2**63):
+        if value is not None and not (type(value) is int and least <= value <= LARGEST):
             raise UsageError(
-                f"{name} is {value!r}: it must be an integer from {least} to {2**63 - 1}."
+                f"{name} is {value!r}: it must be an integer from {least} to {LARGEST}."
             )
-    threshold = options.get("score_threshold")
-    if threshold is not None and not math.isfinite(threshold):
+    threshold: Any = options.get("score_threshold")
+    if threshold is not None and not (isinstance(threshold, Real) and math.isfinite(threshold)):
         raise UsageError(f"score_threshold is {threshold!r}: it must be a finite number.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,8 +115,11 @@ def test_a_list_without_weight_adds_nothing() -> None:
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(UsageError, match="no fusion 'max'. Known: dbsf, rrf, linear"):
         Fusion("max")  # type: ignore[arg-type]
-    for weights in ((1.0,), (1.0, -1.0), (1.0, float("nan")), (float("inf"), 1.0)):
-        with pytest.raises(UsageError, match="two numbers of at least 0"):
-            Fusion(weights=weights)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="must be at least 1"):
-        Fusion("rrf", k=0)
+    nan, inf = float("nan"), float("inf")
+    wrong: Any
+    for wrong in ((1.0,), (1, -1), (1, nan), (inf, 1), (0, 0), (1e300, 1), ("1", "1"), None, 1):
+        with pytest.raises(UsageError, match="two numbers from 0 to 1e.09.*not both 0"):
+            Fusion(weights=wrong)
+    for wrong in (0, nan, inf, 1.5, True, "2", None, 10**400):
+        with pytest.raises(UsageError, match="must be an integer of at least 1"):
+            Fusion("rrf", k=wrong)
