@@ -52,6 +52,10 @@ class CollectionNotFoundError(StoreError):
     """Qdrant has no collection, and no alias, of the name in a request."""
 
 
+class PointNotFoundError(StoreError):
+    """A change of a point that the collection does not hold, such as one deleted meanwhile."""
+
+
 class UnindexedFilterError(StoreError):
     """A server in strict mode refuses to filter by a field without an index of a fitting type."""
 
@@ -104,6 +108,7 @@ def translate_client_errors(
         UnindexedFilterError: strict mode refuses the filter.
         AccessDeniedError: the API key lacks a right.
         CollectionNotFoundError: the collection does not exist.
+        PointNotFoundError: a point that is to be changed does not exist.
         LimitExceededError: strict mode refuses a number in the request.
         RateLimitedError: a rate is reached.
         NoAnswerError: nothing answers.
@@ -136,6 +141,14 @@ def translate_client_errors(
     except ValueError as error:  # a request that an embedded Qdrant rejects
         message = f"Qdrant refused the request: {error}"
         raise (_known_refusal(message) or StoreError(message)) from error
+    except KeyError as error:  # of a Qdrant in this process: a point that it does not have
+        if server_address(client) is not None:
+            raise
+        missing = str(error.args[0]).removeprefix(f"{_NO_POINT} ")
+        reason = f"{_NO_POINT} {missing}."
+        raise PointNotFoundError(
+            f"{_capitalized(place)} refused the request: {reason}{remedy_for(reason)}"
+        ) from error
     except RpcError as error:
         raise _grpc_error(client, place, error) from error
 
@@ -295,12 +308,12 @@ def _refusal_error(
     )
     if known := _known_refusal(message):
         return known
-    kind = RequestTooLargeError if code == "413" or _TOO_LARGE.search(reason) else StoreError
+    kind = RequestTooLargeError if code == "413" or TOO_LARGE.search(reason) else StoreError
     return kind(message)
 
 
-_TOO_LARGE = re.compile("larger than (?:allowed|max)")
-"""In Qdrant's own 400 (actix's payload error), and in gRPC's."""
+TOO_LARGE = re.compile("larger than (?:allowed|max)|message length too large")
+"""In Qdrant's own 400 (actix's payload error), and in those of gRPC's client and server (tonic)."""
 
 _UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?"?([^"]+)"')
 """The message of strict mode; our fields are below `metadata`, odd names in quotes."""
@@ -329,6 +342,7 @@ _NO_COLLECTION = re.compile(r"Collection `.*` doesn't exist!|Collection .* not f
 """The messages of a server and of the embedded clients."""
 
 
+_NO_POINT = "No point with id"
 _LIMIT = re.compile(r'Limit exceeded \d+ > (\d+) for "([^"]+)"')
 _CONDITIONS = re.compile(r"Filter condition limit reached \(\d+ > (\d+)\)")
 OVER_CAPACITY = "larger than rate limiter capacity"
@@ -342,6 +356,8 @@ def _known_refusal(message: str) -> StoreError | None:
     """The error of its own kind for a refusal that callers act on, by the server's words in it."""
     if _NO_COLLECTION.search(message):
         return CollectionNotFoundError(message)
+    if _NO_POINT in message:
+        return PointNotFoundError(message)
     if OVER_CAPACITY in message:
         return RequestTooLargeError(message)
     if RATE_EXCEEDED in message:

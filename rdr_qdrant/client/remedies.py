@@ -52,11 +52,11 @@ _REMEDIES = [
     ),
     (r"No point with id", f"It was deleted meanwhile: {_AGAIN}"),
     (
-        r"is larger than allowed|larger than max",
+        r"is larger than allowed|larger than max|message length too large",
         "Send fewer passages at a time (--batch-size), or raise the server's max_request_size_mb",
     ),
     (
-        r'Limit exceeded \d+ > (\d+) for "upsert limit"',
+        r'Limit exceeded \d+ > (\d+) for "up(?:sert|date) limit"',
         r"The collection's strict mode takes \1 points at a time: --batch-size \1",
     ),
     (

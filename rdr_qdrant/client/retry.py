@@ -9,7 +9,11 @@ from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rdr_qdrant.client.error_mapping import OVER_CAPACITY, translate_client_errors
+from rdr_qdrant.client.error_mapping import (
+    OVER_CAPACITY,
+    TOO_LARGE,
+    translate_client_errors,
+)
 from rdr_qdrant.client.remedies import is_partly_down
 
 if TYPE_CHECKING:
@@ -190,7 +194,7 @@ def is_transient(error: BaseException) -> bool:
         codes = grpc.StatusCode
         return error.code() in (codes.UNAVAILABLE, codes.DEADLINE_EXCEEDED) or (
             error.code() is codes.RESOURCE_EXHAUSTED
-            and not any(one in str(error.details()) for one in ("larger than max", OVER_CAPACITY))
+            and not (TOO_LARGE.search(details := str(error.details())) or OVER_CAPACITY in details)
         )
     return False
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import UnindexedFilterError, server_version
+from rdr_qdrant.client import LimitExceededError, UnindexedFilterError, server_version
 from rdr_qdrant.collection.bm25 import (
     BM25_KEY,
     BM25_VECTOR,
@@ -21,7 +22,7 @@ from rdr_qdrant.collection.connection import CollectionConnection, metadata_of
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY
 from rdr_qdrant.collection.point_encoding import PointId
 from rdr_qdrant.collection.points import Points, normalized_id
-from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.errors import CollectionError, StoreError
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -30,6 +31,9 @@ NEW_VECTOR_SINCE = (1, 18)
 """First version that adds a named vector to a collection that exists."""
 
 PAGE_SIZE = 500
+MOST_GUARDED_PASSES = 3
+"""Then the filter by content hashes, which an index of other software may keep from matching, is
+left out."""
 FIELDS = [TEXT_KEY, f"{METADATA_KEY}.title", HASH_KEY]
 
 
@@ -114,19 +118,15 @@ class Bm25Index:
         record = self.record()
         if language is not None:
             check_language(language)
-        if record and language not in (None, record.language):
-            raise CollectionError(
-                f"Collection {self._connection.name!r} has BM25 for {record.language}, not for "
-                f"{language}. Take it away first: rdr-qdrant index -c {self._connection.name} "
-                "--drop-bm25."
-            )
+            self._check_language(language)
         language = record.language if record else language or DEFAULT_LANGUAGE
         self._check_vector(record)
         if not dry_run:
             self._create(record, language)
         encoder = Bm25Encoder(language)
         indexed = without_words = 0
-        while True:
+        for number in itertools.count(1):
+            self._guards_by_hash &= number <= MOST_GUARDED_PASSES
             found, without_words = self._index_missing(
                 encoder,
                 write=not dry_run,
@@ -136,6 +136,7 @@ class Bm25Index:
             if dry_run or not found:
                 break
         if not dry_run:
+            self._check_language(language)
             self._record(Bm25Record(language, complete=True))
         return Bm25Report(
             self._connection.name,
@@ -161,23 +162,36 @@ class Bm25Index:
         if not _has_sparse_vector(info):
             return recorded
         client, name = connection.client, connection.name
-        connection.call(lambda: client.delete_vector_name(name, BM25_VECTOR, wait=True))
+        try:
+            connection.call(lambda: client.delete_vector_name(name, BM25_VECTOR, wait=True))
+        except StoreError:
+            if _has_sparse_vector(connection.info()):
+                raise  # otherwise it is gone: an answer was lost, or another run was faster
         connection.until_seen(connection.info, lambda found: not _has_sparse_vector(found))
         return True
 
     def _check_vector(self, record: Bm25Record | None) -> None:
-        """Refuse a sparse vector of other software, and a Qdrant that cannot add one.
+        """Refuse a vector of other software, and a Qdrant that cannot add one.
 
         Raises:
             CollectionError: so it is.
         """
+        from qdrant_client import models
+
         connection = self._connection
         name = connection.name
-        if _has_sparse_vector(connection.info()):
-            if record is None and self.count():
+        params = connection.info().config.params
+        if isinstance(params.vectors, Mapping) and BM25_VECTOR in params.vectors:
+            raise CollectionError(
+                f"The dense vector of collection {name!r} is named {BM25_VECTOR!r}, as that of "
+                "BM25 has to be. Load into a new collection with another --vector-name and --bm25."
+            )
+        if sparse := (params.sparse_vectors or {}).get(BM25_VECTOR):
+            if (record is None and self.count()) or sparse.modifier != models.Modifier.IDF:
                 raise CollectionError(
-                    f"Collection {name!r} has a sparse vector {BM25_VECTOR!r} that does not say "
-                    f"how it was made. Take it away first: rdr-qdrant index -c {name} --drop-bm25."
+                    f"Collection {name!r} has a sparse vector {BM25_VECTOR!r} of other software, "
+                    "which does not say how it was made, or is not weighted (modifier IDF). Take "
+                    f"it away first: rdr-qdrant index -c {name} --drop-bm25."
                 )
             return
         version = connection.call(lambda: server_version(connection.client))
@@ -197,10 +211,30 @@ class Bm25Index:
         if not _has_sparse_vector(connection.info()):
             params = models.SparseVectorConfig(modifier=models.Modifier.IDF)
             config = models.SparseVectorNameConfig(sparse=params)
-            connection.call(lambda: client.create_vector_name(name, BM25_VECTOR, config, wait=True))
+            try:
+                connection.call(
+                    lambda: client.create_vector_name(name, BM25_VECTOR, config, wait=True)
+                )
+            except StoreError:
+                if not _has_sparse_vector(connection.info()):
+                    raise  # otherwise it is there: an answer was lost, or another run was faster
             connection.until_seen(connection.info, _has_sparse_vector)
         if record is None:
+            self._check_language(language)
             self._record(Bm25Record(language, complete=False))
+
+    def _check_language(self, language: str) -> None:
+        """Refuse a collection whose BM25 is, by now, of another language.
+
+        Raises:
+            CollectionError: so it is.
+        """
+        name, record = self._connection.name, self.record()
+        if record and record.language != language:
+            raise CollectionError(
+                f"Collection {name!r} has BM25 for {record.language}, not for {language}. Take it "
+                f"away first: rdr-qdrant index -c {name} --drop-bm25."
+            )
 
     def _record(self, record: Bm25Record) -> None:
         recorded = record.to_json()
@@ -217,28 +251,41 @@ class Bm25Index:
         """
         indexed = without_words = 0
         for records in self._points.scroll_lacking(BM25_VECTOR, FIELDS, PAGE_SIZE):
-            vectors: dict[PointId, models.SparseVector] = {}
-            hashes: list[Any] = []
-            for record in records:
-                payload = record.payload or {}
-                if vector := encoder.passage(payload):
-                    vectors[normalized_id(record.id)] = vector
-                    hashes.append(payload.get(HASH_KEY))
+            payloads = {normalized_id(record.id): record.payload or {} for record in records}
+            made = {one: encoder.passage(payload) for one, payload in payloads.items()}
+            vectors = {one: vector for one, vector in made.items() if vector is not None}
             without_words += len(records) - len(vectors)
             if write and vectors:
-                self._write(vectors, hashes)
+                self._write(vectors, payloads)
             indexed += len(vectors)
             progress(indexed)
         return indexed, without_words
 
-    def _write(self, vectors: dict[PointId, models.SparseVector], hashes: Sequence[Any]) -> None:
-        if self._guards_by_hash and all(isinstance(one, str) for one in hashes):
+    def _write(
+        self,
+        vectors: Mapping[PointId, models.SparseVector],
+        payloads: Mapping[PointId, Mapping[str, Any]],
+    ) -> None:
+        hashes = {
+            one: found for one in vectors if isinstance(found := payloads[one].get(HASH_KEY), str)
+        }
+        if self._guards_by_hash and len(hashes) == len(vectors):
             try:
                 self._points.update_vectors(BM25_VECTOR, vectors, content_hashes=hashes)
                 return
-            except UnindexedFilterError:  # strict mode
+            except (UnindexedFilterError, LimitExceededError):  # strict mode
                 self._guards_by_hash = False
         self._points.update_vectors(BM25_VECTOR, vectors)
+        now = self._points.retrieve_payloads(list(vectors))
+        replaced = [one for one in now if _fields(now[one]) != _fields(payloads[one])]
+        if replaced:  # they lack it again, so that the next pass reads them
+            self._points.delete_vectors(BM25_VECTOR, replaced)
+
+
+def _fields(payload: Mapping[str, Any]) -> tuple[Any, ...]:
+    metadata = payload.get(METADATA_KEY)
+    title = metadata.get("title") if isinstance(metadata, Mapping) else None
+    return title, payload.get(TEXT_KEY), payload.get(HASH_KEY)
 
 
 def _has_sparse_vector(info: models.CollectionInfo) -> bool:

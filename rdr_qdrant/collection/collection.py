@@ -16,7 +16,7 @@ from rdr_qdrant.client import (
     server_version,
     translate_client_errors,
 )
-from rdr_qdrant.collection.bm25 import BM25_KEY, Bm25Record
+from rdr_qdrant.collection.bm25 import BM25_KEY, BM25_VECTOR, Bm25Record
 from rdr_qdrant.collection.bm25_index import Bm25Index
 from rdr_qdrant.collection.bulk_indexing import BulkIndexing, warn_if_deferred
 from rdr_qdrant.collection.compatibility import check_identity, check_vectors, loading_encoders
@@ -175,6 +175,11 @@ class Collection:
         from qdrant_client import models
 
         settings = settings or CollectionSettings()
+        if settings.bm25 and self._connection.vector_name == BM25_VECTOR:
+            raise CollectionError(
+                f"{BM25_VECTOR!r} is the name of the vector of BM25: give the dense one another "
+                "(--vector-name)."
+            )
         version = self.check_supported(settings)
         client, name = self._connection.client, self.name
         vector = models.VectorParams(

@@ -15,6 +15,7 @@ import orjson
 
 from rdr_qdrant.client import (
     LimitExceededError,
+    PointNotFoundError,
     RequestTooLargeError,
     UnindexedFilterError,
     capabilities,
@@ -275,23 +276,23 @@ class Points:
         self,
         vector_name: str,
         vectors: Mapping[PointId, Any],
-        content_hashes: Sequence[str] | None = None,
+        content_hashes: Mapping[PointId, str] | None = None,
     ) -> None:
-        """Write one named vector of each of these points; all else of them stays.
+        """Write one named vector of each of those of these points that exist; all else stays.
 
         Args:
             vector_name: the name.
             vectors: by point id.
-            content_hashes: only points with one of these are changed; `None` changes all.
+            content_hashes: by point id. Only points that have one of these are changed; `None`
+                changes all.
         """
         from qdrant_client import models
 
-        changed = None
-        if content_hashes is not None:
-            any_of = models.MatchAny(any=list(content_hashes))
-            changed = models.Filter(must=[models.FieldCondition(key=HASH_KEY, match=any_of)])
-
         def to_request(items: Sequence[tuple[PointId, Any]]) -> Request:
+            changed = None
+            if content_hashes is not None:
+                any_of = models.MatchAny(any=sorted({content_hashes[one] for one, _ in items}))
+                changed = models.Filter(must=[models.FieldCondition(key=HASH_KEY, match=any_of)])
             points = [
                 models.PointVectors.model_construct(id=one, vector={vector_name: vector})
                 for one, vector in items
@@ -300,7 +301,25 @@ class Points:
                 self._client.update_vectors, self._name, points, wait=True, update_filter=changed
             )
 
-        self._send(list(vectors.items()), to_request, self._connection.limits.upsert_size)
+        waiting = list(vectors.items())
+        while waiting:
+            limits = self._connection.limits
+            size = limits.upsert_size if content_hashes is None else limits.guarded_upsert_size
+            try:
+                self._send(waiting, to_request, size)
+                return
+            except PointNotFoundError:  # deleted meanwhile
+                existing = self.existing_ids([one for one, _ in waiting])
+                if len(existing) == len(waiting):
+                    raise
+                waiting = [item for item in waiting if item[0] in existing]
+
+    def delete_vectors(self, vector_name: str, ids: Sequence[PointId]) -> None:
+        """Take one named vector from each of those of these points that exist; all else stays."""
+        names = [vector_name]
+        for part in parts(ids, self._connection.limits.write_size):
+            request = partial(self._client.delete_vectors, self._name, names, list(part), wait=True)
+            self._call(request)
 
     def delete(self, ids: Sequence[PointId]) -> None:
         """Delete those of these points that exist."""

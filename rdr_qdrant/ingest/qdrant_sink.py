@@ -156,6 +156,7 @@ class QdrantSink:
         self.collection = self._collection_named(target.collection_name)
         self._swap: AliasSwap | None = None
         self._collection_exists = False
+        self._had_bm25 = False
         self._indexing_deferred = False
         self._has_written = False
         self._creation_id: str | None = None
@@ -223,6 +224,7 @@ class QdrantSink:
             collection.check_ours("changed by --bulk (bulk=True)")
             collection.bulk_indexing.check_allowed()
         self._collection_exists = True
+        self._had_bm25 = collection.bm25.record() is not None
         settings = target.settings if self._creation_id else collection.settings()
         self.vector_type = "float16" if settings and settings.datatype == "float16" else "float32"
         self._creation_id = self._creation_id or collection.creation_id()
@@ -301,6 +303,9 @@ class QdrantSink:
             return
         check = self.cancellation.check
         self.check_target()
+        if not self._had_bm25 and self.collection.bm25.record():
+            # Added during the load, whose writers may not have known of it.
+            self.collection.bm25.add()
         verified = count_stored(self.collection, ids, check)
         counters.add({"verified": verified})
         counters.add({"compared": compare_sample(self.collection, sample.items)})

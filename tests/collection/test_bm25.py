@@ -27,6 +27,7 @@ from rdr_qdrant.collection.bm25_index import Bm25Index
 from rdr_qdrant.collection.points import Points
 from rdr_qdrant.errors import CollectionError, UsageError
 from tests.conftest import COLLECTION
+from tests.support.fixed_encoder import IDENTITY
 
 WORDS = "river city king battle music number people north castle water".split()
 ENCODER = Bm25Encoder()
@@ -240,10 +241,61 @@ def test_a_sparse_vector_of_others_is_refused(client: QdrantClient, tiny: RDREmb
     theirs = models.SparseVector(indices=[1], values=[1.0])
     client.update_vectors(COLLECTION, [models.PointVectors(id=0, vector={BM25_VECTOR: theirs})])
     collection = Collection(client, COLLECTION)
-    with pytest.raises(CollectionError, match="does not say how it was made. Take it away first"):
+    with pytest.raises(CollectionError, match="of other software.* Take it away first"):
         collection.bm25.add()
     assert collection.bm25.drop()
     assert collection.bm25.add().indexed == 3
+
+
+def test_vectors_that_cannot_hold_bm25_are_refused(client: QdrantClient) -> None:
+    """An empty sparse vector that is not weighted, and a dense one of the same name."""
+    settings = CollectionSettings(bm25="english")
+    with pytest.raises(CollectionError, match="the name of the vector of BM25.*--vector-name"):
+        Collection(client, COLLECTION, BM25_VECTOR).create(IDENTITY, settings)
+    Collection(client, COLLECTION, BM25_VECTOR).create(IDENTITY)
+    with pytest.raises(CollectionError, match="dense vector of .* is named 'bm25'"):
+        Collection(client, COLLECTION).bm25.add()
+    client.delete_collection(COLLECTION)
+    collection = Collection(client, COLLECTION)
+    collection.create(IDENTITY)
+    config = models.SparseVectorNameConfig(sparse=models.SparseVectorConfig())
+    client.create_vector_name(COLLECTION, BM25_VECTOR, config)
+    with pytest.raises(CollectionError, match="of other software.* Take it away first"):
+        collection.bm25.add()
+
+
+def test_points_deleted_meanwhile_are_left_out(
+    client: QdrantClient, tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(client, tiny, texts(5, 9))
+    update = Points.update_vectors
+
+    def delete_in_between(self: Points, *args: Any, **options: Any) -> None:
+        monkeypatch.setattr(Points, "update_vectors", update)
+        client.delete(COLLECTION, [2, 5])
+        update(self, *args, **options)
+
+    monkeypatch.setattr(Points, "update_vectors", delete_in_between)
+    Collection(client, COLLECTION).bm25.add()
+    points = stored(client)
+    assert len(points) == 7
+    assert all(sparse(point) for point in points.values())
+
+
+def test_another_language_meanwhile_is_refused(
+    client: QdrantClient, tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(client, tiny, texts(5, 3))
+    update = Points.update_vectors
+
+    def overtake(self: Points, *args: Any, **options: Any) -> None:
+        collection = Collection(client, COLLECTION)
+        collection.record(BM25_KEY, {**collection.recorded(BM25_KEY), "language": "german"})
+        update(self, *args, **options)
+
+    monkeypatch.setattr(Points, "update_vectors", overtake)
+    with pytest.raises(CollectionError, match="for german, not for english. Take it away"):
+        Collection(client, COLLECTION).bm25.add()
 
 
 def test_a_record_of_another_version_is_refused(client: QdrantClient, tiny: RDREmbeddings) -> None:
@@ -305,6 +357,14 @@ def test_options_that_mislead_are_refused(client: QdrantClient, tiny: RDREmbeddi
         collection.query_points(question, k=3, mode="hybrid", score_threshold=1.0)
     with pytest.raises(UsageError, match="no mode 'sparse'. Known: dense, bm25, hybrid"):
         collection.query_points(question, k=3, mode="sparse")  # type: ignore[arg-type]
+    wrong: Any
+    for wrong in ("rrf", ("rrf", 1)):
+        with pytest.raises(UsageError, match="fusion is .*must be a Fusion, such as"):
+            collection.query_points(question, k=3, mode="hybrid", fusion=wrong)
+    for wrong in ("1", float("nan"), [1.0]):
+        with pytest.raises(UsageError, match="score_threshold is .*a finite number"):
+            collection.query_points(question, k=3, mode="bm25", score_threshold=wrong)
+    assert collection.query_points(question, k=3, mode="hybrid", offset=2**63 - 1) == [[]]
     with pytest.raises(UsageError, match="candidates is 0"):
         collection.query_points(question, k=3, mode="hybrid", candidates=0)
     all_hits = by_words(client, "king")
@@ -320,6 +380,8 @@ def test_options_that_mislead_are_refused(client: QdrantClient, tiny: RDREmbeddi
 def test_a_question_without_known_words(client: QdrantClient, tiny: RDREmbeddings) -> None:
     load(client, tiny, texts(13, 5), collection_settings=CollectionSettings(bm25="english"))
     assert by_words(client, "the of") == {}
+    assert by_words(client, "\ud800 \udcff") == {}
+    assert by_words(client, "king\udcff \0 north") == by_words(client, "king north")
     question = Questions(tiny.encode_questions(["the of"]), ["the of"])
     [hits] = Collection(client, COLLECTION).query_points(question, k=3, mode="hybrid")
     assert len(hits) == 3

@@ -98,7 +98,7 @@ def test_rounds_of_edits_additions_and_deletions(
 def test_a_load_that_began_before_leaves_nothing_wrong(
     client: QdrantClient, tiny: RDREmbeddings
 ) -> None:
-    """Its new points lack the vector, which `add` finds; those that it replaces have theirs."""
+    """Points that it wrote before it knew of the vector get theirs when it is verified."""
     old = [Passage(str(n), "king of the north") for n in range(8)]
     loader_of(client, tiny).load(old)
     collection = Collection(client, COLLECTION)
@@ -113,7 +113,6 @@ def test_a_load_that_began_before_leaves_nothing_wrong(
 
     loader_of(client, tiny).load(passages())
     assert began
-    assert collection.bm25.add().indexed <= 16
     assert check_vectors(client) == 20
 
 

@@ -118,6 +118,25 @@ def be_strict(client: QdrantClient, **limits: Any) -> None:
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
+@pytest.mark.parametrize("late", [False, True])
+def test_bm25_keeps_to_each_limit(
+    client: QdrantClient, tiny: RDREmbeddings, limits: dict[str, Any], late: bool
+) -> None:
+    """Limits that hold from the beginning, and those that come while it is read."""
+    passages = [Passage(str(n), f"the king number {n}") for n in range(30)]
+    QdrantLoader(embeddings=tiny, client=client, collection_name="c").load(passages)
+    collection = Collection(client, "c", retry=RetryPolicy(600))
+    if late:
+        assert collection.limits == StrictLimits()
+    be_strict(client, **limits)
+    assert collection.bm25.add().indexed == 30
+    client.update_collection("c", strict_mode_config=models.StrictModeConfig(enabled=False))
+    points, _ = client.scroll("c", limit=99, with_vectors=["bm25"])
+    assert all("bm25" in point.vector for point in points)
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
 def test_a_load_keeps_to_each_limit(
     client: QdrantClient,
     tiny: RDREmbeddings,

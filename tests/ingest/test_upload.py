@@ -245,7 +245,11 @@ def test_what_the_server_refuses_is_not_sent_over_rest(
         points.upsert(batch)
     grpc.inject(Status(413, body="Sent message larger than max (9 vs. 8)"), match=UPSERT)
     assert points.upsert(batch).too_large == []
-    assert grpc.requests[UPSERT] == 4
+    body = "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes"
+    for code in (400, 413):
+        grpc.inject(Status(code, body=body), match=UPSERT)
+        assert points.upsert(batch).too_large == []
+    assert grpc.requests[UPSERT] == 10
     assert not rest.requests[PUT]
 
 

@@ -42,6 +42,7 @@ from tests.support.faults import (
 )
 
 CODES = {
+    400: grpc.StatusCode.OUT_OF_RANGE,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
     500: grpc.StatusCode.INTERNAL,

@@ -63,6 +63,7 @@ class _Asked:
     exact: bool = False
     hnsw_ef: int | None = None
     upserted: int = 0
+    updated: int = 0
     searches: int = 0
     reads: int = 0
     writes: int = 0
@@ -80,6 +81,7 @@ def check_strict_mode(call: Call, template: str, strict: models.StrictModeConfig
         return
     _check_limit(_timeout(call), strict.max_timeout, "timeout")
     _check_limit(asked.upserted, strict.upsert_max_batchsize, "upsert limit")
+    _check_limit(asked.updated, strict.upsert_max_batchsize, "update limit")
     _check_limit(asked.searches, strict.search_max_batchsize, "search batch size")
     for limit in asked.limits:
         _check_limit(limit, strict.max_query_limit, "limit")
@@ -144,7 +146,9 @@ def _asked(call: Call, template: str) -> _Asked | None:
             )
         case "/points/vectors":
             updated = call.read(TypeAdapter(models.UpdateVectors))
-            return _Asked([], [], writes=len(updated.points))
+            filters = [updated.update_filter] if updated.update_filter else []
+            number = len(updated.points)
+            return _Asked([], filters, updated=number, writes=number)
         case "/points":
             if not call.is_upsert:
                 ids = call.read(TypeAdapter(models.PointRequest)).ids
