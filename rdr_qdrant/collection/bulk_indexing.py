@@ -36,7 +36,7 @@ GREEN_POLLS = 2
 """Polls in a row that must find the server idle: its optimizers may be about to start."""
 
 IndexProgress = Callable[[int, int], None]
-"""Called with the vectors in the index and the number of points."""
+"""Called with the dense vectors in the index and the number of points."""
 
 
 class BulkIndexing:
@@ -146,6 +146,7 @@ class BulkIndexing:
         if not capabilities(connection.client).indexes_in_background:
             return False
         green_polls = 0
+        sparse = connection.count_sparse_vectors(connection.info()) if progress else 0
         while True:
             info = connection.info()
             status, optimizers = info.status.value, info.optimizer_status
@@ -158,7 +159,8 @@ class BulkIndexing:
                 self._wake_optimizers()
             green_polls = green_polls + 1 if status == "green" else 0
             if progress:
-                progress(info.indexed_vectors_count or 0, info.points_count or 0)
+                indexed = max(0, (info.indexed_vectors_count or 0) - sparse)
+                progress(indexed, info.points_count or 0)
             if green_polls == GREEN_POLLS:
                 return True
             time.sleep(POLL_SECONDS)

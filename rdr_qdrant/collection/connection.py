@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rdr_qdrant.client import (
@@ -109,6 +110,20 @@ class CollectionConnection:
         self.known_limits.update(info)
         self.bm25_cache.update(info)
         return info
+
+    def count_sparse_vectors(self, info: models.CollectionInfo) -> int:
+        """Return the number of sparse vectors, which a Qdrant counts among the indexed ones."""
+        from qdrant_client import models
+
+        exact, count = self.limits.allows_exact, self.client.count
+        having = [
+            models.Filter(must=[models.HasVectorCondition(has_vector=name)])
+            for name in info.config.params.sparse_vectors or {}
+        ]
+        return sum(
+            self.call(partial(count, self.name, count_filter=one, exact=exact)).count
+            for one in having
+        )
 
     @property
     def limits(self) -> StrictLimits:

@@ -39,7 +39,7 @@ class CollectionDescription:
         distance: always `Dot`.
         norms: `min`, `median`, `max` of the lengths of a random sample of vectors; `None` if empty.
         status: Qdrant's own: `green` when everything is indexed, `yellow` while it works.
-        indexed_vectors: vectors in the index; the others are scanned.
+        indexed_vectors: dense vectors in the index; the others are scanned.
         quantization: Qdrant's own settings, or `None`.
         disk_bytes: size on disk, or `None` for a server, which does not report it.
         identity: the encoders that made it, or `None` where it does not say.
@@ -121,7 +121,9 @@ def describe_collection(connection: CollectionConnection) -> CollectionDescripti
         distance=distance,
         norms=_sample_norms(connection),
         status=str(info.status.value),
-        indexed_vectors=info.indexed_vectors_count or 0,
+        indexed_vectors=max(
+            0, (info.indexed_vectors_count or 0) - connection.count_sparse_vectors(info)
+        ),
         quantization=quantization.model_dump(mode="json", exclude_none=True)
         if quantization
         else None,

@@ -132,10 +132,13 @@ class EmbeddedQdrant(QdrantClient):
         return self._storage.shard(collection_name).build_index(progress)
 
     def index_pays(self, collection_name: str) -> bool:
-        """True if at least `MIN_UNINDEXED_FOR_BUILD` points are searched without an index."""
+        """True if at least `MIN_UNINDEXED_FOR_BUILD` dense vectors are not in the index."""
         info = self.get_collection(collection_name)
-        unindexed = (info.points_count or 0) - (info.indexed_vectors_count or 0)
-        return unindexed >= MIN_UNINDEXED_FOR_BUILD
+        indexed = info.indexed_vectors_count or 0
+        for name in info.config.params.sparse_vectors or {}:  # always indexed
+            has_one = models.Filter(must=[models.HasVectorCondition(has_vector=name)])
+            indexed -= self.count(collection_name, count_filter=has_one).count
+        return (info.points_count or 0) - indexed >= MIN_UNINDEXED_FOR_BUILD
 
     def disk_bytes(self, collection_name: str) -> int:
         """The disk space used by the collection's files, in bytes; holes are not counted."""

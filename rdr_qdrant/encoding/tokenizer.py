@@ -61,5 +61,8 @@ def passage_input(title: str, text: str) -> EncoderInput:
 
 
 def question_input(question: str) -> str:
-    """Return the question encoder's input: a typographic apostrophe becomes `'`, as in DPR."""
-    return question.strip().replace("\u2019", "'")
+    """Return the question encoder's input: a typographic apostrophe becomes `'`, as in DPR.
+
+    A lone surrogate, which no tokenizer takes, becomes a question mark.
+    """
+    return question.encode("utf-8", "replace").decode("utf-8").strip().replace("\u2019", "'")

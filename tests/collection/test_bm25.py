@@ -139,6 +139,7 @@ def test_dense_search_does_not_change(client: QdrantClient, tiny: RDREmbeddings)
         **collection.bm25.record().to_json(),  # type: ignore[union-attr]
         "points": 40,
     }
+    assert Collection(client, COLLECTION).describe().indexed_vectors in (0, 40)  # in memory: all
     assert collection.bm25.add().indexed == 0
     assert collection.bm25.drop()
     assert found() == before

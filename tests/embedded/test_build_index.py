@@ -113,6 +113,22 @@ def test_index_pays_counts_unindexed_points(
     assert not loaded.index_pays("a")
 
 
+def test_index_pays_for_points_with_sparse_vectors(
+    loaded: EmbeddedQdrant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are indexed at once, and counted as such by the engine."""
+    monkeypatch.setattr("rdr_qdrant.embedded.embedded_client.MIN_UNINDEXED_FOR_BUILD", COUNT)
+    config = models.SparseVectorNameConfig(sparse=models.SparseVectorConfig())
+    loaded.create_vector_name("a", "w", config)
+    sparse = models.SparseVector(indices=[1], values=[1.0])
+    loaded.update_vectors(
+        "a", [models.PointVectors(id=n, vector={"w": sparse}) for n in range(COUNT)]
+    )
+    assert loaded.index_pays("a")
+    loaded.build_index("a")
+    assert not loaded.index_pays("a")
+
+
 def test_facets_and_ordering_by_an_indexed_field(loaded: EmbeddedQdrant) -> None:
     loaded.set_payload("a", {"n": 1}, points=[1, 2, 3])
     loaded.set_payload("a", {"n": 2}, points=[4])
