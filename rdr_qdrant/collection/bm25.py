@@ -186,7 +186,7 @@ class Bm25Cache:
         if language not in (None, record.language):
             raise CollectionError(
                 f"The BM25 of collection {name!r} is for {record.language}, not for {language}: "
-                "words of the question would not match. Leave the language out."
+                "words would not match. Leave the language out."
             )
         if not record.complete and not self._warned:
             self._warned = True

@@ -27,7 +27,7 @@ from rdr_qdrant.collection import (
     QueryOptions,
     Questions,
 )
-from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
+from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE, check_language
 from rdr_qdrant.collection.filters import FilterFactory
 from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
 from rdr_qdrant.collection.points import normalized_id
@@ -711,7 +711,8 @@ def _mode_and_language(
     """Read mode and language, also from LangChain's own options, which are taken out.
 
     Raises:
-        UsageError: they contradict each other, or the sparse embedding is another than ours.
+        UsageError: they contradict each other, the language is unknown, or the sparse embedding is
+            another than ours.
     """
     given = {"mode": mode}
     if "retrieval_mode" in options:
@@ -732,6 +733,8 @@ def _mode_and_language(
                 "has BM25Embeddings alone, of the collection's language. Leave it out."
             )
         language = theirs
+    if language is not None:
+        check_language(language)
     return modes.pop() if modes else "dense", language
 
 

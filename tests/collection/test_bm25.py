@@ -6,13 +6,15 @@ import logging
 import math
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
+from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.client import RetryPolicy, retry
 from rdr_qdrant.collection import (
     BM25_VECTOR,
     Bm25Encoder,
@@ -27,7 +29,9 @@ from rdr_qdrant.collection.bm25_index import Bm25Index
 from rdr_qdrant.collection.points import Points
 from rdr_qdrant.errors import CollectionError, UsageError
 from tests.conftest import COLLECTION
+from tests.support.faults import ResetAfter
 from tests.support.fixed_encoder import IDENTITY
+from tests.support.qdrant_http_server import QdrantHTTPServer
 
 WORDS = "river city king battle music number people north castle water".split()
 ENCODER = Bm25Encoder()
@@ -281,6 +285,23 @@ def test_points_deleted_meanwhile_are_left_out(
     points = stored(client)
     assert len(points) == 7
     assert all(sparse(point) for point in points.values())
+
+
+def test_a_lost_answer_is_no_error(
+    tmp_path: Path, tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vector that a lost call made, or took away, exists, or does not, for the next one."""
+    monkeypatch.setattr(retry, "FIRST_WAIT_SECONDS", 0.001)
+    with connect(path=tmp_path) as behind, QdrantHTTPServer(behind) as server:
+        client = connect(server.url)
+        load(client, tiny, texts(5, 3))
+        bm25 = Collection(client, COLLECTION, retry=RetryPolicy(30)).bm25
+        vector = "/collections/{collection_name}/vectors/{vector_name}"
+        server.inject(ResetAfter(), match="PUT .*/vectors/bm25")
+        assert bm25.add().indexed == 3
+        server.inject(ResetAfter(), match="DELETE .*/vectors/bm25")
+        assert bm25.drop()
+        assert server.requests[f"PUT {vector}"] == server.requests[f"DELETE {vector}"] == 2
 
 
 def test_another_language_meanwhile_is_refused(

@@ -520,6 +520,7 @@ def test_other_modes_and_options_are_refused_by_name(
     )
     for options, message in (
         ({"retrieval_mode": RetrievalMode.HYBRID, "mode": "bm25"}, "The mode is .* and "),
+        ({"language": "klingon"}, "BM25 knows no language 'klingon'"),
         ({"mode": "sparse"}, "The mode is 'sparse': give one of dense, bm25, hybrid"),
         ({"sparse_vector_name": "words"}, "sparse_vector_name='bm25', not 'words'"),
         ({"distance": models.Distance.COSINE}, "distance=.*DOT.*COSINE"),
