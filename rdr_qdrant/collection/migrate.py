@@ -146,10 +146,15 @@ def _create_target(target: Collection, info: models.CollectionInfo) -> bool:
 def _check_target(source: Collection, target: Collection, info: models.CollectionInfo) -> None:
     found = target.info()
     theirs, ours = (_vector_sizes(one.config.params.vectors) for one in (found, info))
-    if theirs != ours or _lasting_metadata(found) != _lasting_metadata(info):
+    different = "" if theirs == ours else f"vectors ({theirs}, source: {ours})"
+    if not different:
+        there, here = _lasting_metadata(found), _lasting_metadata(info)
+        keys = sorted(k for k in there.keys() | here.keys() if there.get(k) != here.get(k))
+        different = f"metadata ({', '.join(keys)})" if keys else ""
+    if different:
         raise CollectionError(
-            f"The target has a collection {target.name!r} with other vectors or other metadata "
-            f"({theirs}, source: {ours}). It is left as it is; delete it first, or copy elsewhere."
+            f"The target has a collection {target.name!r} with other {different}. It is left as it "
+            "is; delete it first, or copy elsewhere."
         )
     if identity_of(found) is None:
         _check_only_copied(source, target)

@@ -11,7 +11,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.collection import PointId, copy_collection
+from rdr_qdrant.collection import Collection, PointId, copy_collection
 from rdr_qdrant.collection.connection import CREATION_KEY
 from rdr_qdrant.collection.points import Points
 from rdr_qdrant.errors import CollectionError, StoreError
@@ -152,9 +152,18 @@ def test_a_target_with_other_vectors_is_left_alone(filled: QdrantClient, another
     there = another()
     params = models.VectorParams(size=32, distance=models.Distance.COSINE)
     there.create_collection(COLLECTION, vectors_config=params)
-    with pytest.raises(CollectionError, match="other vectors or other metadata"):
+    with pytest.raises(CollectionError, match="with other vectors .*32.*, source: "):
         copy_collection(filled, there, COLLECTION)
     assert there.count(COLLECTION).count == 0
+
+
+def test_a_target_with_other_metadata_is_left_alone(filled: QdrantClient, another: Store) -> None:
+    there = another()
+    copy_collection(filled, there, COLLECTION)
+    Collection(there, COLLECTION).bm25.add()
+    with pytest.raises(CollectionError, match=r"with other metadata \(rdr_qdrant_bm25\)"):
+        copy_collection(filled, there, COLLECTION)
+    assert Collection(there, COLLECTION).bm25.count()
 
 
 def test_the_error_for_a_missing_source_lists_its_collections(another: Store) -> None:
