@@ -1,14 +1,14 @@
 """Loads under fire: killed at random moments, and through a network that fails all the time.
 
-    python benchmarks/chaos.py [--kills 100] [--faults 1000] [--rows 40000] [--seed 1] [--json]
+    python benchmarks/chaos.py [--kills 100] [--kills-over-grpc 20] [--faults 1000] [--rows 40000]
 
 Kills: `rdr-qdrant ingest` into an embedded folder, in a process of its own that gets SIGKILL at a
 random moment, again and again; then once to its end. The collection must equal that of an
-undisturbed run, point for point.
+undisturbed run, point for point. The same over gRPC, into a test server.
 
-Faults: loads over HTTP into a test server that resets, stalls, restarts, answers half, answers
-errors, and loses acknowledgements after the write. Round by round the corpus changes, and is
-pruned. After each round the collection must equal the corpus, and the report the server.
+Faults: loads over HTTP and gRPC into a test server that resets, stalls, restarts, answers half,
+answers errors, and loses acknowledgements after the write. Round by round the corpus changes, and
+is pruned. After each round the collection must equal the corpus, and the report the server.
 
 The encoders are a random pair with 32 numbers. Vectors may differ by 1e-5: what else is in a batch
 moves the last bits.
@@ -21,12 +21,15 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -36,6 +39,8 @@ from qdrant_client import QdrantClient
 
 from rdr_qdrant import QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.cli import app
+from rdr_qdrant.collection import upload
+from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import open_source
 from tests.checkpoints import write_pair
@@ -50,8 +55,10 @@ from tests.support.faults import (
     StallBefore,
     Status,
 )
+from tests.support.qdrant_grpc_server import QdrantGRPCServer
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
+ROOT = Path(__file__).resolve().parents[1]
 KINDS: list[Fault] = [
     ResetBefore(),
     ResetAfter(),
@@ -67,6 +74,8 @@ KINDS: list[Fault] = [
     Status(503),
     Status(504),
 ]
+GRPC_ALWAYS = {"POINTS_WORTH_GRPC": 1, "SHORTEST_PAUSE_SECONDS": 0.0, "PAUSE_PER_WAIT": 0.0}
+"""Constants of `upload` by which every write tries gRPC, however small it is."""
 WORDS = "the river is in the north and the king built the old city by the water".split()
 COLLECTION = "chaos"
 
@@ -88,17 +97,34 @@ def write_corpus(path: Path, rows: int, seed: int) -> None:
 # Kills
 
 
-def killed_loads(folder: Path, kills: int, rows: int, seed: int) -> dict[str, Any]:
-    """Kill one ingest so often, finish it, and compare it with an undisturbed one."""
+def killed_loads(
+    folder: Path, kills: int, rows: int, seed: int, server: tuple[str, str] | None = None
+) -> dict[str, Any]:
+    """Kill one ingest so often, finish it, and compare it with an undisturbed one.
+
+    Args:
+        folder: an empty one.
+        kills: how often.
+        rows: of the corpus.
+        seed: of chance.
+        server: URL and gRPC port of the one to load into; by default into a folder.
+    """
     dice = random.Random(seed)
     corpus = folder / "corpus.jsonl"
     write_corpus(corpus, rows, seed)
     context, question = write_pair(folder / "pair")
-    options = ["-c", COLLECTION, "--batch-size", "32", "--context-encoder", context]
+    options = ["-c", COLLECTION, "--context-encoder", context]
     options += ["--question-encoder", question, "--json"]
+    options += [] if server else ["--batch-size", "32"]  # gRPC is for larger requests
 
     def ingest(place: str, source: Path = corpus) -> list[str]:
-        return ["ingest", str(source), "--path", str(folder / place), *options]
+        where = ["--path", str(folder / place)]
+        if server and place == "killed":
+            where = ["--url", server[0], "--grpc-port", server[1]]
+        return ["ingest", str(source), *where, *options]
+
+    def killed() -> QdrantClient:
+        return connect(url=server[0]) if server else connect(path=folder / "killed")
 
     write_corpus(folder / "one.jsonl", 1, seed)
     started = time.monotonic()
@@ -122,13 +148,13 @@ def killed_loads(folder: Path, kills: int, rows: int, seed: int) -> dict[str, An
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         done += 1
-        size = _size(folder / "killed")
+        size = _size(killed)
         progressed += size > before
         before = max(before, size)
-    killed = _wait(_start(ingest("killed"), folder / "last"))
-    assert killed == 0, (folder / "last").read_text()
+    finished_at_last = _wait(_start(ingest("killed"), folder / "last"))
+    assert finished_at_last == 0, (folder / "last").read_text()
     last = json.loads((folder / "last").read_text().splitlines()[-1])
-    difference = compare(folder / "undisturbed", folder / "killed")
+    difference = compare(connect(path=folder / "undisturbed"), killed())
     return {
         "kills": done,
         "rows": rows,
@@ -163,12 +189,12 @@ def _wait(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _size(folder: Path) -> int:
+def _size(open_client: Callable[[], QdrantClient]) -> int:
     """Points that are there, looked up in a process of its own as well."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        client = connect(path=folder)
+        client = open_client()
         there = client.collection_exists(COLLECTION)
         os.write(writer, str(client.count(COLLECTION).count if there else 0).encode())
         os._exit(0)
@@ -179,9 +205,8 @@ def _size(folder: Path) -> int:
     return size
 
 
-def compare(one: Path, other: Path) -> dict[str, int]:
-    """Points that are only in one of two folders, or differ."""
-    clients = connect(path=one), connect(path=other)
+def compare(*clients: QdrantClient) -> dict[str, int]:
+    """Points that are only in one of two places, or differ."""
     first, second = (dict(everything(client)) for client in clients)
     for client in clients:
         client.close()
@@ -208,6 +233,19 @@ def _equal(one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
     return one[0] == other[0] and bool(np.abs(one[1] - other[1]).max() <= 1e-5)
 
 
+@contextmanager
+def serving() -> Iterator[tuple[str, str]]:
+    """A test server in a process of its own: its URL and gRPC port."""
+    command = [sys.executable, "-m", "tests.support.qdrant_server", "--grpc"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout
+        try:
+            url, port = process.stdout.readline().split()
+            yield url, port
+        finally:
+            process.kill()
+
+
 # Faults
 
 
@@ -219,8 +257,12 @@ def faulty_loads(folder: Path, faults: int, seed: int) -> dict[str, Any]:
     corpus = folder / "faults.jsonl"
     rows: dict[str, dict[str, Any]] = {}
     totals = {"rounds": 0, "faults": 0, "retries": 0, "lost": 0, "doubled": 0, "false reports": 0}
-    with QdrantHTTPServer() as server:
-        client = connect(url=server.url)
+    with ExitStack() as stack:
+        backend = stack.enter_context(EmbeddedQdrant(folder / "behind"))
+        server = stack.enter_context(QdrantHTTPServer(backend))
+        grpc = stack.enter_context(QdrantGRPCServer(backend))
+        client = connect(url=server.url, grpc_port=grpc.port)
+        stack.enter_context(patch.multiple(upload, **GRPC_ALWAYS))
         while sum(server.faulted.values()) < faults:
             changes = _change(rows, dice, totals["rounds"])
             corpus.write_text("".join(json.dumps(row) + "\n" for row in rows.values()))
@@ -228,8 +270,10 @@ def faulty_loads(folder: Path, faults: int, seed: int) -> dict[str, Any]:
                 embeddings=embeddings, client=client, collection_name=COLLECTION, batch_size=8
             )
             server.chaos(0.4, dice.randrange(10**9), KINDS)
+            grpc.faults.chaos(0.4, dice.randrange(10**9), KINDS, "GRPC /Points/Upsert")
             report = loader.load_sources([open_source(corpus)], prune=True)
             server.clear_faults()
+            grpc.faults.clear()
             stored = _when_back(client)
             wanted = {point_id(one): row for one, row in rows.items()}
             totals["rounds"] += 1
@@ -245,6 +289,7 @@ def faulty_loads(folder: Path, faults: int, seed: int) -> dict[str, Any]:
             if not honest:
                 print(f"round {totals['rounds']}: said {report}, true {changes}", file=sys.stderr)
         totals["faults"] = sum(server.faulted.values())
+        totals["faults over gRPC"] = sum(grpc.faults.faulted.values())
         client.close()
         return totals | {kind.__name__: count for kind, count in server.faulted.items()}
 
@@ -284,6 +329,7 @@ def _is(payload: dict[str, Any], row: dict[str, Any]) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--kills-over-grpc", type=int, default=20)
     parser.add_argument("--faults", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=40_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -293,6 +339,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         if options.kills:  # first: a process that has used torch's threads does not fork well
             results["kills"] = killed_loads(Path(folder), options.kills, options.rows, options.seed)
+        if options.kills_over_grpc:
+            apart = Path(folder) / "grpc"
+            apart.mkdir()
+            with serving() as server:
+                kills = options.kills_over_grpc
+                results["kills over gRPC"] = killed_loads(
+                    apart, kills, options.rows, options.seed, server
+                )
         if options.faults:
             results["faults"] = faulty_loads(Path(folder), options.faults, options.seed)
     if options.json:

@@ -289,9 +289,9 @@ def whole_load(kind: str, file: Path, count: int, *, parts: bool) -> dict[str, A
     """Passages a second, and microseconds of processor time a passage."""
     watched = Parts()
     with sink() as (url, port), ExitStack() as stack:
-        loader = QdrantLoader(
-            embeddings=ReadyVectors(), client=client_of(kind, url, port), collection_name=NAME
-        )
+        client = client_of(kind, url, port)
+        stack.callback(client.close)
+        loader = QdrantLoader(embeddings=ReadyVectors(), client=client, collection_name=NAME)
         source = open_source(file, SOURCE)
         if parts:
             stack.enter_context(watched.watching())
@@ -323,6 +323,7 @@ def upserts(kind: str, count: int) -> dict[str, Any]:
             parts = (points[start : start + BATCH] for start in range(0, count, BATCH))
             assert not any(result.too_large for result in pool.map(collection.points.upsert, parts))
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+        client.close()
     return {"passages_per_second": round(count / seconds), "us": round(1e6 * cpu / count, 1)}
 
 

@@ -259,7 +259,7 @@ class Bench:
         name = f"{self.prefix}-copy"
         folder = connect(path=self.folder / "copy")
         out = copy_collection(self.client, folder, name, index=False)
-        self.client.delete_collection(name)
+        Collection(self.client, name).delete()
         back = copy_collection(folder, self.client, name)
         folder.close()
         self.check("copy", self.passages)

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def id_from_content(title: str, text: str) -> str:
     return _digest(title, text)[:32]
 
 
+@lru_cache(maxsize=8192)  # a passage's is asked for again when its batch is read, some thousands
 def point_id(passage_id: str) -> int | str:
     """Return the Qdrant point id of a passage id.
 

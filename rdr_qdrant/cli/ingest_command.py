@@ -13,7 +13,6 @@ from rdr_qdrant.cli.executor_options import ExecutorOptions
 from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.graceful_shutdown import stop_on_signal
 from rdr_qdrant.cli.ingest_summary import print_idle_indexes, print_remarks, summary_fields
-from rdr_qdrant.cli.path_arguments import parse_source
 from rdr_qdrant.cli.progress import duration, progress_shown
 from rdr_qdrant.cli.source_arguments import check_rejects_file, open_sources
 from rdr_qdrant.cli.stderr import (
@@ -36,17 +35,7 @@ _ALIAS = "Re-index without downtime"
 
 
 def ingest(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            parser=parse_source,
-            metavar="SOURCE",
-            help="Passages: .tsv, .csv, .jsonl or .parquet (each also .gz), or - for JSON Lines "
-            "from stdin. Documents: .txt, .md, .html, .pdf or .docx, or a folder of them. Or a "
-            "folder that encode wrote.",
-            show_default=False,
-        ),
-    ],
+    sources: options.IngestSourcesArgument,
     collection: options.CollectionOption,
     *,
     quoting: options.QuotingOption = "csv",
@@ -107,7 +96,12 @@ def ingest(
     ] = False,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="Do not ask for confirmation.", rich_help_panel=_SYNC),
+        typer.Option(
+            "--yes",
+            help="Do not ask for confirmation.",
+            rich_help_panel=_SYNC,
+            hidden=True,
+        ),
     ] = False,
     preset: Annotated[
         str | None,

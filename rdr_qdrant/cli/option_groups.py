@@ -55,6 +55,18 @@ def parse_count(text: str) -> int:
     return int(number)
 
 
+def _sources_argument(also: str = "") -> Any:
+    return typer.Argument(
+        parser=parse_source,
+        metavar="SOURCE",
+        help="Passages: .tsv, .csv, .jsonl or .parquet (each also .gz), or - for JSON Lines from "
+        f"stdin. Documents: .txt, .md, .html, .pdf or .docx, or a folder of them.{also}",
+        show_default=False,
+    )
+
+
+SourcesArgument = Annotated[list[str], _sources_argument()]
+IngestSourcesArgument = Annotated[list[str], _sources_argument(" Or a folder that encode wrote.")]
 _COLLECTION = typer.Option("--collection", "-c", metavar="NAME", help="Name of the collection.")
 CollectionOption = Annotated[str, _COLLECTION]
 OptionalCollectionOption = Annotated[str | None, _COLLECTION]
@@ -211,7 +223,7 @@ class QdrantOptions:
         int | None,
         typer.Option(
             metavar="PORT",
-            help="Use gRPC at this port of the server (6334 unless configured otherwise).",
+            help="Send points over gRPC to this port of the server. Default: 6334 beside 6333.",
             rich_help_panel=_WHERE,
             hidden=True,
         ),

@@ -43,7 +43,7 @@ from rdr_qdrant.client.error_mapping import (
     is_grpc_transport_failure,
     translate_client_errors,
 )
-from rdr_qdrant.client.grpc_port import grpc_timeout, may_have_grpc, prefers_grpc
+from rdr_qdrant.client.grpc_port import grpc_port_of, grpc_timeout, may_have_grpc, prefers_grpc
 from rdr_qdrant.client.reconnect import ClientAddress
 from rdr_qdrant.client.retry import (
     RATE_LIMITED,
@@ -74,6 +74,7 @@ __all__ = [
     "connect_source_and_target",
     "describe_grpc_error",
     "disk_bytes",
+    "grpc_port_of",
     "grpc_timeout",
     "is_grpc_transport_failure",
     "is_url",

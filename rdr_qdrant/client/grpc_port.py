@@ -37,6 +37,11 @@ def prefers_grpc(client: QdrantClient) -> bool:
     return server_address(client) is not None and bool(client.init_options["prefer_grpc"])
 
 
+def grpc_port_of(client: QdrantClient) -> int | None:
+    """The port that a client has for gRPC; `None` without a server."""
+    return None if server_address(client) is None else client.init_options["grpc_port"]
+
+
 def grpc_timeout(client: QdrantClient) -> int:
     """Seconds after which the client gives up a call."""
     from qdrant_client.qdrant_remote import QdrantRemote

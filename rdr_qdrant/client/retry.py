@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rdr_qdrant.client.error_mapping import OVER_CAPACITY, translate_client_errors
+from rdr_qdrant.client.remedies import is_partly_down
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, QdrantClient
@@ -25,6 +26,7 @@ SEARCH_WAIT_SECONDS = 8.0
 """Longest time that a search waits for a rate limit."""
 LARGEST_STRETCH = 4.0
 """Largest factor of the wait that a rate limit requests."""
+PARTLY_DOWN = "a part of the cluster does not answer"
 RATE_LIMITED = "rate limit (429)"
 """Reason of a retry after the server said that a rate is reached."""
 
@@ -260,7 +262,11 @@ def _reason(error: BaseException | None) -> str:
     if isinstance(error, ResponseHandlingException):
         return f"no answer ({type(error.source).__name__})"
     if isinstance(error, UnexpectedResponse):
+        if is_partly_down(error.content.decode("utf-8", "replace")):
+            return PARTLY_DOWN
         return f"answer {error.status_code}"
     if _is_rate_limit(error):
         return RATE_LIMITED
-    return "answer 429" if isinstance(error, QdrantException) else "no answer over gRPC"
+    if isinstance(error, QdrantException):
+        return "answer 429"
+    return PARTLY_DOWN if is_partly_down(str(error)) else "no answer over gRPC"

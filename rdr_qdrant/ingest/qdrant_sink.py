@@ -11,7 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from rdr_qdrant.client import RATE_LIMITED, AccessDeniedError, RetryPolicy, capabilities
+from rdr_qdrant.client import (
+    RATE_LIMITED,
+    AccessDeniedError,
+    RetryPolicy,
+    capabilities,
+    grpc_port_of,
+)
 from rdr_qdrant.collection import Collection, CollectionSettings
 from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
 from rdr_qdrant.collection.info import SPLIT_KEY
@@ -83,6 +89,7 @@ class RemoteTarget:
         vector_type: type of its stored components.
         retry_for: seconds for which a call is retried.
         points_per_minute: to be written at most; a single writer then uses the whole rate.
+        grpc_port: of the server.
     """
 
     collection_name: str
@@ -90,6 +97,7 @@ class RemoteTarget:
     vector_type: VectorType
     retry_for: float
     points_per_minute: int | None
+    grpc_port: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +288,7 @@ class QdrantSink:
             vector_type=self.vector_type,
             retry_for=self.target.retry_for,
             points_per_minute=self._write_rate(),
+            grpc_port=grpc_port_of(self.target.client),
         )
 
     def verify(self, ids: IdIndex, sample: Sample, counters: Counters) -> None:

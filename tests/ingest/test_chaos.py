@@ -16,12 +16,15 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the benchmark forks")
 def test_loads_that_are_killed_and_loads_over_a_failing_network() -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "chaos.py"), "--json"]
-    command += ["--kills", "4", "--rows", "1000", "--faults", "40"]
+    command += ["--kills", "4", "--kills-over-grpc", "1", "--rows", "1000", "--faults", "40"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads(done.stdout.splitlines()[-1])
-    kills, faults = results["kills"], results["faults"]
-    assert (kills["kills"], kills["points"]) == (4, 1000)
-    assert kills["missing"] == kills["too many"] == kills["different"] == 0
+    for part, count in (("kills", 4), ("kills over gRPC", 1)):
+        kills = results[part]
+        assert (kills["kills"], kills["points"]) == (count, 1000)
+        assert kills["missing"] == kills["too many"] == kills["different"] == 0
+    faults = results["faults"]
     assert faults["faults"] >= 40
+    assert faults["faults over gRPC"] >= 10
     assert faults["lost"] == faults["doubled"] == faults["false reports"] == 0

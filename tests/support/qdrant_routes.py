@@ -102,6 +102,17 @@ def _create_collection(call: Call) -> Any:
     )
 
 
+@route("PUT", "/collections/{collection_name}/vectors/{vector_name}", changes_collections=True)
+def _create_vector_name(call: Call) -> Any:
+    config = call.read(TypeAdapter(models.VectorNameConfig))
+    return call.leader.create_vector_name(call.name, call.path["vector_name"], config)
+
+
+@route("DELETE", "/collections/{collection_name}/vectors/{vector_name}", changes_collections=True)
+def _delete_vector_name(call: Call) -> Any:
+    return call.leader.delete_vector_name(call.name, call.path["vector_name"])
+
+
 @route("PATCH", "/collections/{collection_name}", changes_collections=True)
 def _update_collection(call: Call) -> Any:
     body = call.read(TypeAdapter(models.UpdateCollection))

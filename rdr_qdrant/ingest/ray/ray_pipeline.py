@@ -70,6 +70,7 @@ class RayPipeline:
         }
         self._results: SimpleQueue[BatchResult | Exception | None] = SimpleQueue()
         self._finished = False
+        self._lacks_machines = False
         self._abandoned = threading.Event()
         self._retries: Any = None
         self._retries_polled = self._cluster_checked = time.monotonic()
@@ -82,13 +83,16 @@ class RayPipeline:
     def submit(self, batch: RecordBatch) -> None:
         """Hand on a batch that the driver has read, once there is space for it.
 
+        If a machine was lost, its worker is restarted only when another has nothing left to do, and
+        the results after its batches wait for them: then the driver hands on without waiting.
+
         Raises:
             RDRQdrantError: a batch failed, or the pipeline did.
             Exception: raised by `apply` or the cancellation.
         """
         spool = self._spools[batch.partition]
         limit = BATCHES_AHEAD * self._options.workers
-        self._wait_until(lambda: spool.in_flight < limit)
+        self._wait_until(lambda: spool.in_flight < limit or self._lacks_machines)
         spool.write(batch.records)
 
     def drain(self, partition: int) -> None:
@@ -189,6 +193,7 @@ class RayPipeline:
             return
         self._cluster_checked = now
         available: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        self._lacks_machines = False
         for option, needed in self._resources.items():
             resource = {"num_gpus": "GPU", "num_cpus": "CPU"}[option]
             if available.get(resource, 0) < needed:
@@ -196,6 +201,7 @@ class RayPipeline:
                     f"No machine with a {resource} for a worker is left in the Ray cluster. "
                     "Finished batches are kept; add a machine, and run the same command to resume."
                 )
+            self._lacks_machines |= available.get(resource, 0) < needed * self._options.workers
 
     def _apply_retries(self, *, last: bool = False) -> None:
         """Report what the workers retried meanwhile."""

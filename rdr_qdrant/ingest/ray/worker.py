@@ -149,7 +149,10 @@ class Worker:
     def _writer(self) -> QdrantWriter:
         server, target, control = self._options.server, self._options.target, self._control_client
         client = connect(
-            url=server.url, api_key=server.api_key, allow_key_over_http=server.allow_key_over_http
+            url=server.url,
+            api_key=server.api_key,
+            allow_key_over_http=server.allow_key_over_http,
+            grpc_port=target.grpc_port,
         )
         on_retry = naming_rate(control.post_retry, target.points_per_minute)
         retry = RetryPolicy(target.retry_for, on_retry, control.stopped)
