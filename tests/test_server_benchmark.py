@@ -29,7 +29,7 @@ def test_the_steps_hold_and_leave_nothing_behind(
         QdrantHTTPServer(backend) as server,
         grpc_server(backend) as port,
     ):
-        steps = "load,resume,prune,copy,rates"
+        steps = "load,resume,prune,copy,hybrid,rates"
         small = ["--passages", "200", "--dimension", "8", "--grpc-port", str(port)]
         bench(["--url", server.url, "--steps", steps, *small])
         assert connect(server.url).get_collections().collections == []
@@ -38,6 +38,7 @@ def test_the_steps_hold_and_leave_nothing_behind(
     assert found["load"]["points"] == 200
     assert 0 < found["resume"]["interrupted_at"] == found["resume"]["unchanged"]
     assert found["prune"]["removed"] == 20
+    assert found["hybrid"]["points"] == 200
     for way in ("rest", "grpc"):
         assert found["rates"][way]["points_per_second"] > 0
 
