@@ -15,6 +15,7 @@ demo: .venv/demo
 
 serve: .venv/backend
 	$(BIN)/rdr-qdrant ingest examples/data/passages.tsv -c rdr-demo --model demo
+	-$(BIN)/rdr-qdrant index -c rdr-demo --bm25
 	@echo
 	@echo "The page: http://127.0.0.1:$${RAG_PORT:-8000}   (Ctrl-C stops it)"
 	@$(BIN)/python -m examples.rag_backend

@@ -11,6 +11,7 @@ Each step compares what the server holds with what it was sent, and ends the run
     bulk      with and without --bulk, until the index is built
     swap      an alias moved to new collections while others search it: no search may fail
     copy      to an embedded folder and back into another collection
+    hybrid    BM25 added to a collection that exists, and the latency of each mode
     presets   collections of each preset, their settings read back
     rates     points a second over REST and gRPC, beside qdrant-client's own `upload_collection`
     kill      with --pid: the server is killed during a load; it must be started again
@@ -26,6 +27,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import sys
 import tempfile
 import threading
@@ -40,17 +42,18 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import CollectionSettings, LoadReport, Passage, QdrantLoader, connect
-from rdr_qdrant.collection import Collection
+from rdr_qdrant.collection import BM25_VECTOR, MODES, Bm25Encoder, Collection, Questions
 from rdr_qdrant.collection.migrate import copy_collection
 from rdr_qdrant.collection.settings import PRESETS, differences
 from rdr_qdrant.encoding import EncodedBatch, Side
-from rdr_qdrant.errors import CollectionError, StoreError
+from rdr_qdrant.errors import CollectionError, RDRQdrantError, StoreError
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import open_source
 from rdr_qdrant.registry import PASSAGE_FORMAT, PairIdentity
 
 READERS = 4
 SWAPS = 3
+QUESTIONS = 50
 PAGE = 1000
 SECONDS_FOR_A_RESTART = 600.0
 
@@ -165,7 +168,8 @@ class Bench:
             )
             for record in records:
                 passage_id = expected[record.id]
-                vector = np.asarray(record.vector, dtype=np.float32)
+                dense = record.vector[""] if isinstance(record.vector, dict) else record.vector
+                vector = np.asarray(dense, dtype=np.float32)
                 if vector.tobytes() != self.encoder.vector(passage_id).tobytes():
                     sys.exit(f"{name}: point {record.id} has another vector than the one sent.")
             found += len(records)
@@ -259,11 +263,39 @@ class Bench:
         name = f"{self.prefix}-copy"
         folder = connect(path=self.folder / "copy")
         out = copy_collection(self.client, folder, name, index=False)
-        self.client.delete_collection(name)
+        Collection(self.client, name).delete()
         back = copy_collection(folder, self.client, name)
         folder.close()
         self.check("copy", self.passages)
         return {"seconds_out": out.seconds, "seconds_back": back.seconds}
+
+    def step_hybrid(self) -> dict[str, Any]:
+        self.load("hybrid")
+        name = f"{self.prefix}-hybrid"
+        collection, encoder = Collection(self.client, name), Bm25Encoder()
+        report = collection.bm25.add()
+        self.check("hybrid", self.passages)
+        records, _ = self.client.scroll(name, limit=PAGE, with_vectors=True)
+        for record in records:
+            found, expected = record.vector[BM25_VECTOR], encoder.passage(record.payload)
+            if dict(zip(found.indices, found.values, strict=True)) != dict(
+                zip(expected.indices, expected.values, strict=True)
+            ):
+                sys.exit(f"hybrid: point {record.id} has another sparse vector than its text.")
+        times: dict[str, list[float]] = {mode: [] for mode in MODES}
+        for number in range(QUESTIONS):
+            question = Questions(self.encoder.vector(f"q{number}")[None], [f"text {number}"])
+            for mode in MODES:
+                started = time.monotonic()
+                collection.query_points(question, k=10, mode=mode)
+                times[mode].append(time.monotonic() - started)
+        medians = {mode: 1000 * statistics.median(one) for mode, one in times.items()}
+        return {
+            "points": report.indexed,
+            "seconds": report.seconds,
+            "milliseconds": medians,
+            "hybrid_by_dense": medians["hybrid"] / medians["dense"],
+        }
 
     def step_presets(self) -> dict[str, Any]:
         found = {}
@@ -285,13 +317,14 @@ class Bench:
             ways["grpc"] = connect(self.url, grpc_port=self.grpc_port)
         found: dict[str, Any] = {}
         for way, client in ways.items():
+            Collection(self.client, f"{self.prefix}-rates-{way}").create(self.encoder.identity())
             started = time.monotonic()
             self.load(f"rates-{way}", client)
             ours = time.monotonic() - started
             self.check(f"rates-{way}", self.passages)
             name = f"{self.prefix}-upload-{way}"
             size, distance = self.dimension, models.Distance.DOT
-            client.create_collection(
+            self.client.create_collection(
                 name, vectors_config=models.VectorParams(size=size, distance=distance)
             )
             started = time.monotonic()
@@ -308,7 +341,7 @@ class Bench:
                 "points_per_second": self.passages / ours,
                 "upload_collection_points_per_second": self.passages / theirs,
             }
-        return found
+        return found if self.grpc_port else found | {"grpc": "skipped: give --grpc-port"}
 
     def step_kill(self) -> dict[str, Any]:
         if self.pid is None:
@@ -364,6 +397,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 step: Callable[[], dict[str, Any]] = getattr(bench, f"step_{name}")
                 started = time.monotonic()
                 result[name] = step() | {"wall_seconds": time.monotonic() - started}
+        except RDRQdrantError as error:
+            sys.exit(f"{name}: {error}")
         finally:
             bench.drop()
     print(json.dumps(result, indent=1))

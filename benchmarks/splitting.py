@@ -24,7 +24,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rdr_qdrant import QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.evaluation import evaluate
+from rdr_qdrant.evaluation import (
+    BootstrapInterval,
+    evaluate,
+    mean_interval,
+    paired_difference,
+)
 from rdr_qdrant.evaluation.run_files import QuestionResult
 from rdr_qdrant.ingest.partitions import ReadOptions
 from rdr_qdrant.ingest.split_preview import SplitPreview
@@ -109,8 +114,6 @@ def measure(
 
 def summarize(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Recall in percent with its interval, and the gain over the first way."""
-    questions = len(found[0]["ranks"])
-    samples = np.random.default_rng(0).integers(questions, size=(SAMPLES, questions))
     base = found[0]["ranks"] < 1
     rows = []
     for one in found:
@@ -118,18 +121,19 @@ def summarize(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         rows.append(
             {
                 **{key: value for key, value in one.items() if key != "ranks"},
-                "recall": {str(k): percent(hit.astype(float), samples) for k, hit in hits.items()},
-                "gain": percent(hits[1].astype(float) - base, samples),
+                "recall": {
+                    str(k): percent(mean_interval(hit, resamples=SAMPLES))
+                    for k, hit in hits.items()
+                },
+                "gain": percent(paired_difference(hits[1], base, resamples=SAMPLES)),
             }
         )
     return rows
 
 
-def percent(values: np.ndarray, samples: np.ndarray) -> list[float]:
-    """The mean in percent, and the bounds that hold 95 % of the samples' means."""
-    means = values[samples].mean(axis=1)
-    numbers = (values.mean(), *np.quantile(means, (0.025, 0.975)))
-    return [round(100 * float(number), 2) for number in numbers]
+def percent(bounds: BootstrapInterval) -> list[float]:
+    """The mean and the bounds in percent."""
+    return [round(100 * number, 2) for number in bounds]
 
 
 def interval(numbers: Sequence[float]) -> str:

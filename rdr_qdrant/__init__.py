@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rdr_qdrant.client import connect, connect_async
-    from rdr_qdrant.collection import CollectionSettings
+    from rdr_qdrant.collection import CollectionSettings, Fusion
     from rdr_qdrant.embedded import EmbeddedQdrant
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.errors import RDRQdrantError
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from rdr_qdrant.ingest import LoadReport, QdrantLoader
     from rdr_qdrant.passages import Passage
     from rdr_qdrant.retriever import RDRRetriever
+    from rdr_qdrant.vectorstore import BM25Embeddings as BM25Embeddings
     from rdr_qdrant.vectorstore import RDRVectorStore as RDRVectorStore
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BM25Embeddings": "vectorstore",
     "CollectionSettings": "collection",
     "EmbeddedQdrant": "embedded",
+    "Fusion": "collection",
     "LoadReport": "ingest",
     "Passage": "passages",
     "QdrantLoader": "ingest",
@@ -44,6 +47,7 @@ _HOMES = {
 __all__ = [
     "CollectionSettings",
     "EmbeddedQdrant",
+    "Fusion",
     "LoadReport",
     "Passage",
     "QdrantLoader",
@@ -56,7 +60,7 @@ __all__ = [
     "connect",
     "connect_async",
 ]
-# Not RDRVectorStore: it needs an extra, and `import *` shall work without.
+# Neither RDRVectorStore nor BM25Embeddings: they need an extra; `import *` shall work without.
 
 
 def __getattr__(name: str) -> Any:

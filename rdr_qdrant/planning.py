@@ -1,4 +1,4 @@
-"""Estimates RAM, disk and time of a corpus: inputs -> sizes and times, each with its arithmetic.
+"""Estimates RAM, disk and time of a corpus, each figure with its arithmetic.
 
 Constants that no documentation gives were measured: from the files that Qdrant's engine wrote for
 8,000 and 100,000 points, and as rates on two shared cores (benchmarks/plan.py). docs/wikipedia.md
@@ -8,7 +8,7 @@ compares the results with real collections.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -26,6 +26,9 @@ PAYLOAD_OVERHEAD = 64 + 16  # half of the block that it is rounded up to, and it
 ID_BYTES = 21  # 13 for a numeric id, 8 for its version; a UUID takes 8 more
 VERSION_BYTES = 8  # all that stays in RAM with id_tracker_memory=cold (Qdrant 1.20)
 GRAPH_M = 16  # at most 2 m links on the lowest level (Malkov and Yashunin 2018, sec. 4.1)
+WORDS_PER_BYTE = 0.08  # different words of a title and text, for BM25: 37 in 460 bytes of XQuAD
+WORD_ON_DISK = 10  # of 200,000 points of 46 words
+WORD_IN_RAM = 16  # the same, in the index that a segment has while it is written to
 
 # Bytes of one server.
 PROCESS_BYTES = 75_000_000  # RAM of the engine without a point: 29 MB heap, 46 MB code and log
@@ -66,18 +69,25 @@ GPUS: Mapping[str, tuple[str, float]] = {
 }
 """Label and dense half-precision FLOP/s (sums in fp32), as published."""
 
+SEGMENTS = ("vectors", "quantized", "graph", "ids", "payload", "bm25")
+"""Parts that are written a second time while the index is built."""
+MEMORY_SETTINGS = {
+    "vectors": "vectors_memory",
+    "quantized": "quantization_memory",
+    "graph": "hnsw_memory",
+    "ids": "id_tracker_memory",
+}
+"""The setting of a preset that says where a part is kept: on disk if it is `cold`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInputs:
-    """A corpus and the machines for it; numbers are above 0.
-
-    Raises:
-        UsageError: a name is unknown, or there are more replicas than servers.
-    """
+    """A corpus and the machines for it; numbers are above 0."""
 
     passages: int = WIKIPEDIA_PASSAGES
     dimension: int = DIMENSION
     text_bytes: int = TEXT_BYTES  # mean UTF-8 bytes of a passage's text
+    bm25: bool = False  # sparse vectors of the words as well
     presets: tuple[str, ...] = ()
     quantizations: tuple[str, ...] = ("none",)
     replicas: int = 1  # copies of every point
@@ -87,23 +97,6 @@ class PlanInputs:
     devices: int = 1  # GPUs that encode at once
     encode_rate: float | None = None  # measured passages/s of one device, instead of `gpus`
     index_rate: float | None = None  # measured points/s of one core, for the layout in question
-
-    def __post_init__(self) -> None:
-        from rdr_qdrant.collection import PRESETS
-
-        if self.replicas > self.servers:
-            raise UsageError(
-                f"{self.replicas} replicas need as many servers, but there are {self.servers}: "
-                "Qdrant keeps the copies of a shard on different servers."
-            )
-        for kind, names, known in (
-            ("preset", self.presets, PRESETS),
-            ("quantization", self.quantizations, QUANTIZATIONS),
-            ("GPU", self.gpus, GPUS),
-        ):
-            for name in names:
-                if name not in known:
-                    raise UsageError(f"Unknown {kind} {name!r}. Known: {', '.join(known)}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,73 +134,89 @@ class Plan:
     ingest: Quantity  # `ingest --bulk` with the first of `encoding`, which overlaps with the upload
 
 
-_SEGMENTS = ("vectors", "quantized", "graph", "ids", "payload")
-
-
 def plan(inputs: PlanInputs) -> Plan:
-    """Compute the plan."""
+    """Compute the plan.
+
+    Raises:
+        UsageError: a name is unknown, or there are more replicas than servers.
+    """
     from rdr_qdrant.collection import PRESETS
 
-    layouts, quantizations = [], set(inputs.quantizations)
+    if inputs.replicas > inputs.servers:
+        raise UsageError(
+            f"{inputs.replicas} replicas need as many servers, but there are {inputs.servers}: "
+            "Qdrant keeps the copies of a shard on different servers."
+        )
+    for kind, names, known in (
+        ("preset", inputs.presets, PRESETS),
+        ("quantization", inputs.quantizations, QUANTIZATIONS),
+        ("GPU", inputs.gpus, GPUS),
+    ):
+        for unknown in set(names) - set(known):
+            raise UsageError(f"Unknown {kind} {unknown!r}. Known: {', '.join(known)}.")
+    layouts, used = [], set(inputs.quantizations)
     for name in inputs.presets:
         preset = PRESETS[name]
-        memory = {
-            "vectors": preset["vectors_memory"],
-            "quantized": preset.get("quantization_memory"),
-            "graph": preset["hnsw_memory"],
-        }
-        in_ram = [part for part, place in memory.items() if place != "cold"]
-        in_ram.append("versions" if preset.get("id_tracker_memory") == "cold" else "ids")
+        in_ram = [part for part, key in MEMORY_SETTINGS.items() if preset.get(key) != "cold"]
+        if "ids" not in in_ram:
+            in_ram.append("versions")
         layouts.append(_layout(inputs, name, preset["quantization"], in_ram))
-        quantizations.add(preset["quantization"])
+        used.add(preset["quantization"])
     for name in inputs.quantizations:
         vectors = "quantized" if QUANTIZATIONS[name].bits else "vectors"
         layouts.append(_layout(inputs, name, name, (vectors, "graph", "ids")))
     parts = list(_parts(inputs, "none").values())
     for name, how in QUANTIZATIONS.items():
-        if name in quantizations and how.bits:
+        if name in used and how.bits:
             parts.append(replace(_parts(inputs, name)["quantized"], name=f"quantized, {name}"))
-    encoding, index = _encoding(inputs), layouts[0].index
     n = inputs.passages
+    encoding = tuple(_encoding(inputs))
     upload = Quantity("upload", n / UPLOAD_RATE, f"{n:,} / {UPLOAD_RATE:,.0f} points/s")
     longer = max(encoding[0], upload, key=lambda step: step.value)
-    total = longer.value + index.value
-    ingest = Quantity("ingest --bulk", total, f"{longer.name} + {index.name}")
+    index = layouts[0].index
+    ingest = Quantity("ingest --bulk", longer.value + index.value, f"{longer.name} + {index.name}")
     return Plan(inputs, tuple(layouts), tuple(parts), encoding, upload, index, ingest)
 
 
 def _parts(inputs: PlanInputs, quantization: str) -> dict[str, Quantity]:
     """The parts of one copy by their names, in bytes; those without a byte are left out."""
     n, dimension, how = inputs.passages, inputs.dimension, QUANTIZATIONS[quantization]
-    vector_bytes = how.vector_bits // 8
+    number = how.vector_bits // 8
     quantized = math.ceil(dimension * how.bits / 8) + how.extra_bytes
     link_bits = max(8, math.ceil(math.log2(n + 1)))
     payload = inputs.text_bytes + PAYLOAD_BESIDE_TEXT
-    servers = inputs.servers / inputs.replicas
-    parts = {
-        "vectors": (n * dimension * vector_bytes, f"{n:,} x {dimension} x {vector_bytes} B"),
-        "quantized": (
+    stored = payload * PAYLOAD_PACKED + PAYLOAD_OVERHEAD
+    words = math.ceil(inputs.text_bytes * WORDS_PER_BYTE) if inputs.bm25 else 0
+    servers = inputs.servers / inputs.replicas  # that hold one copy
+    each = f"{n:,} x"
+    parts = [
+        Quantity("vectors", n * dimension * number, f"{each} {dimension} x {number} B", False),
+        Quantity(
+            "quantized",
             n * quantized,
-            f"{n:,} x ({dimension} x {how.bits} / 8 + {how.extra_bytes}) B",
+            f"{each} ({dimension} x {how.bits} / 8 + {how.extra_bytes}) B",
+            False,
         ),
-        "graph": (
+        Quantity(
+            "graph",
             n * 2 * GRAPH_M * link_bits / 8,
-            f"{n:,} x 2 x {GRAPH_M} links x {link_bits} / 8 B (at most)",
+            f"{each} 2 x {GRAPH_M} links x {link_bits} / 8 B (at most)",
         ),
-        "ids": (n * ID_BYTES, f"{n:,} x {ID_BYTES} B"),
-        "versions": (n * VERSION_BYTES, f"{n:,} x {VERSION_BYTES} B, of the ids"),
-        "payload": (
-            n * (payload * PAYLOAD_PACKED + PAYLOAD_OVERHEAD),
-            f"{n:,} x ({payload:,} x {PAYLOAD_PACKED} + {PAYLOAD_OVERHEAD}) B",
+        Quantity("ids", n * ID_BYTES, f"{each} {ID_BYTES} B"),
+        Quantity("versions", n * VERSION_BYTES, f"{each} {VERSION_BYTES} B, of the ids"),
+        Quantity(
+            "payload",
+            n * stored,
+            f"{each} ({payload:,} x {PAYLOAD_PACKED} + {PAYLOAD_OVERHEAD}) B",
         ),
-        "log": (LOG_BYTES * servers, "2 x 32 MiB of each shard, one shard a server"),
-        "process": (PROCESS_BYTES * servers, "75 MB of each server"),
-    }
-    return {
-        name: Quantity(name, value, arithmetic, estimate=name not in ("vectors", "quantized"))
-        for name, (value, arithmetic) in parts.items()
-        if value
-    }
+        Quantity("bm25", n * words * WORD_ON_DISK, f"{each} {words} words x {WORD_ON_DISK} B"),
+        Quantity(
+            "bm25 index", n * words * WORD_IN_RAM, f"{each} {words} words x {WORD_IN_RAM} B, in RAM"
+        ),
+        Quantity("log", LOG_BYTES * servers, "2 x 32 MiB of each shard, one shard a server"),
+        Quantity("process", PROCESS_BYTES * servers, "75 MB of each server"),
+    ]
+    return {part.name: part for part in parts if part.value}
 
 
 def _layout(inputs: PlanInputs, name: str, quantization: str, in_ram: Iterable[str]) -> Layout:
@@ -216,44 +225,35 @@ def _layout(inputs: PlanInputs, name: str, quantization: str, in_ram: Iterable[s
     def total(*names: str) -> float:
         return inputs.replicas * sum(parts[name].value for name in names if name in parts)
 
-    present = tuple(name for name in in_ram if name in parts)
-    disk = total(*_SEGMENTS, "log")
-    return Layout(
-        name=name,
-        in_ram=present,
-        ram=total(*present, "process"),
-        disk=disk,
-        disk_peak=disk + total(*_SEGMENTS),
-        index=_index(inputs, quantization),
-    )
-
-
-def _index(inputs: PlanInputs, quantization: str) -> Quantity:
-    share = inputs.passages * inputs.replicas / inputs.servers
-    rate = inputs.index_rate or INDEX_RATE
-    factor = 1.0 if inputs.index_rate else QUANTIZATIONS[quantization].index_time
-    return Quantity(
+    present = tuple(name for name in (*in_ram, "bm25 index") if name in parts)
+    points = inputs.passages * inputs.replicas / inputs.servers
+    rate, factor = inputs.index_rate or INDEX_RATE, QUANTIZATIONS[quantization].index_time
+    if inputs.index_rate:
+        factor = 1.0
+    index = Quantity(
         "index",
-        factor * share / (rate * inputs.cores),
-        f"{share:,.0f} points a server / ({rate:,.0f} points/s x {inputs.cores} cores)"
+        factor * points / (rate * inputs.cores),
+        f"{points:,.0f} points a server / ({rate:,.0f} points/s x {inputs.cores} cores)"
         f"{_times(factor)}",
     )
+    disk = total(*SEGMENTS, "log")
+    return Layout(name, present, total(*present, "process"), disk, disk + total(*SEGMENTS), index)
 
 
-def _encoding(inputs: PlanInputs) -> tuple[Quantity, ...]:
+def _encoding(inputs: PlanInputs) -> Iterator[Quantity]:
     n, devices = inputs.passages, inputs.devices
     if rate := inputs.encode_rate:
         arithmetic = f"{n:,} / ({rate:,.1f} passages/s{_times(devices)})"
-        return (Quantity("encoding", n / (rate * devices), arithmetic, estimate=devices > 1),)
-    return tuple(
-        Quantity(
+        yield Quantity("encoding", n / (rate * devices), arithmetic, estimate=devices > 1)
+        return
+    for name in inputs.gpus:
+        label, peak = GPUS[name]
+        yield Quantity(
             f"encoding, {devices} x {label}" if devices > 1 else f"encoding, {label}",
             n * FLOP_PER_PASSAGE / (peak * UTILIZATION * devices),
             f"{n:,} x {FLOP_PER_PASSAGE / 1e9:.1f} GFLOP / "
             f"({peak / 1e12:,.0f} TFLOP/s x {UTILIZATION:.0%}{_times(devices)})",
         )
-        for label, peak in (GPUS[name] for name in inputs.gpus)
-    )
 
 
 def format_bytes(count: float) -> str:

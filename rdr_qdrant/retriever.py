@@ -13,17 +13,21 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from rdr_qdrant.client import ClientAddress, RetryPolicy
+from rdr_qdrant.client import ClientAddress, RetryPolicy, SearchRetryPolicy
 from rdr_qdrant.collection import (
     AsyncCollection,
     Collection,
+    Fusion,
+    Mode,
     QueryOptions,
+    Questions,
     ScoredPassage,
+    check_options,
     to_scored_passages,
 )
 from rdr_qdrant.collection.neighbors import MAX_NEIGHBORS
 from rdr_qdrant.embeddings import RDREmbeddings
-from rdr_qdrant.encoding import FloatArray, Side
+from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +37,18 @@ if TYPE_CHECKING:
     )
     from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-CALL_OPTIONS = ("k", "filter", "score_threshold", "exact", "search_params", "neighbors")
+CALL_OPTIONS = (
+    "k",
+    "filter",
+    "score_threshold",
+    "exact",
+    "search_params",
+    "neighbors",
+    "mode",
+    "fusion",
+    "candidates",
+    "language",
+)
 SEARCHER_FIELDS = (
     "embeddings",
     "client",
@@ -62,7 +77,7 @@ class PassageSearcher:
         allow_unverified: accept a collection whose metadata does not name its encoders.
         search_params: Qdrant's `models.SearchParams`. Hits of a quantized collection are rescored
             with the original vectors unless they say otherwise.
-        retry: makes the calls of the sync client; by default each is made once.
+        retry: makes the calls; by default see `SearchRetryPolicy`.
 
     Raises:
         UsageError: neither client is given, or (on use) a sync method needs the sync client.
@@ -89,8 +104,9 @@ class PassageSearcher:
             )
         self._search_params = search_params
         self._embeddings = embeddings
+        retry = retry or SearchRetryPolicy()
         self._collection = None if client is None else Collection(client, *names, retry)
-        self._async = None if async_client is None else AsyncCollection(async_client, *names)
+        self._async = None if async_client is None else AsyncCollection(async_client, *names, retry)
         self._allow_unverified = allow_unverified
         self._checked = False
         self._async_checked = False
@@ -114,12 +130,14 @@ class PassageSearcher:
         """The collection, through the async client, if there is one."""
         return self._async
 
-    def check(self) -> None:
-        """Check once that the collection was made with this pair.
+    def check(self, mode: Mode = "dense") -> None:
+        """Check once that the collection was made with this pair, where the mode encodes.
 
         Raises:
             CollectionError: the collection is missing or was made with another pair.
         """
+        if mode == "bm25":
+            return
         with self._lock:
             if self._checked:
                 return
@@ -128,8 +146,10 @@ class PassageSearcher:
             self.collection.check(identity, allow_unverified=self._allow_unverified)
             self._checked = True
 
-    async def acheck(self) -> None:
+    async def acheck(self, mode: Mode = "dense") -> None:
         """Async version of `check`."""
+        if mode == "bm25":
+            return
         if self._async is None:
             await asyncio.to_thread(self.check)
             return
@@ -145,49 +165,55 @@ class PassageSearcher:
     def search(
         self, questions: Sequence[str], **options: Unpack[QueryOptions]
     ) -> list[list[ScoredPassage]]:
-        """Return the top `k` passages of each question, best first, with raw inner products."""
-        return self.search_vectors(self.encode_questions(questions), **options)
+        """Return the top `k` passages of each question, best first, with the mode's scores."""
+        return self.search_prepared(self.prepare(questions, _mode(options)), **options)
 
     async def asearch(
         self, questions: Sequence[str], **options: Unpack[QueryOptions]
     ) -> list[list[ScoredPassage]]:
         """Async version of `search`."""
-        found = await self.asearch_points(await self.aencode_questions(questions), **options)
+        prepared = await self.aprepare(questions, _mode(options))
+        found = await self.asearch_points(prepared, **options)
         return [to_scored_passages(points) for points in found]
 
-    def encode_questions(self, questions: Sequence[str]) -> FloatArray:
-        """Embed questions with the question encoder; float32 [n, dim]."""
+    def prepare(self, questions: Sequence[str], mode: Mode = "dense") -> Questions:
+        """Embed questions with the question encoder, unless the mode compares words alone."""
+        if mode == "bm25":
+            return Questions(texts=questions)
         self.check()
-        return self._embeddings.encode_questions(questions)
+        return Questions(self._embeddings.encode_questions(questions), questions)
 
-    async def aencode_questions(self, questions: Sequence[str]) -> FloatArray:
-        """Async version of `encode_questions`."""
+    async def aprepare(self, questions: Sequence[str], mode: Mode = "dense") -> Questions:
+        """Async version of `prepare`."""
         if self._async is None:
-            return await asyncio.to_thread(self.encode_questions, questions)
+            return await asyncio.to_thread(self.prepare, questions, mode)
+        if mode == "bm25":
+            return Questions(texts=questions)
         await self.acheck()
-        return await asyncio.to_thread(self._embeddings.encode_questions, questions)
+        vectors = await asyncio.to_thread(self._embeddings.encode_questions, questions)
+        return Questions(vectors, questions)
 
-    def search_vectors(
-        self, vectors: FloatArray, **options: Unpack[QueryOptions]
+    def search_prepared(
+        self, questions: Questions, **options: Unpack[QueryOptions]
     ) -> list[list[ScoredPassage]]:
-        """Return the top `k` passages of each question vector, float32 [n, dim]."""
-        return [to_scored_passages(points) for points in self.search_points(vectors, **options)]
+        """`search` for questions that are prepared already."""
+        return [to_scored_passages(points) for points in self.search_points(questions, **options)]
 
     def search_points(
-        self, vectors: FloatArray, **options: Unpack[QueryOptions]
+        self, questions: Questions, **options: Unpack[QueryOptions]
     ) -> list[list[models.ScoredPoint]]:
-        """Return the top `k` Qdrant points of each question vector, float32 [n, dim]."""
-        self.check()
-        return self.collection.query_points(vectors, **self._complete(options))
+        """`search_prepared` that returns Qdrant's own points."""
+        self.check(_mode(options))
+        return self.collection.query_points(questions, **self._complete(options))
 
     async def asearch_points(
-        self, vectors: FloatArray, **options: Unpack[QueryOptions]
+        self, questions: Questions, **options: Unpack[QueryOptions]
     ) -> list[list[models.ScoredPoint]]:
         """Async version of `search_points`."""
         if self._async is None:
-            return await asyncio.to_thread(self.search_points, vectors, **options)
-        await self.acheck()
-        return await self._async.query_points(vectors, **self._complete(options))
+            return await asyncio.to_thread(self.search_points, questions, **options)
+        await self.acheck(_mode(options))
+        return await self._async.query_points(questions, **self._complete(options))
 
     def with_neighbors(
         self, points: list[models.ScoredPoint], neighbors: int, conditions: Any
@@ -236,7 +262,15 @@ class RDRRetriever(BaseRetriever):
         k: number of passages to return.
         filter: a dict of metadata (`{"title": "Faust"}`; a list matches any of its values), or
             Qdrant's `models.Filter`.
-        score_threshold: minimum raw inner product.
+        mode: `dense` compares vectors by inner product; `bm25` compares words, and loads no
+            encoder; `hybrid` does both and fuses the results. The last two need a collection with
+            BM25 (`rdr-qdrant ingest --bm25`, or `index --bm25` for one that exists).
+        fusion: `Fusion("dbsf")`, the default of `hybrid`, or `rrf` or `linear`, with weights.
+        candidates: passages that each side of `hybrid` finds before they are fused; by default
+            twice `k`, at least 200.
+        language: of the questions, in `bm25` and `hybrid`; that of the collection by default,
+            another one is refused.
+        score_threshold: minimum score, in mode `dense` the raw inner product; see `QueryOptions`.
         exact: compare with every vector instead of using the index.
         neighbors: number of parts of a split text to add before and after each hit. They are read
             by id, match the filter, and no text is in two documents; the ids are in
@@ -272,8 +306,8 @@ class RDRRetriever(BaseRetriever):
     with the key in `QDRANT_API_KEY`, and its async methods run in a thread.
 
     A document's `id` is the passage's id; its metadata are the passage's, plus `id`, `title` and
-    `score`, the raw inner product. The first call checks that the collection was made with this
-    pair.
+    `score`: the raw inner product, or what the mode compares by. The first call that encodes
+    checks that the collection was made with this pair.
 
     Raises:
         UsageError: neither client is given, or (on use) an option is unknown or `k` is below 1.
@@ -286,6 +320,7 @@ class RDRRetriever(BaseRetriever):
     async_client: Any = Field(default=None, repr=False)
     collection_name: str
     k: int = Field(default=4, ge=1)
+    mode: Mode = "dense"
     filter: Any = None
     score_threshold: float | None = None
     exact: bool = False
@@ -293,6 +328,9 @@ class RDRRetriever(BaseRetriever):
     allow_unverified: bool = False
     search_params: Any = None
     neighbors: int = Field(default=0, ge=0, le=MAX_NEIGHBORS)
+    fusion: Fusion | None = None
+    candidates: int | None = Field(default=None, ge=1)
+    language: str | None = None
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
@@ -369,6 +407,11 @@ class RDRRetriever(BaseRetriever):
     def _rebuild_searcher(self) -> None:
         fields = {name: getattr(self, name) for name in SEARCHER_FIELDS}
         self._searcher, self._searcher_fields = PassageSearcher(**fields), fields
+
+
+def _mode(options: QueryOptions) -> Mode:
+    check_options(options)
+    return options.get("mode", "dense")
 
 
 def _restore_retriever(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import html
 import re
 import runpy
@@ -113,6 +114,7 @@ def test_python_blocks_run(
     monkeypatch.chdir(tmp_path)
     for block in blocks:
         exec(block.replace("RDREmbeddings()", 'RDREmbeddings(model="demo")'), {})
+        gc.collect()  # a block may leave its client open, as a program that ends may
     found = "Hamlet A tragedy set in Denmark." if "Hamlet" in blocks[0] else "Faust A play in two"
     assert found in capsys.readouterr().out
 

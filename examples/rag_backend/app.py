@@ -61,7 +61,7 @@ def create_app(
     add_problem_handlers(app)
     app.include_router(question_routes(settings, retrieval, metrics, chat_model))
     app.include_router(health_routes(settings, retrieval, metrics))
-    add_page_routes(app, settings, with_chat_model=chat_model is not None)
+    add_page_routes(app, settings, retrieval, with_chat_model=chat_model is not None)
     app.add_middleware(BodyLimit, max_bytes=settings.body_bytes)
     app.add_middleware(SecurityHeaders)
     max_seconds = settings.search_seconds + 2 * settings.answer_seconds

@@ -25,7 +25,7 @@ def health_routes(settings: Settings, retrieval: Retrieval, metrics: Metrics) ->
     @router.get(
         "/healthz",
         summary="Readiness: questions can be answered; otherwise 503",
-        description="With the API key, the response has the collection and the reason too.",
+        description="With the API key, the response has collection, mode and reason too.",
         responses={503: {"model": Health}},
         response_model_exclude_none=True,
     )
@@ -37,7 +37,8 @@ def health_routes(settings: Settings, retrieval: Retrieval, metrics: Metrics) ->
             response.status_code = 503
         health = Health(status="not ready" if reason else "ready")
         if key is KeyState.VALID:  # a reason may name the server's folders and collections
-            health.collection, health.reason = settings.collection, reason
+            health.collection, health.mode = settings.collection, settings.mode
+            health.reason = reason
         return health
 
     @router.get(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
+from examples.rag_backend.retrieval import Retrieval
 from examples.rag_backend.schemas import About
 from examples.rag_backend.security import KeyState, api_key_state, limit_rate
 from examples.rag_backend.settings import Settings
@@ -16,7 +17,9 @@ PAGE = Path(__file__).parent / "page"
 _REVALIDATE = {"Cache-Control": "no-cache"}
 
 
-def add_page_routes(app: FastAPI, settings: Settings, *, with_chat_model: bool) -> None:
+def add_page_routes(
+    app: FastAPI, settings: Settings, retrieval: Retrieval, *, with_chat_model: bool
+) -> None:
     """Add `/`, `/docs`, `/about` and their files."""
     router = APIRouter()
     limit_guesses = limit_rate(settings.search_rate)
@@ -45,6 +48,8 @@ def add_page_routes(app: FastAPI, settings: Settings, *, with_chat_model: bool) 
             key_needed=settings.api_key is not None,
             question_characters=settings.question_characters,
             k=settings.k,
+            mode=settings.mode,
+            modes=list(retrieval.modes) if authorized else [],
             examples=list(settings.example_questions) if authorized else [],
         )
 

@@ -20,6 +20,7 @@ from examples.rag_backend.schemas import Mark, ScoredPassage, SearchRequest, Sea
 from examples.rag_backend.security import ConcurrencyLimit, limit_rate, require_api_key
 from examples.rag_backend.settings import Settings
 from rdr_qdrant import Passage, RDRQdrantError
+from rdr_qdrant.collection import Mode
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -44,6 +45,7 @@ class Retrieved:
 
     question: str
     documents: list[Document]
+    mode: Mode
     seconds: float
     warnings: list[str]
 
@@ -52,7 +54,9 @@ class Retrieved:
             ScoredPassage.from_document(rank, document)
             for rank, document in enumerate(self.documents, start=1)
         ]
-        return SearchResponse(passages=passages, seconds=self.seconds, warnings=self.warnings)
+        return SearchResponse(
+            passages=passages, mode=self.mode, seconds=self.seconds, warnings=self.warnings
+        )
 
 
 def question_routes(
@@ -73,8 +77,9 @@ def question_routes(
                 k=request.k or settings.k,
                 filter=request.filter or None,
                 score_threshold=request.score_threshold,
+                mode=request.mode,
             )
-        return Retrieved(request.question, found.documents, elapsed[0], found.warnings)
+        return Retrieved(request.question, found.documents, found.mode, elapsed[0], found.warnings)
 
     RetrievedForRequest = Annotated[Retrieved, Depends(retrieve)]  # noqa: N806
 

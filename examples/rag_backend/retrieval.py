@@ -15,7 +15,8 @@ from langchain_core.documents import Document
 from examples.rag_backend.dynamic_batching import BatchedEmbeddings
 from examples.rag_backend.settings import Settings
 from rdr_qdrant import RDREmbeddings, RDRQdrantError, RDRRetriever, connect
-from rdr_qdrant.collection import Collection
+from rdr_qdrant.client import RateLimitedError
+from rdr_qdrant.collection import MODES, Collection, Mode
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import CollectionError, UsageError
 from rdr_qdrant.registry import DEFAULT_MODEL, PAIRS, PairIdentity
@@ -39,9 +40,10 @@ class InvalidSearchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The documents found, best first, and warnings about the request."""
+    """The documents found, best first, the mode of the search, and warnings about the request."""
 
     documents: list[Document]
+    mode: Mode
     warnings: list[str]
 
 
@@ -50,11 +52,13 @@ class Retrieval:
 
     Attributes:
         reason: why the collection cannot be searched at present, or `None` if it can.
+        modes: how the collection can be searched, as last seen.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.reason: str | None = f"Opening the collection {settings.collection!r}."
+        self.modes: tuple[Mode, ...] = (settings.mode,)
         self._client: Any = None
         self._embeddings: RDREmbeddings | None = None
         self._identity: PairIdentity | None = None
@@ -83,18 +87,25 @@ class Retrieval:
         k: int,
         filter: Mapping[str, Any] | None = None,
         score_threshold: float | None = None,
+        mode: Mode | None = None,
     ) -> SearchResult:
-        """Search the top passages.
+        """Search the top passages, by default in the mode of the settings.
 
         Raises:
-            InvalidSearchError: the filter is invalid.
+            InvalidSearchError: the filter is invalid, or the collection lacks what the mode needs.
             RDRQdrantError: Qdrant is unavailable, or the collection is missing or was made with
                 another pair.
             TimeoutError: it took longer than `search_seconds`.
         """
-        options = {"k": k, "filter": filter, "score_threshold": score_threshold}
+        mode = mode or self._settings.mode
+        options = {"k": k, "filter": filter, "score_threshold": score_threshold, "mode": mode}
         async with asyncio.timeout(self._settings.search_seconds):
             retriever = await self._open_once()
+            if mode not in self.modes:
+                raise InvalidSearchError(
+                    f"The collection has no BM25, which the mode {mode} needs. Ask in mode dense. "
+                    "Its operator can add BM25 with: rdr-qdrant index -c NAME --bm25"
+                )
             with self._recording_failures():
                 try:
                     documents = await retriever.model_copy(update=options).ainvoke(question)
@@ -104,7 +115,7 @@ class Retrieval:
                 if filter and not documents:
                     collection = Collection(self._client, self._settings.collection)
                     warning = await asyncio.to_thread(collection.explain_no_results, filter)
-        return SearchResult(documents, [warning] if warning else [])
+        return SearchResult(documents, mode, [warning] if warning else [])
 
     @property
     def embeddings(self) -> RDREmbeddings:
@@ -174,6 +185,7 @@ class Retrieval:
             client=self._client,
             collection_name=self._settings.collection,
             k=self._settings.k,
+            mode=self._settings.mode,
             neighbors=self._settings.neighbors,
         )
 
@@ -203,12 +215,18 @@ class Retrieval:
 
     def _check(self) -> None:
         assert self._identity is not None
-        Collection(self._client, self._settings.collection).check(self._identity)
+        collection = Collection(self._client, self._settings.collection)
+        collection.check(self._identity)
+        if self._settings.mode != "dense":
+            collection.check_bm25()
+        self.modes = MODES if collection.bm25.record() else ("dense",)
 
     @contextlib.contextmanager
     def _recording_failures(self) -> Iterator[None]:
         try:
             yield
+        except RateLimitedError:
+            raise  # only this request has to wait
         except RDRQdrantError as error:
             self._record_failure(str(error))
             raise

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from langchain_core.documents import Document
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 
+from rdr_qdrant.collection import Mode
+
 _Key = Annotated[str, StringConstraints(pattern=r'^[^"\\\x00-\x1f]+$', max_length=100)]
 _Text = Annotated[str, StringConstraints(max_length=1000)]
 _Integer = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
@@ -41,12 +43,23 @@ class SearchRequest(BaseModel):
         description="Only passages with these metadata values; a list matches any of its values.",
     )
     score_threshold: float | None = Field(
-        default=None, allow_inf_nan=False, description="Minimum score."
+        default=None,
+        allow_inf_nan=False,
+        description="Minimum score, in the modes dense and bm25; refused in mode hybrid.",
+    )
+    mode: Mode | None = Field(
+        default=None,
+        description="dense compares vectors, bm25 words, hybrid both; by default the back end's "
+        "RAG_MODE. The last two need a collection with BM25.",
     )
 
 
 class ScoredPassage(BaseModel):
-    """A passage; `rank` counts from 1, `score` is the raw inner product with the question."""
+    """A passage; `rank` counts from 1.
+
+    `score` is that of the mode: in dense the raw inner product with the question, in bm25 the sum
+    of the weights of the question's words, in hybrid both, normalised and added.
+    """
 
     rank: int
     id: str
@@ -85,9 +98,10 @@ def _without_folders(key: str, value: Any) -> Any:
 
 
 class SearchResponse(BaseModel):
-    """The passages, best first, the duration of the search in seconds, and warnings."""
+    """The passages, best first, how they were searched, for how many seconds, and warnings."""
 
     passages: list[ScoredPassage]
+    mode: Mode
     seconds: float
     warnings: list[str] = Field(
         default_factory=list, description="For example: the filter has a key that does not exist."
@@ -103,17 +117,19 @@ class Mark(BaseModel):
 
 
 class Health(BaseModel):
-    """Readiness. Only a request with the API key gets the collection and the reason."""
+    """Readiness. Only a request with the API key gets the collection, its mode and the reason."""
 
     status: Literal["ready", "not ready"]
     collection: str | None = None
+    mode: Mode | None = None
     reason: str | None = None
 
 
 class About(BaseModel):
     """Settings that the page needs before the first question.
 
-    `collection` and `examples` are empty for a request without the API key, if one is set.
+    `mode` is that of requests that name none, `modes` are those that the collection allows.
+    `collection`, `modes` and `examples` are empty for a request without the API key, if one is set.
     """
 
     collection: str | None
@@ -121,4 +137,6 @@ class About(BaseModel):
     key_needed: bool
     question_characters: int
     k: int
+    mode: Mode
+    modes: list[Mode]
     examples: list[str]

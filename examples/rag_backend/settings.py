@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rdr_qdrant.cli.demo_command import COLLECTION as DEMO_COLLECTION
 from rdr_qdrant.cli.demo_command import QUESTIONS as DEMO_QUESTIONS
+from rdr_qdrant.collection import Mode
 from rdr_qdrant.collection.neighbors import MAX_NEIGHBORS
 
 
@@ -71,6 +72,8 @@ class Settings(BaseSettings):
             proxy).
         host, port: address to listen on.
         k, most_k: number of passages per question, default and maximum.
+        mode: how requests that name no mode are searched: `dense`, `bm25` or `hybrid`. The last two
+            need a collection with BM25.
         neighbors: number of parts of a split text that are added before and after each passage, for
             the answer and on the page.
         question_characters: maximum length of a question.
@@ -116,6 +119,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     k: int = Field(default=5, ge=1)
     most_k: int = Field(default=50, ge=1)
+    mode: Mode = "dense"
     neighbors: int = Field(default=0, ge=0, le=MAX_NEIGHBORS)
     question_characters: int = Field(default=1000, ge=1)
     body_bytes: int = Field(default=16 * 1024, ge=1024)

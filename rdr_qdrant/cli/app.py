@@ -16,6 +16,7 @@ from rdr_qdrant.cli import delete_command as delete
 from rdr_qdrant.cli import demo_command as demo
 from rdr_qdrant.cli import encode_command as encode
 from rdr_qdrant.cli import eval_command as evaluate
+from rdr_qdrant.cli import index_command as index
 from rdr_qdrant.cli import info_command as info
 from rdr_qdrant.cli import ingest_command as ingest
 from rdr_qdrant.cli import models_command as models
@@ -34,7 +35,7 @@ from rdr_qdrant.cli.standard_streams import (
 from rdr_qdrant.cli.stderr import print_message, to_single_line, unwrap_paragraphs
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 
-RESUMABLE = ("ingest", "encode", "copy")
+RESUMABLE = ("ingest", "encode", "copy", "index")
 
 app = typer.Typer(
     name="rdr-qdrant",
@@ -52,6 +53,7 @@ for _name, _command, _example in (
     ("search", search.search, search.EXAMPLE),
     ("eval", evaluate.evaluate_command, evaluate.EXAMPLE),
     ("info", info.info, info.EXAMPLE),
+    ("index", index.index, index.EXAMPLE),
     ("copy", copy.copy, copy.EXAMPLE),
     ("delete", delete.delete, delete.EXAMPLE),
     ("bench", bench.bench, bench.EXAMPLE),

@@ -97,6 +97,8 @@ def delete(
         print_message(unknown or "No passage matches the filter.")
     if as_json:
         values: dict[str, Any] = {"collection": collection, "deleted": deleted, "points": left}
+        if about:
+            values["points_approximate"] = True
         print_json(values | {"dry_run": dry_run, **({"missing": missing} if ids else {})})
         return
     verb = "to delete" if dry_run else "deleted"

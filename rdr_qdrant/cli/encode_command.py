@@ -10,7 +10,7 @@ import typer
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.graceful_shutdown import stop_on_signal
-from rdr_qdrant.cli.path_arguments import parse_path, parse_source
+from rdr_qdrant.cli.path_arguments import parse_path
 from rdr_qdrant.cli.progress import duration, progress_shown
 from rdr_qdrant.cli.source_arguments import check_rejects_file
 from rdr_qdrant.cli.stderr import pluralize, print_message, rejects_reported
@@ -25,15 +25,7 @@ SHARD_SIZE = 16_384
 
 
 def encode(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            parser=parse_source,
-            metavar="SOURCE",
-            help="Passages or documents, as for ingest; - for JSON Lines from stdin.",
-            show_default=False,
-        ),
-    ],
+    sources: options.SourcesArgument,
     output: Annotated[
         Path,
         typer.Option(

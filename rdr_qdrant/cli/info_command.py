@@ -72,6 +72,9 @@ def _description_fields(found: CollectionDescription) -> dict[str, str]:
         else "unknown (a server does not report it)",
         "model": str(identity.get("model", unknown)),
     }
+    if bm25 := found.bm25:
+        state = "" if bm25["complete"] else "; incomplete: finish it with rdr-qdrant index --bm25"
+        values["BM25"] = f"{bm25['language']}, {bm25['points']:,} of {found.points:,} points{state}"
     if split := SplitRecord.from_json(found.split):
         ways = {"rows": split.rows, "documents": split.documents}
         values |= {kind: describe_splits(way) for kind, way in ways.items() if way}

@@ -13,7 +13,6 @@ from rdr_qdrant.cli.executor_options import ExecutorOptions
 from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.graceful_shutdown import stop_on_signal
 from rdr_qdrant.cli.ingest_summary import print_idle_indexes, print_remarks, summary_fields
-from rdr_qdrant.cli.path_arguments import parse_source
 from rdr_qdrant.cli.progress import duration, progress_shown
 from rdr_qdrant.cli.source_arguments import check_rejects_file, open_sources
 from rdr_qdrant.cli.stderr import (
@@ -22,7 +21,7 @@ from rdr_qdrant.cli.stderr import (
     rejects_reported,
 )
 from rdr_qdrant.cli.stdout import print_fields, print_json
-from rdr_qdrant.errors import StoreError
+from rdr_qdrant.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from rdr_qdrant.embeddings import RDREmbeddings
@@ -36,17 +35,7 @@ _ALIAS = "Re-index without downtime"
 
 
 def ingest(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            parser=parse_source,
-            metavar="SOURCE",
-            help="Passages: .tsv, .csv, .jsonl or .parquet (each also .gz), or - for JSON Lines "
-            "from stdin. Documents: .txt, .md, .html, .pdf or .docx, or a folder of them. Or a "
-            "folder that encode wrote.",
-            show_default=False,
-        ),
-    ],
+    sources: options.IngestSourcesArgument,
     collection: options.CollectionOption,
     *,
     quoting: options.QuotingOption = "csv",
@@ -107,7 +96,12 @@ def ingest(
     ] = False,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="Do not ask for confirmation.", rich_help_panel=_SYNC),
+        typer.Option(
+            "--yes",
+            help="Do not ask for confirmation.",
+            rich_help_panel=_SYNC,
+            hidden=True,
+        ),
     ] = False,
     preset: Annotated[
         str | None,
@@ -133,6 +127,15 @@ def ingest(
             rich_help_panel=_NEW,
         ),
     ] = None,
+    bm25: Annotated[
+        bool,
+        typer.Option(
+            "--bm25",
+            help="Give each point a sparse vector of its words too, for the modes bm25 and hybrid.",
+            rich_help_panel=_NEW,
+        ),
+    ] = False,
+    language: options.LanguageOption = None,
     payload_index: Annotated[
         list[str] | None,
         typer.Option(
@@ -208,10 +211,19 @@ def ingest(
     """
     from rdr_qdrant.client import RetryPolicy, capabilities
     from rdr_qdrant.collection import Collection, CollectionSettings
+    from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
     from rdr_qdrant.ingest import LoadReport, QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog
 
-    layout = CollectionSettings.from_options(preset, settings or (), payload_index or (), tenant)
+    if language and not bm25:
+        raise UsageError("--language belongs to --bm25: add it, or leave --language out.")
+    layout = CollectionSettings.from_options(
+        preset,
+        settings or (),
+        payload_index or (),
+        tenant,
+        (language or DEFAULT_LANGUAGE) if bm25 else None,
+    )
     encoding_options = [*splitting.explicitly_set(), *encoders.explicitly_set()]
     opened = open_sources(sources, encoding_options, quoting)
     split = splitting.settings(opened.sources)

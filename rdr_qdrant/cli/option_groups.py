@@ -29,7 +29,7 @@ from rdr_qdrant.registry import DEFAULT_MAX_LENGTH, PAIRS
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
-    from rdr_qdrant.collection import UntypedValue
+    from rdr_qdrant.collection import FusionMethod, QueryOptions, UntypedValue
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.encoding.device import Precision
     from rdr_qdrant.readers import PassageSource
@@ -55,9 +55,21 @@ def parse_count(text: str) -> int:
     return int(number)
 
 
-CollectionOption = Annotated[
-    str, typer.Option("--collection", "-c", metavar="NAME", help="Name of the collection.")
-]
+def _sources_argument(also: str = "") -> Any:
+    return typer.Argument(
+        parser=parse_source,
+        metavar="SOURCE",
+        help="Passages: .tsv, .csv, .jsonl or .parquet (each also .gz), or - for JSON Lines from "
+        f"stdin. Documents: .txt, .md, .html, .pdf or .docx, or a folder of them.{also}",
+        show_default=False,
+    )
+
+
+SourcesArgument = Annotated[list[str], _sources_argument()]
+IngestSourcesArgument = Annotated[list[str], _sources_argument(" Or a folder that encode wrote.")]
+_COLLECTION = typer.Option("--collection", "-c", metavar="NAME", help="Name of the collection.")
+CollectionOption = Annotated[str, _COLLECTION]
+OptionalCollectionOption = Annotated[str | None, _COLLECTION]
 JSONOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON value to stdout and nothing else.")
 ]
@@ -115,6 +127,17 @@ IndexOption = Annotated[
         hidden=True,
     ),
 ]
+LanguageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--language",
+        metavar="NAME",
+        help="Language of the texts for BM25: its stop words and endings are ignored; none: every "
+        "word counts. Default: english.",
+        show_default=False,
+        hidden=True,
+    ),
+]
 APIKeyFileOption = Annotated[
     Path | None,
     typer.Option(
@@ -145,7 +168,8 @@ def read_api_key(file: Path | None) -> Any:
     return read_key_file(file) if file else None
 
 
-def _explicitly_set(group: EncoderOptions | SplitOptions) -> list[str]:
+def explicitly_set(group: Any) -> list[str]:
+    """The options of a group that differ from their defaults, as they are typed."""
     return [
         f"--{field.name.replace('_', '-')}"
         for field in fields(group)
@@ -285,7 +309,7 @@ class EncoderOptions:
 
     def explicitly_set(self) -> list[str]:
         """The options that differ from their defaults, as they are typed."""
-        return _explicitly_set(self)
+        return explicitly_set(self)
 
     def embeddings(self, recorded_model: str | None = None) -> RDREmbeddings:
         """The encoders, loaded on first use.
@@ -359,7 +383,7 @@ class SplitOptions:
 
     def explicitly_set(self) -> list[str]:
         """The options that differ from their defaults, as they are typed."""
-        return _explicitly_set(self)
+        return explicitly_set(self)
 
     def settings(self, sources: Sequence[PassageSource]) -> SplitSettings | None:
         """The settings; `None` leaves rows whole and splits documents as by default.
@@ -435,6 +459,76 @@ class SearchOptions:
             rescore=self.rescore, oversampling=self.oversampling
         )
         return models.SearchParams(hnsw_ef=self.hnsw_ef, quantization=quantization)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionOptions:
+    """How mode hybrid makes one list of two."""
+
+    fusion: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="In mode hybrid: dbsf adds normalised scores, rrf reciprocal ranks, linear raw "
+            "scores.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = "dbsf"
+    fusion_weights: Annotated[
+        str,
+        typer.Option(
+            metavar="DENSE,BM25",
+            help="Weights of the two lists.",
+            rich_help_panel=_SEARCH,
+            hidden=True,
+        ),
+    ] = "1,1"
+    rrf_k: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="k of rrf: the greater, the less the first ranks stand out.",
+            rich_help_panel=_SEARCH,
+            hidden=True,
+        ),
+    ] = 2
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Passages that each list has before they are fused. Default: twice as many as are "
+            "asked for, at least 200.",
+            show_default=False,
+            rich_help_panel=_SEARCH,
+            hidden=True,
+        ),
+    ] = None
+
+    def query_options(self, mode: str, k: int = 1) -> QueryOptions:
+        """Mode, `k` and these options, as a search takes them.
+
+        Raises:
+            UsageError: an unknown mode or fusion, or weights that are not two numbers.
+        """
+        from rdr_qdrant.collection import Fusion, Mode, check_options
+
+        try:
+            dense, bm25 = map(float, self.fusion_weights.split(","))
+        except ValueError:
+            raise UsageError(
+                f"--fusion-weights {self.fusion_weights!r} is not two numbers such as 1,0.5."
+            ) from None
+        fusion = Fusion(cast("FusionMethod", self.fusion), (dense, bm25), self.rrf_k)
+        query_options: QueryOptions = {
+            "k": k,
+            "mode": cast(Mode, mode),
+            "fusion": fusion,
+            "candidates": self.candidates,
+        }
+        check_options(query_options)
+        return query_options
 
 
 def _show_all_help(context: typer.Context, wanted: bool) -> None:

@@ -19,7 +19,13 @@ from rdr_qdrant.planning import Layout, Plan, PlanInputs, Quantity, format_bytes
 
 EXAMPLE = "rdr-qdrant plan --passages 21M --preset large --gpu h100"
 
-_RATE: dict[str, Any] = {"min": 0.001, "max": 1e12, "metavar": "RATE"}
+
+def _number(help: str, metavar: str = "N") -> Any:
+    return typer.Option(min=1, metavar=metavar, help=help)
+
+
+def _rate(help: str) -> Any:
+    return typer.Option(min=0.001, max=1e12, metavar="RATE", help=help)
 
 
 def plan_command(
@@ -49,19 +55,14 @@ def plan_command(
             "summarized. Default: all presets and quantizations.",
         ),
     ] = None,
-    dimension: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Numbers of a vector.")
-    ] = planning.DIMENSION,
-    text_bytes: Annotated[
-        int | None, typer.Option(min=1, metavar="BYTES", help="Mean size of a passage's text.")
-    ] = None,
-    replicas: Annotated[int, typer.Option(min=1, metavar="R", help="Copies of every point.")] = 1,
-    servers: Annotated[
-        int, typer.Option(min=1, metavar="S", help="Qdrant servers that share the collection.")
-    ] = 1,
-    cores: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Cores of each server that build the index.")
-    ] = 8,
+    dimension: Annotated[int, _number("Numbers of a vector.")] = planning.DIMENSION,
+    text_bytes: Annotated[int | None, _number("Mean size of a passage's text.", "BYTES")] = None,
+    bm25: Annotated[
+        bool, typer.Option("--bm25", help="With sparse vectors of the words, as ingest --bm25.")
+    ] = False,
+    replicas: Annotated[int, _number("Copies of every point.", "R")] = 1,
+    servers: Annotated[int, _number("Qdrant servers that share the collection.", "S")] = 1,
+    cores: Annotated[int, _number("Cores of each server that build the index.")] = 8,
     gpu: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,16 +71,11 @@ def plan_command(
             "first is summarized. Default: all.",
         ),
     ] = None,
-    devices: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Number of GPUs that encode at once.")
-    ] = 1,
+    devices: Annotated[int, _number("Number of GPUs that encode at once.")] = 1,
     encode_rate: Annotated[
-        float | None,
-        typer.Option(**_RATE, help="Passages/s of one device that rdr-qdrant bench measured."),
+        float | None, _rate("Passages/s of one device that rdr-qdrant bench measured.")
     ] = None,
-    index_rate: Annotated[
-        float | None, typer.Option(**_RATE, help="Points/s that one core indexed.")
-    ] = None,
+    index_rate: Annotated[float | None, _rate("Points/s that one core indexed.")] = None,
     splitting: options.SplitOptions,
     as_json: options.JSONOption = False,
 ) -> None:
@@ -101,6 +97,7 @@ def plan_command(
             text_bytes=text_bytes or planning.TEXT_BYTES,
             presets=tuple(preset or PRESETS),
             quantizations=() if preset else tuple(planning.QUANTIZATIONS),
+            bm25=bm25,
             replicas=replicas,
             servers=servers,
             cores=cores,

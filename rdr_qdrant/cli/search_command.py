@@ -19,10 +19,17 @@ def search(
     collection: options.CollectionOption,
     *,
     k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of passages.")] = 5,
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="dense compares vectors, bm25 words (no encoder is loaded), hybrid both.",
+        ),
+    ] = "dense",
     conditions: options.FilterOption = None,
     score_threshold: Annotated[
         float | None,
-        typer.Option(metavar="SCORE", help="Only passages with at least this inner product."),
+        typer.Option(metavar="SCORE", help="Only passages with at least this score."),
     ] = None,
     neighbors: Annotated[
         int,
@@ -34,17 +41,30 @@ def search(
     ] = 0,
     as_json: options.JSONOption = False,
     searching: options.SearchOptions,
+    fusing: options.FusionOptions,
     qdrant: options.QdrantOptions,
     encoders: options.EncoderOptions,
 ) -> None:
     """Find the passages of a collection that fit a question best.
 
-    Scores are raw inner products: higher is better, and there is no upper bound.
+    Scores are raw inner products: higher is better, and there is no upper bound. In mode bm25 they
+    are sums of word weights; in mode hybrid they only order the hits of one question. Both need a
+    collection with BM25: rdr-qdrant ingest --bm25, or rdr-qdrant index --bm25 for one that exists.
     """
     filters = options.parse_filters(conditions)
     if not question.strip():
         raise UsageError("The question is empty: there is nothing to search for.")
+    from rdr_qdrant.collection import check_options
+
     params = searching.search_params()
+    query_options = fusing.query_options(mode, k)
+    query_options |= {
+        "filter": filters or None,
+        "score_threshold": score_threshold,
+        "exact": searching.exact,
+        "neighbors": neighbors,
+    }
+    check_options(query_options)
     from rdr_qdrant.retriever import PassageSearcher
 
     with closing(qdrant.connect()) as client:
@@ -56,14 +76,7 @@ def search(
             allow_unverified=searching.allow_unverified,
             search_params=params,
         )
-        [hits] = searcher.search(
-            [question],
-            k=k,
-            filter=filters or None,
-            score_threshold=score_threshold,
-            exact=searching.exact,
-            neighbors=neighbors,
-        )
+        [hits] = searcher.search([question], **query_options)
     if as_json:
         print_json([hit.to_json() for hit in hits])
     else:

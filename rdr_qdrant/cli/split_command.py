@@ -8,7 +8,6 @@ import typer
 
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.exit_status import ExitStatus
-from rdr_qdrant.cli.path_arguments import parse_source
 from rdr_qdrant.cli.progress import progress_shown
 from rdr_qdrant.cli.source_arguments import check_rejects_file
 from rdr_qdrant.cli.stderr import rejects_reported
@@ -24,15 +23,7 @@ EXAMPLE = "rdr-qdrant split docs/ --show 5"
 
 
 def split(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            parser=parse_source,
-            metavar="SOURCE",
-            help="Passages or documents, as for ingest; - for JSON Lines from stdin.",
-            show_default=False,
-        ),
-    ],
+    sources: options.SourcesArgument,
     *,
     show: Annotated[int, typer.Option(min=0, metavar="N", help="Print the first N passages.")] = 5,
     quoting: options.QuotingOption = "csv",

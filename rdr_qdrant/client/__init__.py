@@ -7,7 +7,7 @@ error_mapping    the errors of all clients as StoreError
 grpc_port        a server's port for gRPC, and whether to try it
 fork_check       refuses a server's client in a forked process
 remedies         what to do about a server's refusals, by its words
-retry            RetryPolicy: repeats calls that failed for now
+retry            RetryPolicy, SearchRetryPolicy: repeat calls that failed for now
 reconnect        ClientAddress: opens a client again in another process
 api_key          the API key, and the hosts it may be sent to
 proxy            the proxy that applies to a server
@@ -36,6 +36,7 @@ from rdr_qdrant.client.error_mapping import (
     CollectionNotFoundError,
     LimitExceededError,
     PartlyDownError,
+    RateLimitedError,
     RequestTooLargeError,
     UnindexedFilterError,
     describe_grpc_error,
@@ -44,7 +45,12 @@ from rdr_qdrant.client.error_mapping import (
 )
 from rdr_qdrant.client.grpc_port import grpc_port_of, grpc_timeout, may_have_grpc, prefers_grpc
 from rdr_qdrant.client.reconnect import ClientAddress
-from rdr_qdrant.client.retry import RATE_LIMITED, RETRY_FOR_SECONDS, RetryPolicy
+from rdr_qdrant.client.retry import (
+    RATE_LIMITED,
+    RETRY_FOR_SECONDS,
+    RetryPolicy,
+    SearchRetryPolicy,
+)
 
 __all__ = [
     "DEFAULT_PATH",
@@ -56,8 +62,10 @@ __all__ = [
     "CollectionNotFoundError",
     "LimitExceededError",
     "PartlyDownError",
+    "RateLimitedError",
     "RequestTooLargeError",
     "RetryPolicy",
+    "SearchRetryPolicy",
     "UnindexedFilterError",
     "build_index",
     "capabilities",

@@ -182,7 +182,7 @@ def server_url(url: str | None, path: FolderPath | None) -> str | None:
         raise UsageError(
             f"Both a server ({url}) and a folder ({path}) were given: name one of them."
         )
-    if path:
+    if path is not None:
         return None
     url = url or os.environ.get("QDRANT_URL") or None
     if url:

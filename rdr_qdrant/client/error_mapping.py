@@ -60,6 +60,10 @@ class AccessDeniedError(StoreError):
     """The server knows the API key, but the key may not do this, or has expired."""
 
 
+class RateLimitedError(StoreError):
+    """The server takes no more requests for now; the same one passes a little later."""
+
+
 class NoAnswerError(StoreError):
     """Nothing answers at the address."""
 
@@ -101,6 +105,7 @@ def translate_client_errors(
         AccessDeniedError: the API key lacks a right.
         CollectionNotFoundError: the collection does not exist.
         LimitExceededError: strict mode refuses a number in the request.
+        RateLimitedError: a rate is reached.
         NoAnswerError: nothing answers.
         PartlyDownError: a part of the cluster does not answer.
         StoreError: it refused the key or the request, or no Qdrant answers; or the client
@@ -122,7 +127,7 @@ def translate_client_errors(
     except UnexpectedResponse as error:
         raise _refusal(client, place, error) from error
     except QdrantException as error:  # a 429 with a Retry-After
-        raise StoreError(
+        raise RateLimitedError(
             f"{_capitalized(place)} takes no more requests for now (429): "
             f"{_sentence(_one_line(str(error)))}{remedy_for(str(error))}"
         ) from error
@@ -330,12 +335,17 @@ OVER_CAPACITY = "larger than rate limiter capacity"
 """In the refusal of a request that no waiting helps: only a smaller one passes."""
 
 
+RATE_EXCEEDED = "rate limit exceeded"
+
+
 def _known_refusal(message: str) -> StoreError | None:
     """The error of its own kind for a refusal that callers act on, by the server's words in it."""
     if _NO_COLLECTION.search(message):
         return CollectionNotFoundError(message)
     if OVER_CAPACITY in message:
         return RequestTooLargeError(message)
+    if RATE_EXCEEDED in message:
+        return RateLimitedError(message)
     if found := _LIMIT.search(message):
         return LimitExceededError(message, found[2], int(found[1]))
     if found := _CONDITIONS.search(message):

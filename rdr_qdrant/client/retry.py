@@ -5,14 +5,15 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rdr_qdrant.client.error_mapping import OVER_CAPACITY, translate_client_errors
+from rdr_qdrant.client.remedies import is_partly_down
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
+    from qdrant_client import AsyncQdrantClient, QdrantClient
     from tenacity import RetryCallState
 
 T = TypeVar("T")
@@ -21,8 +22,11 @@ RETRY_FOR_SECONDS = 600.0
 FIRST_WAIT_SECONDS = 0.1
 """Upper bound of the first random wait; doubled for each further one."""
 LONGEST_WAIT_SECONDS = 30.0
+SEARCH_WAIT_SECONDS = 8.0
+"""Longest time that a search waits for a rate limit."""
 LARGEST_STRETCH = 4.0
 """Largest factor of the wait that a rate limit requests."""
+PARTLY_DOWN = "a part of the cluster does not answer"
 RATE_LIMITED = "rate limit (429)"
 """Reason of a retry after the server said that a rate is reached."""
 
@@ -78,19 +82,36 @@ class RetryPolicy:
         """
         import tenacity
 
-        started = time.monotonic()
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(is_transient),
-            wait=_BackoffOrRetryAfter(self),
-            stop=lambda state: self._gives_up(started, state.upcoming_sleep),
-            sleep=tenacity.sleep_using_event(self._stop),
-            before_sleep=self._count_and_report,
-            reraise=True,
+            sleep=tenacity.sleep_using_event(self._stop), **self._tenacity_options()
         )
         with translate_client_errors(client, collection_name):
             result = retrying(call)
         self._last_success = time.monotonic()
         return result
+
+    async def run_async(
+        self,
+        client: AsyncQdrantClient,
+        call: Callable[[], Awaitable[T]],
+        collection_name: str | None = None,
+    ) -> T:
+        """Await `call` and return its result; waits do not block the event loop.
+
+        Raises:
+            StoreError: as for a call that is not awaited.
+        """
+        import tenacity
+
+        retrying = tenacity.AsyncRetrying(**self._tenacity_options())
+        with translate_client_errors(client, collection_name):
+            result: T = await retrying(call)
+        self._last_success = time.monotonic()
+        return result
+
+    def is_retried(self, error: BaseException) -> bool:
+        """True if a call that failed so is retried, as long as there is time."""
+        return is_transient(error)
 
     def stretched(self, seconds: float, *, longer: bool) -> float:
         """The wait in place of one that a rate limit requests; `longer` if that was too short."""
@@ -98,6 +119,18 @@ class RetryPolicy:
             if longer:
                 self._stretch = min(LARGEST_STRETCH, 2 * self._stretch)
             return seconds * self._stretch
+
+    def _tenacity_options(self) -> dict[str, Any]:
+        import tenacity
+
+        started = time.monotonic()
+        return {
+            "retry": tenacity.retry_if_exception(self.is_retried),
+            "wait": _BackoffOrRetryAfter(self),
+            "stop": lambda state: self._gives_up(started, state.upcoming_sleep),
+            "before_sleep": self._count_and_report,
+            "reraise": True,
+        }
 
     def _gives_up(self, started: float, wait: float) -> bool:
         since = max(started, self._last_success)
@@ -108,6 +141,27 @@ class RetryPolicy:
             self.retries += 1
         if self._on_retry and state.outcome and state.next_action:
             self._on_retry(_reason(state.outcome.exception()), state.next_action.sleep)
+
+
+class SearchRetryPolicy(RetryPolicy):
+    """Repeats a call only where Qdrant says when (Retry-After), for `SEARCH_WAIT_SECONDS` at most.
+
+    Everything else fails at once, since somebody waits for the answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(SEARCH_WAIT_SECONDS)
+
+    def is_retried(self, error: BaseException) -> bool:
+        """True where Qdrant says when."""
+        return is_transient(error) and retry_after_seconds(error) > 0
+
+    def stretched(self, seconds: float, *, longer: bool) -> float:
+        """The wait as requested: a search is charged once."""
+        return seconds
+
+    def _gives_up(self, started: float, wait: float) -> bool:
+        return time.monotonic() + wait - started >= SEARCH_WAIT_SECONDS
 
 
 def is_transient(error: BaseException) -> bool:
@@ -208,7 +262,11 @@ def _reason(error: BaseException | None) -> str:
     if isinstance(error, ResponseHandlingException):
         return f"no answer ({type(error.source).__name__})"
     if isinstance(error, UnexpectedResponse):
+        if is_partly_down(error.content.decode("utf-8", "replace")):
+            return PARTLY_DOWN
         return f"answer {error.status_code}"
     if _is_rate_limit(error):
         return RATE_LIMITED
-    return "answer 429" if isinstance(error, QdrantException) else "no answer over gRPC"
+    if isinstance(error, QdrantException):
+        return "answer 429"
+    return PARTLY_DOWN if is_partly_down(str(error)) else "no answer over gRPC"

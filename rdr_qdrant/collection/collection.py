@@ -16,6 +16,8 @@ from rdr_qdrant.client import (
     server_version,
     translate_client_errors,
 )
+from rdr_qdrant.collection.bm25 import BM25_KEY, Bm25Record
+from rdr_qdrant.collection.bm25_index import Bm25Index
 from rdr_qdrant.collection.bulk_indexing import BulkIndexing, warn_if_deferred
 from rdr_qdrant.collection.compatibility import check_identity, check_vectors, loading_encoders
 from rdr_qdrant.collection.connection import (
@@ -53,8 +55,12 @@ from rdr_qdrant.collection.qdrant_params import (
 )
 from rdr_qdrant.collection.query import (
     QueryOptions,
+    Questions,
+    compares_words,
+    fused_scores,
     query_requests,
     requests_within_limits,
+    scored_points,
     to_scored_passages,
 )
 from rdr_qdrant.collection.settings import CollectionSettings, differences, missing_payload_indexes
@@ -81,6 +87,7 @@ class Collection:
         points: reads, writes, scrolls and deletes its points.
         payload_indexes: creates and checks its payload indexes.
         bulk_indexing: defers, resumes and waits for a server's index building.
+        bm25: adds, completes and takes away its sparse vectors.
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
@@ -99,6 +106,7 @@ class Collection:
         self.points = Points(self._connection)
         self.payload_indexes = PayloadIndexes(self._connection)
         self.bulk_indexing = BulkIndexing(self._connection)
+        self.bm25 = Bm25Index(self._connection, self.points)
 
     # State
 
@@ -176,6 +184,9 @@ class Collection:
         )
         vector_name = self._connection.vector_name
         creation_id: str | None = uuid.uuid4().hex
+        metadata = dict(metadata or {})
+        if settings.bm25:
+            metadata[BM25_KEY] = Bm25Record(settings.bm25).to_json()
         try:
             self._connection.call(
                 lambda: client.create_collection(
@@ -184,7 +195,7 @@ class Collection:
                     metadata={
                         IDENTITY_KEY: identity.to_metadata(),
                         CREATION_KEY: creation_id,
-                        **(metadata or {}),
+                        **metadata,
                     },
                     **collection_params(settings, version),
                 )
@@ -192,7 +203,7 @@ class Collection:
         except StoreError:
             if not self._connection.until_seen(self.exists, bool, PATIENCE_WITH_MISSING_SECONDS):
                 raise
-            self._check_metadata(metadata or {})
+            self._check_metadata(metadata)
             self.check(identity)
             creation_id = None
         else:
@@ -306,6 +317,15 @@ class Collection:
         check_info(self.name, vector_name, info, identity, allow_unverified=allow_unverified)
         self._index_cache.update(info)
 
+    def check_bm25(self, language: str | None = None) -> None:
+        """Refuse a collection without BM25, or with that of another language.
+
+        Raises:
+            CollectionError: so it is, or the collection does not exist.
+        """
+        self._connection.info()
+        self._connection.bm25_cache.required_encoder(self.name, language)
+
     def check_ours(self, action: str) -> None:
         """Refuse a collection whose metadata does not say that we created it.
 
@@ -409,18 +429,30 @@ class Collection:
             vectors: of the questions, float32 [n, dim].
             options: see `QueryOptions`.
         """
-        return [to_scored_passages(points) for points in self.query_points(vectors, **options)]
+        found = self.query_points(Questions(vectors), **options)
+        return [to_scored_passages(points) for points in found]
 
     def query_points(
-        self, vectors: Any, **options: Unpack[QueryOptions]
+        self, questions: Questions, **options: Unpack[QueryOptions]
     ) -> list[list[models.ScoredPoint]]:
-        """`search` that returns Qdrant's own points."""
+        """Return for each question the best `k` points, in the mode of the options."""
         connection = self._connection
-        if self._index_cache.is_stale_for(options.get("filter")):
-            self._index_cache.update(
-                connection.call(lambda: connection.client.get_collection(self.name))
-            )
-        requests = query_requests(vectors, connection.vector_name, options, self._index_cache.types)
+        words = compares_words(options)
+        if self._index_cache.is_stale_for(options.get("filter")) or (
+            words and connection.bm25_cache.is_stale
+        ):
+            self._index_cache.update(connection.info())
+        bm25 = None
+        if words:
+            bm25 = connection.bm25_cache.required_encoder(self.name, options.get("language"))
+        requests = query_requests(
+            questions,
+            connection.vector_name,
+            options,
+            self._index_cache.types,
+            bm25,
+            connection.limits.results,
+        )
         found = [
             response.points
             for part in requests_within_limits(self.name, connection.limits, requests, options)
@@ -428,6 +460,10 @@ class Collection:
                 partial(connection.client.query_batch_points, self.name, requests=part)
             )
         ]
+        if words:
+            fused = fused_scores(found, options)
+            ids = list({one for hits in fused for one, _ in hits})
+            found = scored_points(fused, self.points.retrieve_records(ids) if ids else [])
         if not any(found) and self._lookup_throttle.allows(options.get("filter")):
             message = self.explain_no_results(options.get("filter"))
             if message:
@@ -461,10 +497,12 @@ class Collection:
 
         Returns:
             A line of text; `None` where nothing is conspicuous, or cannot be found out, as in
-            strict mode.
+            strict mode; nor where reads are limited, of which searches need every one.
         """
         keys = condition_keys(conditions)
         try:
+            if self.limits.reads_per_minute:
+                return None
             unknown = self.points.unknown_metadata_keys(keys)
             known = self.points.sample_metadata_keys() if unknown else []
         except StoreError:

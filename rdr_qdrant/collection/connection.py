@@ -12,6 +12,7 @@ from rdr_qdrant.client import (
     location_of,
     look_until_seen,
 )
+from rdr_qdrant.collection.bm25 import Bm25Cache, Bm25Encoder
 from rdr_qdrant.collection.limits import KnownLimits, StrictLimits
 from rdr_qdrant.errors import CollectionError, UsageError
 
@@ -38,6 +39,7 @@ class CollectionConnection:
         vector_name: the named vector to use; `""` is the unnamed one.
         retry: makes the calls; by default each is made once.
         known_limits: of strict mode, see `limits`.
+        bm25_cache: see `bm25_encoder`.
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
 
@@ -50,6 +52,7 @@ class CollectionConnection:
     vector_name: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     known_limits: KnownLimits = field(default_factory=KnownLimits, repr=False, compare=False)
+    bm25_cache: Bm25Cache = field(default_factory=Bm25Cache, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -104,12 +107,23 @@ class CollectionConnection:
         except CollectionNotFoundError:
             return None
         self.known_limits.update(info)
+        self.bm25_cache.update(info)
         return info
 
     @property
     def limits(self) -> StrictLimits:
         """The limits of strict mode; read once, then whenever the collection is described."""
         return self.known_limits.get(self.find_info)
+
+    def bm25_encoder(self) -> Bm25Encoder | None:
+        """An encoder for the words of its passages, if it has BM25 by what was last read.
+
+        Raises:
+            CollectionError: another version of rdr-qdrant made its vectors otherwise.
+        """
+        if not self.bm25_cache.was_read:
+            self.find_info()
+        return self.bm25_cache.encoder(self.name)
 
     def update(
         self, is_seen: Callable[[models.CollectionInfo], bool], **parameters: Any

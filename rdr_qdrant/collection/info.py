@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client import PartlyDownError, disk_bytes, translate_client_errors
 from rdr_qdrant.collection.aliases import Aliases
+from rdr_qdrant.collection.bm25_index import Bm25Index
 from rdr_qdrant.collection.bulk_indexing import indexing_deferred
 from rdr_qdrant.collection.compatibility import check_vectors
 from rdr_qdrant.collection.connection import CollectionConnection
@@ -47,6 +48,8 @@ class CollectionDescription:
         index_put_off: whether a bulk load that has not finished defers index building.
         split: how its texts were split (`rows`, `documents`), or `None` where it does not say.
         points_approximate: `points` is an estimate, since strict mode takes no exact count.
+        bm25: how its sparse vectors were made, and `points`, the number of those that have one;
+            `None` if it has none.
     """
 
     name: str
@@ -64,6 +67,7 @@ class CollectionDescription:
     index_put_off: bool
     split: Mapping[str, Any] | None
     points_approximate: bool = False
+    bm25: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields but the probe vectors, which mean nothing to a reader."""
@@ -128,6 +132,7 @@ def describe_collection(connection: CollectionConnection) -> CollectionDescripti
         index_put_off=indexing_deferred(info),
         split=(info.config.metadata or {}).get(SPLIT_KEY),
         points_approximate=not connection.limits.allows_exact,
+        bm25=_describe_bm25(connection),
     )
 
 
@@ -177,6 +182,13 @@ def model_name(info: models.CollectionInfo) -> str | None:
     """Return the name of the pair that made a collection, where it says so."""
     identity = identity_of(info)
     return str(identity["model"]) if identity and "model" in identity else None
+
+
+def _describe_bm25(connection: CollectionConnection) -> Mapping[str, Any] | None:
+    record = connection.bm25_cache.record(connection.name)
+    if record is None:
+        return None
+    return {**record.to_json(), "points": Bm25Index(connection, Points(connection)).count()}
 
 
 def _alias_target(connection: CollectionConnection) -> str | None:

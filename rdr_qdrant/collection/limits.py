@@ -125,7 +125,8 @@ class StrictLimits:
         if not self.allows_exact:
             raise CollectionError(
                 f"Collection {name!r} is in strict mode and takes no exact search "
-                "(search_allow_exact). Leave exact and compare_exact out, or have it allowed."
+                "(search_allow_exact). Leave --exact and --compare-exact (exact, compare_exact) "
+                "out, or have it allowed."
             )
 
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from rdr_qdrant.collection.bm25 import BM25_VECTOR
+
 if TYPE_CHECKING:
     from qdrant_client import grpc, models
 
 PointId = int | str
 
-SPARSE_NAME = "bm25"
-"""Name of a point's sparse vector."""
 FLOAT_BYTES = 4
 
 
@@ -31,7 +31,7 @@ class Point:
         id: the Qdrant id, a number below 2**64 or a UUID.
         vector: float32 [dim], finite.
         payload: see `collection.payload`.
-        sparse: its sparse vector, if it has one.
+        sparse: the BM25 weights of its words, where the collection has them.
         other_vectors: named vectors of other programs, which the point keeps.
     """
 
@@ -59,7 +59,7 @@ def to_structs(
         if vector_name or point.needs_names:
             vector = {vector_name: vector, **point.other_vectors}
             if point.sparse is not None:
-                vector[SPARSE_NAME] = point.sparse
+                vector[BM25_VECTOR] = point.sparse
         structs.append(
             models.PointStruct.model_construct(  # ids, vectors and payload are ours, and valid
                 id=point.id, vector=vector, payload=dict(point.payload)
@@ -76,7 +76,7 @@ def to_json(points: Sequence[Point], vector_name: str) -> bytes:
         if vector_name or point.needs_names:
             vector = {vector_name: vector, **point.other_vectors}
             if point.sparse is not None:
-                vector[SPARSE_NAME] = {
+                vector[BM25_VECTOR] = {
                     "indices": point.sparse.indices,
                     "values": point.sparse.values,
                 }
@@ -110,7 +110,7 @@ def to_message(
                 vectors.CopyFrom(RestToGrpc.convert_vector_struct(dict(point.other_vectors)))
             vectors.vectors.vectors[vector_name].MergeFromString(dense)
             if point.sparse is not None:
-                sparse = vectors.vectors.vectors[SPARSE_NAME].sparse
+                sparse = vectors.vectors.vectors[BM25_VECTOR].sparse
                 sparse.indices.extend(point.sparse.indices)
                 sparse.values.extend(point.sparse.values)
         else:

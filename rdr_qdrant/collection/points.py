@@ -20,12 +20,13 @@ from rdr_qdrant.client import (
     capabilities,
     prefers_grpc,
 )
+from rdr_qdrant.collection.bm25 import BM25_VECTOR
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.collection.filters import has_value
 from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.collection.limits import parts
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours
-from rdr_qdrant.collection.point_encoding import SPARSE_NAME, Point, PointId
+from rdr_qdrant.collection.point_encoding import Point, PointId
 from rdr_qdrant.collection.upload import PointUpload
 from rdr_qdrant.errors import CollectionError
 
@@ -90,6 +91,13 @@ class Points:
         """Return the number of points: exact, unless strict mode takes no exact counts."""
         exact = self.counts_exactly
         return self._call(lambda: self._client.count(self._name, exact=exact)).count
+
+    def count_matching(self, matching: models.Filter) -> int:
+        """Return the number of points that match, as exact as `count`."""
+        exact = self.counts_exactly
+        return self._call(
+            lambda: self._client.count(self._name, count_filter=matching, exact=exact)
+        ).count
 
     @property
     def counts_exactly(self) -> bool:
@@ -163,6 +171,16 @@ class Points:
         for records in self._scroll(page_size, scroll_filter=matching, with_payload=False):
             yield [normalized_id(record.id) for record in records]
 
+    def scroll_lacking(
+        self, vector_name: str, fields: Sequence[str], page_size: int
+    ) -> Iterator[list[models.Record]]:
+        """Yield points without a vector of this name, with these fields, in pages."""
+        from qdrant_client import models
+
+        has_vector = models.HasVectorCondition(has_vector=vector_name)
+        lacking = models.Filter(must_not=[has_vector])
+        return self._scroll(page_size, scroll_filter=lacking, with_payload=list(fields))
+
     def scroll_source(self, source: str, page_size: int) -> Iterator[list[tuple[PointId, str]]]:
         """Yield point id and passage id of every point of ours from this source, in pages."""
         from qdrant_client import models
@@ -197,7 +215,7 @@ class Points:
             points: to be written.
             existing: ids of those points that exist; all others are written as they are.
         """
-        points = self._with_additions(points, existing)
+        points = self._with_bm25(self._with_additions(points, existing))
         size = self._connection.limits.upsert_size
         too_large = [point.id for point in self._send(points, self._upload.request, size)]
         stale = [p.id for p in points if p.other_vectors and p.id not in too_large]
@@ -244,6 +262,37 @@ class Points:
         same = [u for u in updates if u[0] in stored and stored[u[0]].content_hash == u[1]]
         return [update[0] for update in self._send(same, self._replace_request, size)]
 
+    def update_vectors(
+        self,
+        vector_name: str,
+        vectors: Mapping[PointId, Any],
+        content_hashes: Sequence[str] | None = None,
+    ) -> None:
+        """Write one named vector of each of these points; all else of them stays.
+
+        Args:
+            vector_name: the name.
+            vectors: by point id.
+            content_hashes: only points with one of these are changed; `None` changes all.
+        """
+        from qdrant_client import models
+
+        changed = None
+        if content_hashes is not None:
+            any_of = models.MatchAny(any=list(content_hashes))
+            changed = models.Filter(must=[models.FieldCondition(key=HASH_KEY, match=any_of)])
+
+        def to_request(items: Sequence[tuple[PointId, Any]]) -> Request:
+            points = [
+                models.PointVectors.model_construct(id=one, vector={vector_name: vector})
+                for one, vector in items
+            ]
+            return partial(
+                self._client.update_vectors, self._name, points, wait=True, update_filter=changed
+            )
+
+        self._send(list(vectors.items()), to_request, self._connection.limits.upsert_size)
+
     def delete(self, ids: Sequence[PointId]) -> None:
         """Delete those of these points that exist."""
         for part in parts(ids, self._connection.limits.write_size):
@@ -276,7 +325,7 @@ class Points:
         records = self._retrieve(
             ids,
             with_payload=models.PayloadSelectorExclude(exclude=[TEXT_KEY, METADATA_KEY, HASH_KEY]),
-            with_vectors=self._other_vector_names(points) or False,
+            with_vectors=self._other_vector_names() or False,
         )
         found = {normalized_id(record.id): record for record in records}
         return [
@@ -290,10 +339,19 @@ class Points:
             for point in points
         ]
 
-    def _other_vector_names(self, points: Sequence[Point]) -> list[str]:
-        ours = {self._vector_name, *(SPARSE_NAME for one in points if one.sparse is not None)}
-        params = self._call(lambda: self._client.get_collection(self._name)).config.params
+    def _with_bm25(self, points: Sequence[Point]) -> Sequence[Point]:
+        """Add to points the sparse vectors of their words, where the collection has them."""
+        encoder = self._connection.bm25_encoder()
+        if encoder is None:
+            return points
+        return [replace(point, sparse=encoder.passage(point.payload)) for point in points]
+
+    def _other_vector_names(self) -> list[str]:
+        params = self._connection.info().config.params
         dense = params.vectors if isinstance(params.vectors, Mapping) else {}
+        ours = [self._vector_name]
+        if self._connection.bm25_encoder():
+            ours.append(BM25_VECTOR)
         return [name for name in {**dense, **(params.sparse_vectors or {})} if name not in ours]
 
     def _send(

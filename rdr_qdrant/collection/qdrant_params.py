@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rdr_qdrant.collection.bm25 import BM25_KEY, BM25_VECTOR
 from rdr_qdrant.collection.bulk_indexing import effective_indexing_threshold
 from rdr_qdrant.collection.json_path import metadata_key
 from rdr_qdrant.collection.settings import CollectionSettings
@@ -17,6 +18,9 @@ Version = tuple[int, int]
 
 MEMORY_SINCE = (1, 19)
 """First version with `memory`; older ones have `on_disk`, `always_ram`, `on_disk_payload`."""
+
+METADATA_SINCE = (1, 16)
+"""First version whose collections have metadata of their own."""
 
 ID_TRACKER_SINCE = (1, 20)
 """First version that can keep ids outside RAM. An older one is not sent the setting, and does not
@@ -68,6 +72,11 @@ def check_supported(
                 f"{name}={value} needs Qdrant {_dotted(since)}, but the server is "
                 f"{_dotted(version)}. Choose another with --set {name}=..., or a newer server."
             )
+    if settings.bm25 and version < METADATA_SINCE:
+        raise CollectionError(
+            f"BM25 needs Qdrant {_dotted(METADATA_SINCE)}, whose collections record how their "
+            f"vectors were made, but the server is {_dotted(version)}. Leave --bm25 out."
+        )
     in_ram = settings.vectors_memory != "cold"
     if version < MEMORY_SINCE and settings.quantization_memory == "cold" and in_ram:
         raise CollectionError(
@@ -89,6 +98,9 @@ def collection_params(settings: CollectionSettings, version: Version | None) -> 
 
     parameters: dict[str, Any] = {name: getattr(settings, name) for name in _CLUSTER}
     parameters["quantization_config"] = _quantization(settings, version)
+    if settings.bm25:
+        sparse = models.SparseVectorParams(modifier=models.Modifier.IDF)
+        parameters["sparse_vectors_config"] = {BM25_VECTOR: sparse}
     graph = _without_none(
         m=settings.m,
         ef_construct=settings.ef_construct,
@@ -191,6 +203,7 @@ def read_settings(info: models.CollectionInfo, vector_name: str = "") -> Collect
         indexing_threshold=effective_indexing_threshold(info),
         payload_indexes={key: _value(index.data_type) for key, index in indexes.items()},
         tenant=tenants[0] if tenants else None,
+        bm25=((config.metadata or {}).get(BM25_KEY) or {}).get("language"),
         **_read_quantization(config.quantization_config, vectors_memory),
     )
 

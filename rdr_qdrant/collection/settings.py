@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from rdr_qdrant.collection.bm25 import check_language
 from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.errors import UsageError
 
@@ -100,6 +101,8 @@ class CollectionSettings(BaseModel):
             a dot (`author.name`) gets an index for the column of that name and one for the path.
         tenant: the metadata key that names a passage's tenant: gets a keyword index, by which
             Qdrant also arranges the storage.
+        bm25: language of the sparse vectors that each point gets beside its dense one, for the
+            modes `bm25` and `hybrid`; `none` is no language. Needs Qdrant 1.16.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -131,12 +134,23 @@ class CollectionSettings(BaseModel):
     indexing_threshold: NonNegativeInt | None = None
     payload_indexes: Mapping[str, IndexType] = Field(default_factory=dict)
     tenant: str | None = Field(default=None, min_length=1)
+    bm25: str | None = None
 
     @field_validator("datatype", mode="before")
     @classmethod
     def _check_datatype(cls, value: Any) -> Any:
         if value in _UNSUITABLE_DATATYPES:
             raise ValueError(f"this datatype {_UNSUITABLE_DATATYPES[value]}")
+        return value
+
+    @field_validator("bm25")
+    @classmethod
+    def _check_bm25(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                check_language(value)
+            except UsageError as error:
+                raise ValueError(str(error).removesuffix(".")) from None
         return value
 
     @model_validator(mode="after")
@@ -178,6 +192,7 @@ class CollectionSettings(BaseModel):
         assignments: Iterable[str] = (),
         payload_indexes: Iterable[str] = (),
         tenant: str | None = None,
+        bm25: str | None = None,
     ) -> Self | None:
         """Return the settings that command line options name, or `None` where there are none.
 
@@ -186,6 +201,7 @@ class CollectionSettings(BaseModel):
             assignments: `m=32` and the like.
             payload_indexes: `year:integer`, or `source` for a keyword index.
             tenant: a metadata key.
+            bm25: a language.
 
         Raises:
             UsageError: a name or value is unknown, out of range, or does not fit the others.
@@ -207,6 +223,8 @@ class CollectionSettings(BaseModel):
             settings["payload_indexes"] = indexes
         if tenant is not None:
             settings["tenant"] = tenant
+        if bm25 is not None:
+            settings["bm25"] = bm25
         if not (preset or settings):
             return None
         try:
@@ -224,9 +242,11 @@ class CollectionSettings(BaseModel):
 
 
 SCALAR_SETTINGS = tuple(
-    name for name in CollectionSettings.model_fields if name not in ("payload_indexes", "tenant")
+    name
+    for name in CollectionSettings.model_fields
+    if name not in ("payload_indexes", "tenant", "bm25")
 )
-"""Names of the settings that hold a single value."""
+"""Names of the settings that `--set` takes; the others have options of their own."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "small": {"vectors_memory": "cached", "hnsw_memory": "cached", "quantization": "none"},

@@ -7,7 +7,7 @@ process being killed; `wait` and `ordering` have no effect.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -135,6 +135,7 @@ class WriteOperations:
         self, collection_name: str, points_selector: Any, **parameters: Any
     ) -> models.UpdateResult:
         refuse_unsupported("delete", parameters)
+        self._empty_weighted_vectors(collection_name, points_selector)
         return self._update_selected(
             collection_name,
             points_selector,
@@ -237,6 +238,24 @@ class WriteOperations:
                 return self.delete_vectors(name, request.vector, _selector(request))
         raise ValueError(f"Unsupported update operation: {type(operation)}")
 
+    def _empty_weighted_vectors(self, collection_name: str, selector: Any) -> None:
+        """Take the words of points that are to be deleted out of the document frequencies.
+
+        The engine takes those of a vector that is replaced out at once, those of a deleted one
+        only when the collection is opened again.
+        """
+        shard = self._storage.shard(collection_name)
+        for name, params in _declared(shard).items():
+            if getattr(params, "modifier", None) != models.Modifier.IDF:
+                continue
+            condition = models.Filter(
+                must=[models.HasVectorCondition(has_vector=name), _as_filter(selector)]
+            )
+            for ids in _matching_ids(shard, condition):
+                empty: dict[str, Any] = {name: edge.SparseVector([], [])}
+                vectors = [edge.PointVectors(one, empty) for one in ids]
+                shard.update(_Operation.update_vectors(vectors))
+
     def _update_selected(
         self,
         collection_name: str,
@@ -275,6 +294,35 @@ def _upsert_batch(
     mode = to_engine_enum(edge.UpdateMode, update_mode)
     condition = to_engine_filter(update_filter)
     shard.update(_Operation.upsert_points(points, condition, mode), components)
+
+
+def _as_filter(selector: Any) -> models.Filter:
+    """The points that `selector` lists or matches, as a filter."""
+    if isinstance(selector, models.FilterSelector):
+        return selector.filter
+    if isinstance(selector, models.Filter):
+        return selector
+    listed = selector.points if isinstance(selector, models.PointIdsList) else selector
+    return models.Filter(must=[models.HasIdCondition(has_id=list(listed))])
+
+
+def _matching_ids(shard: Shard, condition: models.Filter) -> Iterator[list[Any]]:
+    """Yield the engine's ids of the points that match, in pages."""
+    offset = None
+    while True:
+        request = edge.ScrollRequest(
+            offset=offset,
+            limit=UPLOAD_BATCH_SIZE,
+            filter=to_engine_filter(condition),
+            with_payload=False,
+            with_vector=False,
+        )
+        with shard.engine("scroll") as engine:
+            records, offset = engine.scroll(request)
+        if records:
+            yield [record.id for record in records]
+        if offset is None:
+            return
 
 
 def _declared(shard: Shard) -> DeclaredVectors:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from rdr_qdrant.collection import ScoredPassage
-from rdr_qdrant.encoding import FloatArray
+from rdr_qdrant.collection import QueryOptions, Questions, ScoredPassage
 from rdr_qdrant.retriever import PassageSearcher
 
 MAX_HITS_PER_REQUEST = 12_800
@@ -26,26 +25,30 @@ class AdaptiveBatchSearch:
         searcher: the collection and the encoder pair.
         k: passages per question.
         exact: compare with every vector instead of using the index.
+        options: further options of the searches, such as the mode.
     """
 
-    def __init__(self, searcher: PassageSearcher, *, k: int, exact: bool = False) -> None:
+    def __init__(
+        self,
+        searcher: PassageSearcher,
+        *,
+        k: int,
+        exact: bool = False,
+        options: QueryOptions | None = None,
+    ) -> None:
         self._searcher = searcher
-        self._k = k
-        self._exact = exact
+        own = QueryOptions(k=k, exact=exact)
+        self._options: QueryOptions = {**options, **own} if options else own
         self._max_batch = max(1, MAX_HITS_PER_REQUEST // k)
         self._batch = min(self._max_batch, INITIAL_EXACT_BATCH) if exact else self._max_batch
 
-    def search(self, vectors: FloatArray) -> Iterator[list[ScoredPassage]]:
-        """Yield the passages for each question vector, best first, in the order of `vectors`.
-
-        Args:
-            vectors: float32 [n, dim].
-        """
+    def search(self, questions: Questions) -> Iterator[list[ScoredPassage]]:
+        """Yield the passages for each question, best first, in the order of the questions."""
         start = 0
-        while start < len(vectors):
-            batch = vectors[start : start + self._batch]
+        while start < len(questions):
+            batch = questions.part(start, start + self._batch)
             started = time.monotonic()
-            found = self._searcher.search_vectors(batch, k=self._k, exact=self._exact)
+            found = self._searcher.search_prepared(batch, **self._options)
             self._adapt(time.monotonic() - started)
             start += len(batch)
             yield from found

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from rdr_qdrant.collection import ScoredPassage
+from rdr_qdrant.collection import QueryOptions, ScoredPassage
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.evaluation.adaptive_batching import AdaptiveBatchSearch
 from rdr_qdrant.evaluation.ann_vs_exact import (
@@ -36,12 +36,14 @@ class EvaluationReport:
         recall: percent by k, two decimals.
         seconds: duration of the evaluation.
         exact: comparison with exact search, if requested.
+        first_hits: for each question the rank, from 0, of its first passage with an answer.
     """
 
     questions: int
     recall: dict[int, float]
     seconds: float
     exact: ExactComparison | None = None
+    first_hits: Sequence[int | None] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return `questions`, `recall` (keys as strings), `seconds`, and `compare_exact` if any."""
@@ -62,6 +64,7 @@ def evaluate(
     exact: bool = False,
     compare_exact: bool = False,
     match: MatchType = "string",
+    options: QueryOptions | None = None,
     writers: Sequence[ResultWriter] = (),
     on_reject: RejectHandler | None = None,
     on_progress: Callable[[int], None] | None = None,
@@ -75,6 +78,7 @@ def evaluate(
         exact: compare with every vector instead of using the index.
         compare_exact: search both ways and report what the index loses.
         match: how answers are compared, see `answer_recall`.
+        options: further options of the searches, such as the mode; see `QueryOptions`.
         writers: called with the result of each question; from `dpr_run` and `trec_run`.
         on_reject: called with each answer that cannot be searched for; it counts as not found.
         on_progress: called with the number of questions done.
@@ -86,16 +90,21 @@ def evaluate(
     if exact and compare_exact:
         raise ValueError("exact and compare_exact cannot both be set: nothing to compare")
     started = time.monotonic()
-    searcher.check()
+    mode = options.get("mode", "dense") if options else "dense"
+    searcher.check(mode)
     evaluation = _Evaluation(k, match, writers, on_reject)
-    search = AdaptiveBatchSearch(searcher, k=max(k), exact=exact)
-    exact_search = AdaptiveBatchSearch(searcher, k=max(k), exact=True) if compare_exact else None
+    search = AdaptiveBatchSearch(searcher, k=max(k), exact=exact, options=options)
+    exact_search = (
+        AdaptiveBatchSearch(searcher, k=max(k), exact=True, options=options)
+        if compare_exact
+        else None
+    )
     stream = iter(questions)
     while batch := list(islice(stream, ENCODE_BATCH)):
-        vectors = searcher.encode_questions([question.text for question in batch])
-        found = search.search(vectors)
+        prepared = searcher.prepare([question.text for question in batch], mode)
+        found = search.search(prepared)
         if exact_search:
-            found_exactly = exact_search.search(vectors)
+            found_exactly = exact_search.search(prepared)
             for question, hits, exact_hits in zip(batch, found, found_exactly, strict=True):
                 evaluation.add_question(question, hits, exact_hits)
         else:
@@ -133,7 +142,7 @@ class _Evaluation:
             flags = [matcher.matches(hit.passage.text) for hit in hits]
             self.first_hits.append(flags.index(True) if True in flags else None)
             number = len(self.first_hits)
-            result = QuestionResult(number, question.text, matcher.usable, hits, flags)
+            result = QuestionResult(number, question.text, matcher.usable, hits, flags, question.id)
             for write in self.writers:
                 write(result)
         else:
@@ -154,4 +163,4 @@ class _Evaluation:
         if self.exact_first_hits:
             exact_recall = percent_at(self.exact_first_hits, self.k)
             comparison = compare_with_exact(recall, exact_recall, self.overlap)
-        return EvaluationReport(len(self.first_hits), recall, seconds, comparison)
+        return EvaluationReport(len(self.first_hits), recall, seconds, comparison, self.first_hits)

@@ -52,6 +52,7 @@ def draw_recall(
     *,
     title: str = "Answer recall",
     subtitle: str = "",
+    label: str = "measured",
 ) -> None:
     """Plot measured answer recall over k, with other figures to compare.
 
@@ -61,6 +62,7 @@ def draw_recall(
         others: labels and figures to compare with.
         title: title of the plot.
         subtitle: one line below it.
+        label: name of what was measured.
 
     Raises:
         UsageError: an extension other than `.png` and `.svg`.
@@ -74,7 +76,7 @@ def draw_recall(
         figure = Figure(figsize=(7.2, 4.6), facecolor="white")
         axes = figure.add_axes((0.09, 0.125, 0.88, 0.70))
         depths = sorted({*measured, *(k for _, row in others for k in row)})
-        _draw_lines(axes, measured, others)
+        _draw_lines(axes, measured, others, label)
         _draw_axes(
             axes, depths, [v for row in (measured, *dict(others).values()) for v in row.values()]
         )
@@ -86,7 +88,9 @@ def draw_recall(
             figure.savefig(file, format=file_format, dpi=160, metadata=metadata)
 
 
-def _draw_lines(axes: Any, measured: Mapping[int, float], others: Sequence[RecallRow]) -> None:
+def _draw_lines(
+    axes: Any, measured: Mapping[int, float], others: Sequence[RecallRow], label: str
+) -> None:
     for (name, row), (color, marker) in zip(others, _OTHER_STYLES, strict=False):
         axes.plot(
             *_xy(row),
@@ -110,7 +114,7 @@ def _draw_lines(axes: Any, measured: Mapping[int, float], others: Sequence[Recal
         markersize=6.5,
         markeredgecolor="white",
         linewidth=2.2,
-        label="measured",
+        label=label,
         clip_on=False,
         zorder=3,
     )

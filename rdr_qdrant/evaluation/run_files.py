@@ -31,6 +31,7 @@ class QuestionResult:
         answers: the answers searched for.
         hits: passages, best first.
         has_answer: for each passage, whether its text contains an answer.
+        id: the question's id in relevance judgments, `""` if it has none.
     """
 
     number: int
@@ -38,6 +39,7 @@ class QuestionResult:
     answers: Sequence[str]
     hits: Sequence[ScoredPassage]
     has_answer: Sequence[bool]
+    id: str = ""
 
 
 class ResultWriter(Protocol):
@@ -92,7 +94,9 @@ def dpr_run(path: Path) -> Iterator[ResultWriter]:
 
 @contextmanager
 def trec_run(path: Path, tag: str) -> Iterator[ResultWriter]:
-    """Write a run for `trec_eval`: `qid Q0 docid rank score tag` per line; qid is the number.
+    """Write a run for `trec_eval`: `qid Q0 docid rank score tag` per line.
+
+    The qid is the question's id in relevance judgments, or else its number.
 
     White space would end an id, so it is percent-encoded, and so is `%` (`urllib.parse.unquote`
     restores the id). `path` is replaced only once the new file is complete.
@@ -104,10 +108,11 @@ def trec_run(path: Path, tag: str) -> Iterator[ResultWriter]:
         tag = trec_word(tag)
 
         def write(result: QuestionResult) -> None:
+            question = trec_word(result.id or str(result.number))
             for rank, hit in enumerate(result.hits, start=1):
                 document = trec_word(hit.passage.id)
                 score = score_text(hit.score)
-                file.write(f"{result.number} Q0 {document} {rank} {score} {tag}\n")
+                file.write(f"{question} Q0 {document} {rank} {score} {tag}\n")
 
         yield write
 

@@ -9,11 +9,10 @@ from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.ingest.id_index import IdIndex
 from rdr_qdrant.ingest.partitions import source_changes
+from rdr_qdrant.ingest.prune import IDS_PER_REQUEST, delete_found
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import DocumentSource, PassageSource
 from rdr_qdrant.splitter import SplitRecord, part_id, text_and_number
-
-IDS_PER_REQUEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +103,12 @@ def delete_leftover_parts(
                 found.append(part[0])
         return [*found, part_id(passage_id, 1)] if whole_before else found
 
-    deleted = 0
-    for page in collection.points.scroll_passage_ids(IDS_PER_REQUEST):
-        check()
+    def find_gone(page: Sequence[tuple[PointId, str]]) -> list[PointId]:
         same = [(one, same_text(passage_id)) for one, passage_id in page]
-        gone = list(_leftovers(same, ids)) if page else []
-        if gone and not dry_run:
-            collection.points.delete(gone)
-        deleted += len(gone)
-    return deleted
+        return list(_leftovers(same, ids))
+
+    pages = collection.points.scroll_passage_ids(IDS_PER_REQUEST)
+    return delete_found(pages, find_gone, None if dry_run else collection.points.delete, check)
 
 
 def _leftovers(page: Sequence[tuple[PointId, Sequence[str]]], ids: IdIndex) -> Iterator[PointId]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from rdr_qdrant.collection import Collection
+from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.document_cache import keeps_rejected_documents, rejected_documents
 from rdr_qdrant.ingest.id_index import IdIndex
@@ -13,6 +14,8 @@ from rdr_qdrant.ingest.partitions import source_changes
 from rdr_qdrant.readers import PassageSource
 
 IDS_PER_REQUEST = 1000
+
+PageItem = TypeVar("PageItem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +59,25 @@ def prune_sources(
     Returns:
         How many.
     """
-    removed = 0
     keeps = keeps_rejected_documents(pruning.sources, pruning.id_prefix)
-    for source in dict.fromkeys(one.name for one in pruning.sources if one.records_read):
-        for page in collection.points.scroll_source(source, IDS_PER_REQUEST):
-            check()
-            candidates = [
-                one
-                for one, passage_id in page
-                if passage_id.startswith(pruning.id_prefix) and not keeps(source, passage_id)
-            ]
-            gone = ids.missing_from(candidates)
-            if gone and not dry_run:
-                collection.points.delete_of_source(gone, source)
-            removed += len(gone)
-    return removed
+
+    def prune(source: str) -> int:
+        def find_gone(page: Sequence[tuple[PointId, str]]) -> Sequence[PointId]:
+            return ids.missing_from(
+                [
+                    one
+                    for one, passage_id in page
+                    if passage_id.startswith(pruning.id_prefix) and not keeps(source, passage_id)
+                ]
+            )
+
+        def delete(gone: Sequence[PointId]) -> None:
+            collection.points.delete_of_source(gone, source)
+
+        pages = collection.points.scroll_source(source, IDS_PER_REQUEST)
+        return delete_found(pages, find_gone, None if dry_run else delete, check)
+
+    return sum(map(prune, dict.fromkeys(s.name for s in pruning.sources if s.records_read)))
 
 
 def remove_leftovers(collection: Collection, ids: IdIndex, check: Callable[[], None]) -> int:
@@ -86,11 +93,32 @@ def remove_leftovers(collection: Collection, ids: IdIndex, check: Callable[[], N
     Returns:
         How many.
     """
-    removed = 0
-    for page in collection.points.scroll_ids(IDS_PER_REQUEST):
+    pages = collection.points.scroll_ids(IDS_PER_REQUEST)
+    return delete_found(pages, ids.missing_from, collection.points.delete, check)
+
+
+def delete_found(
+    pages: Iterable[list[PageItem]],
+    find_gone: Callable[[list[PageItem]], Sequence[PointId]],
+    delete: Callable[[Sequence[PointId]], object] | None,
+    check: Callable[[], None],
+) -> int:
+    """Go through the points of a collection, and delete those that are gone from the sources.
+
+    Args:
+        pages: of the points; some may be empty.
+        find_gone: the points of a page to delete.
+        delete: deletes them; `None` only counts.
+        check: called before each request; may raise.
+
+    Returns:
+        How many.
+    """
+    deleted = 0
+    for page in pages:
         check()
-        gone = ids.missing_from(page) if page else []
-        if gone:
-            collection.points.delete(gone)
-        removed += len(gone)
-    return removed
+        gone = find_gone(page) if page else ()
+        if gone and delete:
+            delete(gone)
+        deleted += len(gone)
+    return deleted

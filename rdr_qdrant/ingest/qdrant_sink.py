@@ -19,6 +19,7 @@ from rdr_qdrant.client import (
     grpc_port_of,
 )
 from rdr_qdrant.collection import Collection, CollectionSettings
+from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
 from rdr_qdrant.collection.info import SPLIT_KEY
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import CollectionError, StoreError
@@ -87,6 +88,7 @@ class RemoteTarget:
         vector_name: its vector.
         vector_type: type of its stored components.
         retry_for: seconds for which a call is retried.
+        points_per_minute: to be written at most; a single writer then uses the whole rate.
         grpc_port: of the server.
     """
 
@@ -94,6 +96,7 @@ class RemoteTarget:
     vector_name: str
     vector_type: VectorType
     retry_for: float
+    points_per_minute: int | None
     grpc_port: int | None
 
 
@@ -184,6 +187,7 @@ class QdrantSink:
             drop_old=target.drop_old,
             retry=self._retry,
         )
+        self._warn_if_bm25_goes()
         self.collection = self._collection_named(self._swap.begin())
 
     def prepare(self) -> str:
@@ -199,6 +203,7 @@ class QdrantSink:
             collection.check_supported(target.settings)
         if exists and target.recreate:
             collection.check_ours("deleted")
+            self._warn_if_bm25_goes()
             if target.dry_run:
                 return ""
             identity = self.encoder.identity()
@@ -270,7 +275,8 @@ class QdrantSink:
 
     def writer(self, on_retry: OnRetry, give_up: threading.Event) -> Write:
         """See `Sink.writer`."""
-        retry = RetryPolicy(self.target.retry_for, self._naming_rate(on_retry), give_up)
+        naming = naming_rate(on_retry, self.collection.limits.points_per_minute)
+        retry = RetryPolicy(self.target.retry_for, naming, give_up)
         collection = self._collection_named(self.collection.name, retry)
         return QdrantWriter(collection, self.vector_type, self._sample).write
 
@@ -281,6 +287,7 @@ class QdrantSink:
             vector_name=self.target.vector_name,
             vector_type=self.vector_type,
             retry_for=self.target.retry_for,
+            points_per_minute=self._write_rate(),
             grpc_port=grpc_port_of(self.target.client),
         )
 
@@ -379,8 +386,7 @@ class QdrantSink:
 
     def _keep_to_rate(self) -> None:
         """Write in one thread where a rate is limited: several would take each other's tokens."""
-        rate = self.collection.limits.points_per_minute
-        if rate and not self.target.dry_run:
+        if rate := self._write_rate():
             self.write_threads = min(self.write_threads, 1)
             logger.warning(
                 "Collection %r takes at most %s points a minute (write_rate_limit of its strict "
@@ -390,20 +396,17 @@ class QdrantSink:
                 f"{math.ceil(1000 / rate):,}",
             )
 
-    def _naming_rate(self, on_retry: OnRetry) -> OnRetry:
-        def report(reason: str, seconds: float) -> None:
-            rate = self.collection.limits.points_per_minute
-            if reason == RATE_LIMITED and rate:
-                reason = f"limit of {rate:,} points a minute reached"
-            on_retry(reason, seconds)
-
-        return report
+    def _write_rate(self) -> int | None:
+        """Points that may be written a minute; `None` in a dry run."""
+        return None if self.target.dry_run else self.collection.limits.points_per_minute
 
     def _check_existing(self) -> None:
         target, collection = self.target, self.collection
         with collection.loading_encoders(self.encoder.pair_label):
             ours = self.encoder.identity(Side.CONTEXT)
         collection.check(ours, allow_unverified=target.allow_unverified)
+        if target.settings and target.settings.bm25:
+            collection.check_bm25(target.settings.bm25)
         if self.pruning:
             collection.check_ours("pruned")
         if not target.dry_run:
@@ -432,6 +435,19 @@ class QdrantSink:
                 logger.warning(
                     "Collection %r does not record this split: %s", collection.name, error
                 )
+
+    def _warn_if_bm25_goes(self) -> None:
+        """Warn if the collection that is replaced has BM25, and the new one is to have none."""
+        old, settings = self._collection_named(self.target.collection_name), self.target.settings
+        if (settings and settings.bm25) or not old.exists():
+            return
+        if record := old.bm25.record():
+            logger.warning(
+                "The new collection will have no BM25, which the present %r has: searches in modes "
+                "bm25 and hybrid will be refused. Add --bm25%s to keep it",
+                old.name,
+                f" --language {record.language}" if record.language != DEFAULT_LANGUAGE else "",
+            )
 
     def _exists(self) -> bool:
         """True if it exists to be loaded into; an alias swap makes its new collection itself."""
@@ -491,6 +507,17 @@ class QdrantSink:
         self.cancellation.check()
         if self.handlers.on_server_indexing:
             self.handlers.on_server_indexing(indexed, total)
+
+
+def naming_rate(on_retry: OnRetry, points_per_minute: int | None) -> OnRetry:
+    """`on_retry` that says which rate is reached, where it is known."""
+
+    def report(reason: str, seconds: float) -> None:
+        if reason == RATE_LIMITED and points_per_minute:
+            reason = f"limit of {points_per_minute:,} points a minute reached"
+        on_retry(reason, seconds)
+
+    return report
 
 
 def _as_planned(diff: PointDiff) -> PointDiff:

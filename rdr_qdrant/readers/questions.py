@@ -1,4 +1,4 @@
-"""Questions with their answers, from JSON Lines or DPR's two-column TSV."""
+"""Questions with their answers or ids, from JSON Lines or DPR's two-column TSV."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rdr_qdrant.readers.file_io import as_utf8, check_readable, format_suffix, o
 from rdr_qdrant.readers.jsonlines import read_objects
 from rdr_qdrant.readers.line_reader import LineReader, Quoting, csv_reader
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
-from rdr_qdrant.readers.row_parser import RowError, check_json
+from rdr_qdrant.readers.row_parser import RowError, check_json, find_id_column, parse_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,14 @@ class Question:
         answers: acceptable answers, none of them empty; `()` if there are none.
         source: name of its file, as the user gave it (for messages; not compared).
         line: 1-based line on which it ends (for messages; not compared).
+        id: its id in relevance judgments, `""` if it was read for its answers.
     """
 
     text: str
     answers: tuple[str, ...]
     source: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
+    id: str = ""
 
 
 _PASSAGE_COLUMNS = {"id", "text"}
@@ -67,6 +69,50 @@ def read_questions(
         f"{path} has an unknown extension for questions ({path.suffix or 'none'}). "
         "Supported: .jsonl, .tsv, .csv (each also .gz)."
     )
+
+
+def read_questions_with_ids(path: str | Path, reject: RejectHandler) -> Iterator[Question]:
+    """Yield the questions of a file of JSON Lines, without their answers, for use with qrels.
+
+    A row has `_id` and `text`, as BEIR's `queries.jsonl`, or `id` and `question`.
+
+    Args:
+        path: the file, perhaps `.gz`.
+        reject: called for each row that cannot be used.
+
+    Raises:
+        SourceError: the file does not exist, is empty, or is not `.jsonl`.
+    """
+    path = Path(path)
+    check_readable(path)
+    if format_suffix(path) != ".jsonl":
+        raise SourceError(
+            f"{path}: questions for qrels are JSON Lines with _id and text (.jsonl, .jsonl.gz); "
+            "other formats have no ids."
+        )
+    return _read_identified(path, reject)
+
+
+def _read_identified(path: Path, reject: RejectHandler) -> Iterator[Question]:
+    seen = set()
+    with open_bytes(path) as stream:
+        for line, row in read_objects(as_utf8(stream), str(path), reject):
+            try:
+                text = row.get("question", row.get("text"))
+                if not isinstance(text, str) or not text.strip():
+                    raise RowError("no question")
+                check_json(text)
+                identifier = parse_id(row.get(find_id_column(row)))
+                if not identifier:
+                    raise RowError("no id")
+                check_json(identifier)
+                if identifier in seen:
+                    raise RowError(f"an id that another question has: {identifier}")
+            except RowError as error:
+                reject(Reject(str(path), line, str(error), row))
+            else:
+                seen.add(identifier)
+                yield Question(text, (), str(path), line, identifier)
 
 
 def _read_json_lines(path: Path, reject: RejectHandler) -> Iterator[Question]:
@@ -117,7 +163,8 @@ def _is_row(line: str) -> bool:
 def _holds_passages(path: Path, evidence: str) -> SourceError:
     return SourceError(
         f"{path} holds passages, not questions ({evidence}). Questions are JSON Lines with "
-        "question and answers, or DPR's two columns. To load passages: "
+        "question and answers, or DPR's two columns; with --qrels also _id and text. To load "
+        "passages: "
         f"rdr-qdrant ingest {path} -c NAME."
     )
 

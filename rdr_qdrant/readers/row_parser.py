@@ -22,7 +22,7 @@ class RowError(Exception):
 def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
     """Build a passage from the columns `id`, `text` and `title`; all others become metadata.
 
-    A row without an id gets one from its content.
+    A row without an id has BEIR's `_id`, or else gets one from its content.
 
     Args:
         row: values by column.
@@ -44,8 +44,9 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
         title = ""
     if not isinstance(title, str):
         raise RowError(f"title is {_type_name(title)}, not a string")
+    id_column = find_id_column(row)
     metadata = {"source": source.encode("utf-8", "replace").decode("utf-8")}
-    metadata.update((k, v) for k, v in row.items() if k not in ("id", "text", "title"))
+    metadata.update((k, v) for k, v in row.items() if k not in ("id", "text", "title", id_column))
     for column, value in row.items():
         check_json(column)
         try:
@@ -53,17 +54,25 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
         except RowError as error:
             raise RowError(f"{error}: column {column!r}") from None
     return Passage(
-        id=_parse_id(row.get("id")) or id_from_content(title, text),
+        id=parse_id(row.get(id_column)) or id_from_content(title, text),
         text=text,
         title=title,
         metadata=metadata,
     )
 
 
-def _parse_id(value: Any) -> str:
+def find_id_column(row: Mapping[str, Any]) -> str:
+    """Return the column of the id: `_id` (BEIR) if it can be one and there is no `id`."""
+    return "_id" if row.get("id") is None and isinstance(row.get("_id"), str | int) else "id"
+
+
+def parse_id(value: Any) -> str:
     """Return the id as a string, `""` if there is none.
 
     A whole number as a float is accepted: pandas makes floats of integers with gaps.
+
+    Raises:
+        RowError: neither a string nor a whole number.
     """
     if value is None:
         return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.base import PassageSource, RowFileSource
+from rdr_qdrant.readers.beir import BEIRFolder
 from rdr_qdrant.readers.delimited import DelimitedSource
 from rdr_qdrant.readers.documents import (
     DOCUMENT_EXTENSIONS,
@@ -26,7 +27,7 @@ ROW_FORMATS: dict[str, type[RowFileSource]] = {
 }
 SUPPORTED_FORMATS = (
     f"{', '.join(ROW_FORMATS)} (each also .gz), or - for JSON Lines from stdin; "
-    f"documents: {DOCUMENT_EXTENSIONS}, or a folder of them"
+    f"documents: {DOCUMENT_EXTENSIONS}, or a folder of them; a BEIR folder"
 )
 
 
@@ -34,6 +35,8 @@ def open_source(
     source: str | Path, name: str | None = None, *, quoting: Quoting = "csv"
 ) -> PassageSource:
     """Open a file of passages by its extension, a folder of documents, or standard input.
+
+    Of a BEIR folder the corpus is opened, as if its file had been named.
 
     Checks everything that can be known without reading to the end.
 
@@ -52,7 +55,10 @@ def open_source(
         return StdinSource(sys.stdin.buffer)
     path = Path(source)
     if is_folder(path) and str(source):  # Path("") is the current folder
-        return open_document_source(path)
+        beir = BEIRFolder.find(path)
+        if beir is None:
+            return open_document_source(path)
+        path = beir.corpus
     state = check_readable(path)
     if document_format(path.name):
         return open_document_source(path)

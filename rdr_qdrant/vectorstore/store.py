@@ -16,7 +16,18 @@ from langchain_qdrant import QdrantVectorStore, RetrievalMode
 from qdrant_client import models
 
 from rdr_qdrant.client import RETRY_FOR_SECONDS, ClientAddress, RetryPolicy, connect
-from rdr_qdrant.collection import Collection, PointId, QueryOptions
+from rdr_qdrant.collection import (
+    BM25_VECTOR,
+    MODES,
+    Collection,
+    CollectionSettings,
+    Fusion,
+    Mode,
+    PointId,
+    QueryOptions,
+    Questions,
+)
+from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
 from rdr_qdrant.collection.filters import FilterFactory
 from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
 from rdr_qdrant.collection.points import normalized_id
@@ -40,16 +51,32 @@ if TYPE_CHECKING:
     from rdr_qdrant.passages import Passage
     from rdr_qdrant.readers import Reject
 
-SEARCH_OPTIONS = ("filter", "score_threshold", "search_params", "exact", "offset", "neighbors")
+MODE_OPTIONS = ("mode", "fusion", "candidates", "language")
+SEARCH_OPTIONS = (
+    "filter",
+    "score_threshold",
+    "search_params",
+    "exact",
+    "offset",
+    "neighbors",
+    *MODE_OPTIONS,
+)
 MMR_OPTIONS = ("fetch_k", "lambda_mult")
 
 FIXED_ARGUMENTS = {
-    "retrieval_mode": RetrievalMode.DENSE,
     "distance": models.Distance.DOT,
     "content_payload_key": TEXT_KEY,
     "metadata_payload_key": METADATA_KEY,
+    "sparse_vector_name": BM25_VECTOR,
 }
 """Constructor arguments of `QdrantVectorStore` that have one possible value here."""
+
+RETRIEVAL_MODES: Mapping[Mode, RetrievalMode] = {
+    "dense": RetrievalMode.DENSE,
+    "bm25": RetrievalMode.SPARSE,
+    "hybrid": RetrievalMode.HYBRID,
+}
+"""LangChain's names of the modes."""
 
 MAX_REJECTS_SHOWN = 5
 """Rejected or blank documents that a message lists."""
@@ -86,6 +113,11 @@ class RDRVectorStore(QdrantVectorStore):
             adding always does.
         vector_name: a named vector; `""` is the unnamed one.
         allow_unverified: accept a collection whose metadata does not name its encoders.
+        mode: `dense` (inner products, the default), `bm25` (words) or `hybrid` (both, fused). With
+            the last two the first documents create a collection with BM25. LangChain's
+            `retrieval_mode` is accepted too, with `sparse_embedding=BM25Embeddings(...)`.
+        language: of BM25's stop words and stemmer; that of the collection, or English.
+        fusion: see `RDRRetriever`.
         batch_size: number of documents that are compared, embedded and written together.
         retry_for: seconds for which failed requests are retried when adding or deleting.
 
@@ -134,11 +166,12 @@ class RDRVectorStore(QdrantVectorStore):
         >>> [found.id for found in retriever.invoke("Who wrote Faust?")]
         ['faust']
 
-    Every search takes `filter`, `score_threshold` (raw inner product), `offset`, `exact`, Qdrant's
-    `search_params` and `neighbors`, the number of parts of a split text that are added before and
-    after each hit (see `RDRRetriever`). Relevance scores, which
+    Every search takes `filter`, `score_threshold` (raw inner product), `offset`, `mode`, `exact`,
+    Qdrant's `search_params` and `neighbors`, the number of parts of a split text that are added
+    before and after each hit (see `RDRRetriever`). Relevance scores, which
     `search_type="similarity_score_threshold"` compares, are in [0, 1]: 0.5 for an inner product of
-    0, 0.75 for the product of the norms of the pair's vectors.
+    0, 0.75 for the product of the norms of the pair's vectors; they, MMR and searches by a vector
+    exist in mode `dense` only.
 
     An instance may be shared by threads. It can be copied, and pickled without its API key:
     unpickling connects again, with the key in `QDRANT_API_KEY`, and async methods then run in a
@@ -146,8 +179,8 @@ class RDRVectorStore(QdrantVectorStore):
     `client.build_index(collection_name)` from 20,000 documents on.
 
     Raises:
-        UsageError: an option that RDR cannot support (sparse or hybrid retrieval, another
-            distance), or embeddings that are not `RDREmbeddings`.
+        UsageError: an option that RDR cannot support (another distance or sparse embedding), or
+            embeddings that are not `RDREmbeddings`.
         CollectionError: (on first use) the collection is missing or was made with another pair.
         DocumentsError: (when adding) some documents cannot be stored; the others are.
         StoreError: (on use) Qdrant does not answer or rejects the request.
@@ -162,11 +195,15 @@ class RDRVectorStore(QdrantVectorStore):
         async_client: AsyncQdrantClient | None = None,
         vector_name: str = "",
         allow_unverified: bool = False,
+        mode: Mode | None = None,
+        language: str | None = None,
+        fusion: Fusion | None = None,
         batch_size: int = 256,
         retry_for: float = RETRY_FOR_SECONDS,
-        **fixed: Any,
+        **langchain_options: Any,
     ) -> None:
-        _refuse_unsupported(fixed)
+        mode, language = _mode_and_language(mode, language, langchain_options)
+        _refuse_unsupported(langchain_options)
         if not isinstance(embedding, RDREmbeddings):
             raise UsageError(
                 f"The embedding is {type(embedding).__name__}, but RDRVectorStore needs "
@@ -181,6 +218,9 @@ class RDRVectorStore(QdrantVectorStore):
             validate_embeddings=False,
             validate_collection_config=False,
         )
+        self.retrieval_mode = RETRIEVAL_MODES[mode]
+        self._defaults = {"mode": mode, "language": language, "fusion": fusion}
+        self._mode, self._language = mode, language
         self._embedding = embedding
         self._searcher = PassageSearcher(
             embedding,
@@ -202,6 +242,7 @@ class RDRVectorStore(QdrantVectorStore):
         return {
             "vector_name": self.vector_name,
             "allow_unverified": self._allow_unverified,
+            **self._defaults,
             "batch_size": self._batch_size,
             "retry_for": self._retry_for,
         }
@@ -272,9 +313,9 @@ class RDRVectorStore(QdrantVectorStore):
             collection.check_ours("deleted")
             identity = embedding.identity()
             collection.delete()
-            collection.create(identity)
+            collection.create(identity, store._collection_settings())
         elif not collection.exists():
-            collection.create(embedding.identity())
+            collection.create(embedding.identity(), store._collection_settings())
         store.add_texts(texts, metadatas, ids)
         return store
 
@@ -314,7 +355,7 @@ class RDRVectorStore(QdrantVectorStore):
             CollectionError: it is missing or was made with another pair.
         """
         store = cls(_client(client, url, path, api_key), collection_name, embedding, **options)
-        store._searcher.check()
+        store._searcher.check(store._mode)
         return store
 
     @classmethod
@@ -360,6 +401,7 @@ class RDRVectorStore(QdrantVectorStore):
             vector_name=self.vector_name,
             allow_unverified=self._allow_unverified,
             retry_for=self._retry_for,
+            collection_settings=self._collection_settings(),
             on_reject=rejects.append,
             index=False,
         )
@@ -371,6 +413,12 @@ class RDRVectorStore(QdrantVectorStore):
                 f"{self.collection_name!r}, the others were: {_listed(every, reasons)}."
             )
         return [passage.id for passage in passages]
+
+    def _collection_settings(self) -> CollectionSettings | None:
+        """Settings of the collection that the first documents create."""
+        if self._mode == "dense":
+            return None
+        return CollectionSettings(bm25=self._language or DEFAULT_LANGUAGE)
 
     def _warn_of_blank(self, passages: Sequence[Passage]) -> None:
         reasons = {n: "no text" for n, passage in enumerate(passages) if not passage.text.strip()}
@@ -421,7 +469,7 @@ class RDRVectorStore(QdrantVectorStore):
         """
         _refuse_options("for deleting", options, ("ids",))
         points = _all_point_ids(ids)
-        self._searcher.check()
+        self._searcher.check(self._mode)
         if points:
             retry = RetryPolicy(self._retry_for)
             Collection(self.client, self.collection_name, self.vector_name, retry).points.delete(
@@ -430,20 +478,20 @@ class RDRVectorStore(QdrantVectorStore):
         return True
 
     async def adelete(self, ids: Sequence[str | int] | None = None, **options: Any) -> bool:
-        """Async version of `delete`; failed requests are not retried."""
+        """Async version of `delete`; retried as a search is, see `SearchRetryPolicy`."""
         _refuse_options("for deleting", options, ("ids",))
         collection = self._searcher.async_collection
         if collection is None:
             return await asyncio.to_thread(self.delete, ids)
         points = _all_point_ids(ids)
-        await self._searcher.acheck()
+        await self._searcher.acheck(self._mode)
         if points:
             await collection.delete_points(points)
         return True
 
     def get_by_ids(self, ids: Sequence[str | int], /) -> list[Document]:
         """Return the documents with these ids, in their order, without those that are missing."""
-        self._searcher.check()
+        self._searcher.check(self._mode)
         records = self._searcher.collection.points.retrieve_records(_all_point_ids(ids))
         return _documents_in_order(ids, records)
 
@@ -452,7 +500,7 @@ class RDRVectorStore(QdrantVectorStore):
         collection = self._searcher.async_collection
         if collection is None:
             return await asyncio.to_thread(self.get_by_ids, ids)
-        await self._searcher.acheck()
+        await self._searcher.acheck(self._mode)
         return _documents_in_order(ids, await collection.retrieve_records(_all_point_ids(ids)))
 
     # Search: LangChain's other methods (`similarity_search`, `search`, ...) call these.
@@ -485,15 +533,16 @@ class RDRVectorStore(QdrantVectorStore):
         self, query: str, k: int = 4, filter: Any = None, **options: Any
     ) -> ScoredDocuments:
         """Return the top `k` documents with their raw inner products, best first."""
-        query_options = _query_options(k, {"filter": filter, **options})
-        return _scored(self._search(self._searcher.encode_questions([query]), query_options))
+        query_options = self._query_options(k, {"filter": filter, **options})
+        question = self._searcher.prepare([query], query_options["mode"])
+        return _scored(self._search(question, query_options))
 
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, filter: Any = None, **options: Any
     ) -> ScoredDocuments:
         """Async version of `similarity_search_with_score`."""
-        query_options = _query_options(k, {"filter": filter, **options})
-        question = await self._searcher.aencode_questions([query])
+        query_options = self._query_options(k, {"filter": filter, **options})
+        question = await self._searcher.aprepare([query], query_options["mode"])
         return _scored(await self._asearch(question, query_options))
 
     async def asimilarity_search(
@@ -506,15 +555,16 @@ class RDRVectorStore(QdrantVectorStore):
         self, embedding: list[float], k: int = 4, filter: Any = None, **options: Any
     ) -> ScoredDocuments:
         """Return the top `k` documents for a question vector, with raw inner products."""
-        query_options = _query_options(k, {"filter": filter, **options})
-        return _scored(self._search(_as_array(embedding), query_options))
+        query_options = self._query_options(k, {"filter": filter, **options})
+        return _scored(self._search(_as_question(embedding, query_options), query_options))
 
     async def asimilarity_search_by_vector(
         self, embedding: list[float], k: int = 4, filter: Any = None, **options: Any
     ) -> list[Document]:
         """Async version of `similarity_search_by_vector`."""
-        query_options = _query_options(k, {"filter": filter, **options})
-        return _unscored(_scored(await self._asearch(_as_array(embedding), query_options)))
+        query_options = self._query_options(k, {"filter": filter, **options})
+        question = _as_question(embedding, query_options)
+        return _unscored(_scored(await self._asearch(question, query_options)))
 
     def max_marginal_relevance_search(  # type: ignore[override]
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **options: Any
@@ -523,15 +573,17 @@ class RDRVectorStore(QdrantVectorStore):
 
         `lambda_mult` is 1 for relevance only, 0 for diversity only.
         """
-        question = self._searcher.encode_questions([query])
-        return _unscored(self._search_mmr(question, k, fetch_k, lambda_mult, options))
+        query_options = self._mmr_query_options(k, fetch_k, options)
+        question = self._searcher.prepare([query])
+        return _unscored(self._search_mmr(question, k, lambda_mult, query_options))
 
     async def amax_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **options: Any
     ) -> list[Document]:
         """Async version of `max_marginal_relevance_search`."""
-        question = await self._searcher.aencode_questions([query])
-        return _unscored(await self._asearch_mmr(question, k, fetch_k, lambda_mult, options))
+        query_options = self._mmr_query_options(k, fetch_k, options)
+        question = await self._searcher.aprepare([query])
+        return _unscored(await self._asearch_mmr(question, k, lambda_mult, query_options))
 
     def max_marginal_relevance_search_with_score_by_vector(  # type: ignore[override]
         self,
@@ -542,7 +594,9 @@ class RDRVectorStore(QdrantVectorStore):
         **options: Any,
     ) -> ScoredDocuments:
         """`max_marginal_relevance_search` for a question vector, with raw inner products."""
-        return self._search_mmr(_as_array(embedding), k, fetch_k, lambda_mult, options)
+        query_options = self._mmr_query_options(k, fetch_k, options)
+        question = _as_question(embedding, query_options)
+        return self._search_mmr(question, k, lambda_mult, query_options)
 
     async def amax_marginal_relevance_search_by_vector(
         self,
@@ -553,11 +607,21 @@ class RDRVectorStore(QdrantVectorStore):
         **options: Any,
     ) -> list[Document]:
         """Async version of `max_marginal_relevance_search_by_vector`."""
-        question = _as_array(embedding)
-        return _unscored(await self._asearch_mmr(question, k, fetch_k, lambda_mult, options))
+        query_options = self._mmr_query_options(k, fetch_k, options)
+        question = _as_question(embedding, query_options)
+        return _unscored(await self._asearch_mmr(question, k, lambda_mult, query_options))
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        """Return `relevance_score` with this pair's typical inner product."""
+        """Return `relevance_score` with this pair's typical inner product.
+
+        Raises:
+            UsageError: the store's mode compares words.
+        """
+        if self._mode != "dense":
+            raise UsageError(
+                f"Relevance scores are made of inner products, so mode {self._mode!r} has none: "
+                "use similarity_search_with_score, or a store in mode dense."
+            )
         return partial(relevance_score, typical=self._typical_score)
 
     async def _asimilarity_search_with_relevance_scores(
@@ -574,41 +638,49 @@ class RDRVectorStore(QdrantVectorStore):
         norms = [float(np.linalg.norm(p)) for p in (identity.probe, identity.question_probe)]
         return norms[0] * norms[1]
 
-    def _search(self, question: FloatArray, query_options: QueryOptions) -> Points:
+    def _query_options(self, k: int, options: Mapping[str, Any]) -> QueryOptions:
+        """Check the options of a search, and add the store's own; `None` is left out.
+
+        Raises:
+            UsageError: an unknown option, or `k` is not a positive integer.
+        """
+        own = {name: value for name, value in self._defaults.items() if value is not None}
+        given = {name: value for name, value in options.items() if value is not None}
+        _refuse_options("for a search", given, ("k", *SEARCH_OPTIONS))
+        if not isinstance(k, int) or k < 1:
+            raise UsageError(f"k is {k!r}: it must be an integer, 1 or more.")
+        if isinstance(given.get("filter"), Mapping):
+            given["filter"] = FilterFactory(given["filter"], document_filter)
+        return cast(QueryOptions, {**own, "k": k, **given})
+
+    def _mmr_query_options(self, k: int, fetch_k: int, options: Mapping[str, Any]) -> QueryOptions:
+        """Check the options of an MMR search; it fetches `fetch_k` passages, at least `k`."""
+        query_options = self._query_options(k, options)
+        return {**query_options, "k": max(k, fetch_k), "with_vectors": True}
+
+    def _search(self, question: Questions, query_options: QueryOptions) -> Points:
         [points] = self._searcher.search_points(question, **query_options)
         return points
 
-    async def _asearch(self, question: FloatArray, query_options: QueryOptions) -> Points:
+    async def _asearch(self, question: Questions, query_options: QueryOptions) -> Points:
         [points] = await self._searcher.asearch_points(question, **query_options)
         return points
 
     def _search_mmr(
-        self,
-        question: FloatArray,
-        k: int,
-        fetch_k: int,
-        lambda_mult: float,
-        options: Mapping[str, Any],
+        self, question: Questions, k: int, lambda_mult: float, query_options: QueryOptions
     ) -> ScoredDocuments:
-        query_options = _mmr_query_options(k, fetch_k, options)
         neighbors = query_options.pop("neighbors", 0)  # of the selected
         points = self._search(question, query_options)
-        selected = self._select_mmr(points, question, k, lambda_mult)
+        selected = self._select_mmr(points, question.vectors, k, lambda_mult)
         conditions = query_options.get("filter")
         return _scored(self._searcher.with_neighbors(selected, neighbors, conditions))
 
     async def _asearch_mmr(
-        self,
-        question: FloatArray,
-        k: int,
-        fetch_k: int,
-        lambda_mult: float,
-        options: Mapping[str, Any],
+        self, question: Questions, k: int, lambda_mult: float, query_options: QueryOptions
     ) -> ScoredDocuments:
-        query_options = _mmr_query_options(k, fetch_k, options)
         neighbors = query_options.pop("neighbors", 0)
         points = await self._asearch(question, query_options)
-        selected = self._select_mmr(points, question, k, lambda_mult)
+        selected = self._select_mmr(points, question.vectors, k, lambda_mult)
         conditions = query_options.get("filter")
         return _scored(await self._searcher.awith_neighbors(selected, neighbors, conditions))
 
@@ -633,25 +705,50 @@ def _restore_store(
     return cls(address.open(), collection_name, embedding, **options)
 
 
+def _mode_and_language(
+    mode: Mode | None, language: str | None, options: dict[str, Any]
+) -> tuple[Mode, str | None]:
+    """Read mode and language, also from LangChain's own options, which are taken out.
+
+    Raises:
+        UsageError: they contradict each other, or the sparse embedding is another than ours.
+    """
+    given = {"mode": mode}
+    if "retrieval_mode" in options:
+        retrieval_mode = options.pop("retrieval_mode")
+        names = {theirs: ours for ours, theirs in RETRIEVAL_MODES.items()}
+        given["retrieval_mode"] = names.get(retrieval_mode, retrieval_mode)
+    modes = {one for one in given.values() if one is not None}
+    if len(modes) > 1 or not modes <= set(MODES):
+        raise UsageError(
+            f"The mode is {' and '.join(map(repr, modes))}: give one of {', '.join(MODES)}."
+        )
+    sparse_embedding = options.pop("sparse_embedding", None)
+    if sparse_embedding is not None:
+        theirs = getattr(sparse_embedding, "language", None)
+        if not isinstance(theirs, str) or language not in (None, theirs):
+            raise UsageError(
+                f"The sparse_embedding is {type(sparse_embedding).__name__}, but RDRVectorStore "
+                "has BM25Embeddings alone, of the collection's language. Leave it out."
+            )
+        language = theirs
+    return modes.pop() if modes else "dense", language
+
+
 def _refuse_unsupported(given: Mapping[str, Any]) -> None:
     """Accept an argument of `QdrantVectorStore` only with the one value that RDR supports.
 
     Raises:
         UsageError: another value, or another argument; its value may be a secret and is not shown.
     """
-    why = (
-        "RDR has one dense vector per passage, compared by dot product; for sparse and hybrid "
-        "retrieval use langchain_qdrant.QdrantVectorStore"
-    )
     for name, value in given.items():
-        if name in FIXED_ARGUMENTS and value != FIXED_ARGUMENTS[name]:
-            raise UsageError(
-                f"RDRVectorStore has {name}={FIXED_ARGUMENTS[name]!r}, not {value!r}: {why}."
-            )
-        if "sparse" in name:
-            raise UsageError(f"RDRVectorStore has no option {name!r}: {why}.")
         if name not in FIXED_ARGUMENTS:
             raise UsageError(f"RDRVectorStore has no option {name!r}; its docstring lists them.")
+        if value != FIXED_ARGUMENTS[name]:
+            raise UsageError(
+                f"RDRVectorStore has {name}={FIXED_ARGUMENTS[name]!r}, not {value!r}: RDR has one "
+                "dense vector per passage, compared by dot product, and perhaps BM25 beside it."
+            )
 
 
 def _client(
@@ -665,27 +762,6 @@ def _client(
     if url or path or api_key:
         raise UsageError("Pass either a client, or url, path and api_key, not both.")
     return client
-
-
-def _query_options(k: int, options: Mapping[str, Any]) -> QueryOptions:
-    """Check the options of a search; those that are `None` are left out.
-
-    Raises:
-        UsageError: an unknown option, or `k` is not a positive integer.
-    """
-    given = {name: value for name, value in options.items() if value is not None}
-    _refuse_options("for a search", given, ("k", *SEARCH_OPTIONS))
-    if not isinstance(k, int) or k < 1:
-        raise UsageError(f"k is {k!r}: it must be an integer, 1 or more.")
-    if isinstance(given.get("filter"), Mapping):
-        given["filter"] = FilterFactory(given["filter"], document_filter)
-    return cast(QueryOptions, {"k": k, **given})
-
-
-def _mmr_query_options(k: int, fetch_k: int, options: Mapping[str, Any]) -> QueryOptions:
-    """Check the options of an MMR search; it fetches `fetch_k` passages, at least `k`."""
-    query_options = _query_options(k, options)
-    return {**query_options, "k": max(k, fetch_k), "with_vectors": True}
 
 
 def _refuse_options(purpose: str, given: Iterable[str], known: Sequence[str]) -> None:
@@ -725,8 +801,19 @@ def _as_texts(documents: Iterable[Document], options: Mapping[str, Any]) -> dict
     }
 
 
-def _as_array(embedding: Sequence[float]) -> FloatArray:
-    return np.asarray([embedding], dtype=np.float32)
+def _as_question(embedding: Sequence[float], query_options: QueryOptions) -> Questions:
+    """A question of which only the vector is known.
+
+    Raises:
+        UsageError: the mode compares words.
+    """
+    mode = query_options.get("mode", "dense")
+    if mode != "dense":
+        raise UsageError(
+            f"A vector holds no words, so it cannot be searched for in mode {mode!r}: pass "
+            "mode='dense', or search with the text."
+        )
+    return Questions(np.asarray([embedding], dtype=np.float32))
 
 
 def _scored(points: Points) -> ScoredDocuments:

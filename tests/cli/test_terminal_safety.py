@@ -87,7 +87,7 @@ def run_in_shell(
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "QDRANT_URL": "", **environment},
         check=False,
     )
 

@@ -20,6 +20,7 @@ from rdr_qdrant.client import (
     CollectionNotFoundError,
     LimitExceededError,
     PartlyDownError,
+    RateLimitedError,
     RequestTooLargeError,
     UnindexedFilterError,
     translate_client_errors,
@@ -176,6 +177,7 @@ def test_kinds_that_callers_treat_apart(client: QdrantClient) -> None:
         CollectionNotFoundError,
         LimitExceededError,
         PartlyDownError,
+        RateLimitedError,
         RequestTooLargeError,
         UnindexedFilterError,
     }

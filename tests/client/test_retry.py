@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import threading
 import time
@@ -10,8 +11,14 @@ from collections.abc import Iterator
 import pytest
 from qdrant_client import QdrantClient
 
-from rdr_qdrant import connect
-from rdr_qdrant.client import RequestTooLargeError, RetryPolicy, retry
+from rdr_qdrant import connect, connect_async
+from rdr_qdrant.client import (
+    RateLimitedError,
+    RequestTooLargeError,
+    RetryPolicy,
+    SearchRetryPolicy,
+    retry,
+)
 from rdr_qdrant.errors import StoreError
 from tests.support.faults import (
     Fault,
@@ -138,3 +145,50 @@ def test_waits_grow_and_are_random() -> None:
     State.attempt_number = 30
     lates = [wait(State()) for _ in range(200)]  # type: ignore[arg-type]
     assert 20 < max(lates) <= retry.LONGEST_WAIT_SECONDS
+
+
+LIMITED = (
+    "Rate limiting exceeded: Read rate limit exceeded: Operation requires 1 tokens but only 0.1"
+)
+
+
+def limited(seconds: int) -> Status:
+    return Status(429, {"retry-after": str(seconds)}, f'{{"status": {{"error": "{LIMITED}"}}}}')
+
+
+def test_a_search_waits_for_a_rate_limit_and_for_nothing_else(
+    server: QdrantHTTPServer, client: QdrantClient
+) -> None:
+    policy = SearchRetryPolicy()
+    server.inject(limited(1))
+    started = time.monotonic()
+    assert policy(client, client.get_collections).collections == []
+    assert time.monotonic() - started >= 1
+    server.inject(limited(60))
+    with pytest.raises(RateLimitedError, match="takes no more requests for now"):
+        policy(client, client.get_collections)
+    server.inject(Status(503))
+    with pytest.raises(StoreError, match="503"):
+        policy(client, client.get_collections)
+    assert policy.retries == 1
+
+
+def test_an_awaited_call_waits_without_blocking_the_event_loop(server: QdrantHTTPServer) -> None:
+    async def ticks() -> int:
+        client = await connect_async(url=server.url)
+        server.inject(limited(1))
+        policy = SearchRetryPolicy()
+        waiting = asyncio.create_task(policy.run_async(client, client.get_collections))
+        count = 0
+        while not waiting.done():
+            await asyncio.sleep(0.05)
+            count += 1
+        assert (await waiting).collections == []
+        assert policy.retries == 1
+        server.inject(limited(60))
+        with pytest.raises(RateLimitedError):
+            await policy.run_async(client, client.get_collections)
+        await client.close()
+        return count
+
+    assert asyncio.run(ticks()) >= 3

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
 from rdr_qdrant import Passage
-from rdr_qdrant.collection import ScoredPassage
+from rdr_qdrant.collection import Mode, QueryOptions, Questions, ScoredPassage
 from rdr_qdrant.retriever import PassageSearcher
 
 
@@ -26,25 +26,21 @@ class FakeSearcher(PassageSearcher):
         self.requests: list[tuple[int, int, bool]] = []
         """(questions, k, exact) of each request."""
 
-    def check(self) -> None:
+    def check(self, mode: Mode = "dense") -> None:
         pass
 
-    def encode_questions(self, questions: Sequence[str]) -> Any:
-        return np.array([[int(question)] for question in questions], dtype=np.float32)
+    def prepare(self, questions: Sequence[str], mode: Mode = "dense") -> Questions:
+        return Questions(np.array([[int(question)] for question in questions], dtype=np.float32))
 
-    def search_vectors(
-        self,
-        vectors: Any,
-        *,
-        k: int,
-        filter: Any = None,
-        score_threshold: float | None = None,
-        exact: bool = False,
+    def search_prepared(
+        self, questions: Questions, **options: Unpack[QueryOptions]
     ) -> list[list[ScoredPassage]]:
-        self.requests.append((len(vectors), k, exact))
+        k, exact = options["k"], options.get("exact", False)
+        self.requests.append((len(questions), k, exact))
         rankings = self.exact_rankings if exact else self.rankings
         return [
-            [hit(rank, text) for rank, text in enumerate(rankings[int(v[0])][:k])] for v in vectors
+            [hit(rank, text) for rank, text in enumerate(rankings[int(v[0])][:k])]
+            for v in questions.vectors
         ]
 
 

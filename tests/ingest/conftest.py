@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from qdrant_client import QdrantClient
 
 from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import bulk_indexing as index_module
-from tests.conftest import COLLECTION
+from tests.conftest import COLLECTION, client_of
 
 Swap = Callable[..., LoadReport]
+
+
+@pytest.fixture(params=["server"] if os.environ.get("QDRANT_URL") else ["embedded", "http"])
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QdrantClient]:
+    """No in-memory client: tests/collection, tests/export and tests/test_retriever.py have one."""
+    with client_of(request.param, tmp_path) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)

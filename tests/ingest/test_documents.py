@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,16 @@ from rdr_qdrant.ingest import VerificationError
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import Reject, open_source
 from rdr_qdrant.readers.documents.sandbox import DocumentConverter
-from tests.conftest import COLLECTION
+from tests.conftest import COLLECTION, client_of
 from tests.support import documents
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[QdrantClient]:
+    """One kind of client: which documents are converted again does not depend on it."""
+    kind = "server" if os.environ.get("QDRANT_URL") else "embedded"
+    with client_of(kind, tmp_path) as client:
+        yield client
 
 
 def sentences(words: int) -> str:

@@ -235,7 +235,7 @@ def test_batches_are_as_large_as_suits_the_encoder(
     assert tiny.passages_at_a_time() == 256
     pair = OnDevice(context_encoder=tiny.context_encoder, question_encoder=tiny.question_encoder)
     loader = QdrantLoader(
-        embeddings=pair, client=client, collection_name="batches", batch_size=given
+        embeddings=pair, client=client, collection_name=f"{COLLECTION}-batches", batch_size=given
     )
     assert loader.load(Passage(str(n), "river") for n in range(900)).uploaded == 900
     assert found == sizes

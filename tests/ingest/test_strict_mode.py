@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +12,14 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant import (
+    Passage,
+    QdrantLoader,
+    RDREmbeddings,
+    RDRRetriever,
+    connect,
+    connect_async,
+)
 from rdr_qdrant.client import LimitExceededError, RetryPolicy, retry
 from rdr_qdrant.collection import Collection, CollectionSettings, Point
 from rdr_qdrant.collection.limits import StrictLimits
@@ -290,3 +298,20 @@ def test_giving_up_counts_from_the_last_success(
     policy = RetryPolicy(20, succeed, stop)
     policy(client, client.get_collections)
     assert policy.retries == 5
+
+
+def test_awaited_searches_wait_for_their_turn(
+    client: QdrantClient, http: QdrantHTTPServer, tiny: RDREmbeddings, passages: list[Passage]
+) -> None:
+    QdrantLoader(embeddings=tiny, client=client, collection_name="c").load(passages)
+    refusal = {"status": {"error": "Rate limiting exceeded: Read rate limit exceeded"}}
+    http.inject(Status(429, {"retry-after": "1"}, json.dumps(refusal)), match="POST .*/query/batch")
+
+    async def search() -> list[Any]:
+        async_client = await connect_async(url=http.url)
+        retriever = RDRRetriever(embeddings=tiny, async_client=async_client, collection_name="c")
+        found = await retriever.ainvoke("king")
+        await async_client.close()
+        return found
+
+    assert len(asyncio.run(search())) == 4

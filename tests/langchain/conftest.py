@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
-from rdr_qdrant import EmbeddedQdrant
+from rdr_qdrant import EmbeddedQdrant, RDREmbeddings, RDRVectorStore, connect
 from rdr_qdrant.embedded import AsyncEmbeddedQdrant
-from tests.conftest import client_of
+from tests.conftest import COLLECTION, client_of
 
 AsyncFace = Callable[[], AsyncQdrantClient]
 
@@ -33,3 +33,23 @@ def async_face(client: QdrantClient) -> AsyncFace:
         return AsyncQdrantClient(url=client._client.rest_uri, check_compatibility=False)
 
     return face
+
+
+@pytest.fixture(scope="module")
+def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny: RDREmbeddings
+) -> Iterator[RDRVectorStore]:
+    """A store of the module's DOCUMENTS."""
+    with connect(path=tmp_path_factory.mktemp("store")) as client:
+        yield RDRVectorStore.from_documents(
+            request.module.DOCUMENTS, tiny, client=client, collection_name=COLLECTION
+        )
+
+
+@pytest.fixture(params=["sync client", "async client"])
+async def either_store(store: RDRVectorStore, request: pytest.FixtureRequest) -> RDRVectorStore:
+    """The store with its async methods over the sync client, and over an async client."""
+    if request.param == "sync client":
+        return store
+    face = AsyncEmbeddedQdrant.from_client(store.client)
+    return RDRVectorStore(store.client, COLLECTION, store.embeddings, async_client=face)

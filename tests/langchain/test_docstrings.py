@@ -8,10 +8,21 @@ from pathlib import Path
 import pytest
 
 import rdr_qdrant
-from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, RDRRetriever, RDRVectorStore, connect
+from rdr_qdrant import (
+    BM25Embeddings,
+    CollectionSettings,
+    Passage,
+    QdrantLoader,
+    RDREmbeddings,
+    RDRRetriever,
+    RDRVectorStore,
+    connect,
+)
 
 
-@pytest.mark.parametrize("documented", [RDREmbeddings, RDRRetriever, RDRVectorStore])
+@pytest.mark.parametrize(
+    "documented", [BM25Embeddings, RDREmbeddings, RDRRetriever, RDRVectorStore]
+)
 def test_the_docstring(
     documented: type, demo: RDREmbeddings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -19,7 +30,11 @@ def test_the_docstring(
     monkeypatch.delenv("QDRANT_URL", raising=False)
     client = connect()
     faust = Passage("faust", "A tragedy by Goethe.", "Faust")
-    QdrantLoader(embeddings=demo, client=client, collection_name="wiki").load([faust])
+    settings = CollectionSettings(bm25="english")
+    loader = QdrantLoader(
+        embeddings=demo, client=client, collection_name="wiki", collection_settings=settings
+    )
+    loader.load([faust])
     client.close()
     monkeypatch.setattr(rdr_qdrant, "RDREmbeddings", lambda **_: demo, raising=False)
     runner = doctest.DocTestRunner()

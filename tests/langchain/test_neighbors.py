@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 
-from rdr_qdrant import RDREmbeddings, RDRRetriever, RDRVectorStore, connect
+from rdr_qdrant import RDRRetriever, RDRVectorStore
 from rdr_qdrant.embedded import AsyncEmbeddedQdrant
 from rdr_qdrant.errors import UsageError
 from tests.conftest import COLLECTION
@@ -20,25 +19,6 @@ DOCUMENTS = [
     Document(id=f"t#{number}", page_content=f"king {number}", metadata={"tenant": tenant})
     for number, tenant in TENANTS.items()
 ]
-
-
-@pytest.fixture(scope="module")
-def store(
-    tmp_path_factory: pytest.TempPathFactory, tiny: RDREmbeddings
-) -> Iterator[RDRVectorStore]:
-    with connect(path=tmp_path_factory.mktemp("neighbors")) as client:
-        yield RDRVectorStore.from_documents(
-            DOCUMENTS, tiny, client=client, collection_name=COLLECTION
-        )
-
-
-@pytest.fixture(params=["sync client", "async client"])
-async def either_store(store: RDRVectorStore, request: pytest.FixtureRequest) -> RDRVectorStore:
-    """The store with its async methods over the sync client, and over an async client."""
-    if request.param == "sync client":
-        return store
-    face = AsyncEmbeddedQdrant.from_client(store.client)
-    return RDRVectorStore(store.client, COLLECTION, store.embeddings, async_client=face)
 
 
 def documents(found: list[Any]) -> list[Document]:

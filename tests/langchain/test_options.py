@@ -7,15 +7,14 @@ is dropped shows one tenant the documents of another.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
 
-from rdr_qdrant import RDREmbeddings, RDRVectorStore, connect
-from rdr_qdrant.embedded import AsyncEmbeddedQdrant
+from rdr_qdrant import RDRVectorStore
 from rdr_qdrant.errors import UsageError
 from tests.conftest import COLLECTION
 
@@ -111,25 +110,6 @@ ASYNC_CHANGES: dict[str, Call] = {
 
 def _place(store: RDRVectorStore) -> dict[str, Any]:
     return {"client": store.client, "collection_name": store.collection_name}
-
-
-@pytest.fixture(scope="module")
-def store(
-    tmp_path_factory: pytest.TempPathFactory, tiny: RDREmbeddings
-) -> Iterator[RDRVectorStore]:
-    with connect(path=tmp_path_factory.mktemp("options")) as client:
-        yield RDRVectorStore.from_documents(
-            DOCUMENTS, tiny, client=client, collection_name=COLLECTION
-        )
-
-
-@pytest.fixture(params=["sync client", "async client"])
-async def either_store(store: RDRVectorStore, request: pytest.FixtureRequest) -> RDRVectorStore:
-    """The store with its async methods over the sync client, and over an async client."""
-    if request.param == "sync client":
-        return store
-    face = AsyncEmbeddedQdrant.from_client(store.client)
-    return RDRVectorStore(store.client, COLLECTION, store.embeddings, async_client=face)
 
 
 def tenants(found: list[Any]) -> list[str]:

@@ -16,7 +16,13 @@ from langchain_tests.integration_tests import (
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 from qdrant_client import QdrantClient
 
-from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, RDRRetriever, RDRVectorStore
+from rdr_qdrant import (
+    Passage,
+    QdrantLoader,
+    RDREmbeddings,
+    RDRRetriever,
+    RDRVectorStore,
+)
 from tests.conftest import COLLECTION
 from tests.langchain.conftest import AsyncFace
 
@@ -93,4 +99,20 @@ class TestAsyncVectorStore(TestVectorStore):
     ) -> VectorStore:
         return RDRVectorStore.from_texts(
             [], demo, client=client, collection_name=COLLECTION, async_client=async_face()
+        )
+
+
+class TestHybridVectorStore(TestVectorStore):
+    """The same in mode hybrid.
+
+    Mode bm25 is none for these tests: they expect documents that hold no word of the query. Nor is
+    langchain-qdrant's own store: it adds keys of its own to the metadata.
+    """
+
+    @pytest.fixture
+    def vectorstore(  # type: ignore[override]
+        self, client: QdrantClient, demo: RDREmbeddings
+    ) -> VectorStore:
+        return RDRVectorStore.from_texts(
+            [], demo, client=client, collection_name=COLLECTION, mode="hybrid"
         )

@@ -519,10 +519,11 @@ def test_other_modes_and_options_are_refused_by_name(
         distance=models.Distance.DOT,
     )
     for options, message in (
-        ({"retrieval_mode": RetrievalMode.HYBRID}, "retrieval_mode=.*HYBRID.*sparse and hybrid"),
-        ({"retrieval_mode": RetrievalMode.SPARSE}, "SPARSE"),
+        ({"retrieval_mode": RetrievalMode.HYBRID, "mode": "bm25"}, "The mode is .* and "),
+        ({"mode": "sparse"}, "The mode is 'sparse': give one of dense, bm25, hybrid"),
+        ({"sparse_vector_name": "words"}, "sparse_vector_name='bm25', not 'words'"),
         ({"distance": models.Distance.COSINE}, "distance=.*DOT.*COSINE"),
-        ({"sparse_embedding": None}, "no option 'sparse_embedding': RDR has one dense vector"),
+        ({"sparse_embedding": object()}, "The sparse_embedding is object, but"),
         ({"api_kee": "secret"}, "no option 'api_kee'; its docstring"),
     ):
         with pytest.raises(UsageError, match=message) as raised:
@@ -582,6 +583,7 @@ def test_without_langchain_qdrant_one_line_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == (
-        "RDRVectorStore needs langchain-qdrant: pip install -c constraints.txt -e '.[langchain]' "
-        "in a clone, or pip install 'rdr-qdrant[langchain]'.\n"
+        "RDRVectorStore and BM25Embeddings need langchain-qdrant: "
+        "pip install -c constraints.txt -e '.[langchain]' in a clone, "
+        "or pip install 'rdr-qdrant[langchain]'.\n"
     ), done.stderr

@@ -64,6 +64,15 @@ def test_a_request_recovers_before_the_health_check(qdrant: QdrantHTTPServer) ->
         assert served.health()["status"] == "ready"
 
 
+def test_a_rate_limit_of_qdrant_is_waited_for_and_is_no_outage(qdrant: QdrantHTTPServer) -> None:
+    with over(qdrant, watch_seconds=1000) as served:
+        served.until_ready()
+        for seconds, status in ((1, 200), (60, 503)):
+            qdrant.inject(Status(429, {"retry-after": str(seconds)}), match="POST .*/query.*")
+            assert served.search(QUESTION).status_code == status
+            assert served.health()["status"] == "ready"
+
+
 def test_a_refused_key_is_reported_but_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     with (
         QdrantHTTPServer(api_key="right") as server,

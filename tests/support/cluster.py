@@ -25,7 +25,6 @@ NOTHING: dict[str, Callable[[], Any]] = {
     "retrieve": list,
     "scroll": lambda: ([], None),
     "count": lambda: models.CountResult(count=0),
-    "query_batch_points": list,
     "query_points_groups": lambda: models.GroupsResult(groups=[]),
     "batch_update_points": list,
 }
@@ -123,6 +122,8 @@ class NodeClient:
         def call(collection_name: str, *args: Any, **options: Any) -> Any:
             known = self._known(collection_name)
             if self._seen.serials[known] != self._current.serials.get(known):
+                if name == "query_batch_points":
+                    return [models.QueryResponse(points=[]) for _ in args[0]]
                 lost = models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
                 return NOTHING.get(name, lambda: lost)()
             return act(known, *args, **options)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from benchmarks.server import DrawnVectors
 from rdr_qdrant import Passage
 from rdr_qdrant.encoding import EncodedBatch, Side
 from rdr_qdrant.registry import PASSAGE_FORMAT, PairIdentity
@@ -26,36 +27,25 @@ IDENTITY = PairIdentity(
 )
 
 
-@dataclass
-class FixedEncoder:
+class FixedEncoder(DrawnVectors):
     """Gives passage n the n-th vector; `part` of them at a time, the last ones first."""
 
-    vectors: np.ndarray
-    part: int = 2
-
-    pair_label = "drawn"
-
-    def passages_at_a_time(self) -> int:
-        return 256
-
-    def token_counter(self) -> None:
-        return None
+    def __init__(self, vectors: np.ndarray, part: int = 2) -> None:
+        super().__init__(vectors.shape[1])
+        self.vectors, self.part = vectors, part
 
     def identity(self, *sides: Side) -> PairIdentity:
-        return replace(IDENTITY, dimension=self.vectors.shape[1])
+        return replace(IDENTITY, dimension=self.dimension)
 
-    def fingerprint(self) -> str:
-        return "fixed"
+    def vector(self, passage_id: str) -> np.ndarray:
+        return self.vectors[int(passage_id.partition("#")[0])]
 
-    def tokenize_passages(self, passages: Sequence[Passage]) -> list[int]:
-        return [int(passage.id.partition("#")[0]) for passage in passages]
-
-    def encode_batches(self, tokens: list[int]) -> Iterator[EncodedBatch]:
+    def encode_batches(self, tokens: list[str]) -> Iterator[EncodedBatch]:
         positions = list(range(len(tokens)))[::-1]
         for start in range(0, len(tokens), self.part):
             part = positions[start : start + self.part]
-            rows = self.vectors[[tokens[position] for position in part]]
-            yield EncodedBatch(part, rows, [False] * len(part))
+            for batch in super().encode_batches([tokens[position] for position in part]):
+                yield replace(batch, positions=part)
 
 
 def passages_for(vectors: Sequence[object]) -> list[Passage]:

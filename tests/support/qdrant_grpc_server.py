@@ -55,12 +55,26 @@ class _Collections(CollectionsServicer):
     def __init__(self, backend: QdrantClient) -> None:
         self._backend = backend
 
+    def List(self, request: Any, context: Any) -> Any:  # noqa: N802
+        names = [one.name for one in self._backend.get_collections().collections]
+        found = [messages.CollectionDescription(name=name) for name in names]
+        return messages.ListCollectionsResponse(collections=found)
+
+    def CollectionExists(self, request: Any, context: Any) -> Any:  # noqa: N802
+        exists = self._backend.collection_exists(request.collection_name)
+        return messages.CollectionExistsResponse(result=messages.CollectionExists(exists=exists))
+
     def Get(self, request: Any, context: Any) -> Any:  # noqa: N802
         if not self._backend.collection_exists(request.collection_name):
             missing = f"Not found: Collection `{request.collection_name}` doesn't exist!"
             context.abort(grpc.StatusCode.NOT_FOUND, missing)
         info = self._backend.get_collection(request.collection_name)
         return messages.GetCollectionInfoResponse(result=RestToGrpc.convert_collection_info(info))
+
+    def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
+        metadata = GrpcToRest.convert_payload(request.metadata)
+        self._backend.update_collection(request.collection_name, metadata=metadata)
+        return messages.CollectionOperationResponse(result=True)
 
 
 class GrpcPoints(PointsServicer):
@@ -74,6 +88,21 @@ class GrpcPoints(PointsServicer):
         self._backend.upsert(request.collection_name, points)
         status = messages.UpdateStatus.Completed
         return messages.PointsOperationResponse(result=messages.UpdateResult(status=status))
+
+    def Get(self, request: Any, context: Any) -> Any:  # noqa: N802
+        records = self._backend.retrieve(
+            request.collection_name,
+            [GrpcToRest.convert_point_id(one) for one in request.ids],
+            with_payload=GrpcToRest.convert_with_payload_selector(request.with_payload),
+            with_vectors=GrpcToRest.convert_with_vectors_selector(request.with_vectors),
+        )
+        for record in records:
+            record.payload = record.payload or {}
+        return messages.GetResponse(result=[RestToGrpc.convert_record(one) for one in records])
+
+    def Count(self, request: Any, context: Any) -> Any:  # noqa: N802
+        count = self._backend.count(request.collection_name).count
+        return messages.CountResponse(result=messages.CountResult(count=count))
 
 
 class QdrantGRPCServer:

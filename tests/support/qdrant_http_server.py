@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydantic_core import to_json
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from tests.support.cluster import Cluster
 from tests.support.faults import EVERY_CALL, Fault, FaultPlan
@@ -42,7 +42,8 @@ class QdrantHTTPServer:
     follows the client's, which warns of another. `max_request_bytes` is Qdrant's own default; a
     larger body gets 400, as from Qdrant, or another `oversize_status` (413: a proxy before it).
     `keys` are keys with fewer rights than the `api_key`.
-    With a `cluster` it answers like several nodes. `clock` drives the limits of strict mode.
+    With a `cluster` it answers like several nodes. Each collection starts with the limits of
+    `strict`, as on Qdrant Cloud; `clock` drives the rates.
     """
 
     def __init__(
@@ -56,10 +57,11 @@ class QdrantHTTPServer:
         oversize_status: int = 400,
         keys: Mapping[str, Key] | None = None,
         cluster: Cluster | None = None,
+        strict: models.StrictModeConfig | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cluster = cluster
-        self._settings = ServerSettings(clock)
+        self._settings = ServerSettings(clock, strict)
         self.faults = FaultPlan()
         self.requests: Counter[str] = Counter()
         """How often each "METHOD /path/{template}" was asked, faulted or not."""

@@ -102,6 +102,17 @@ def _create_collection(call: Call) -> Any:
     )
 
 
+@route("PUT", "/collections/{collection_name}/vectors/{vector_name}", changes_collections=True)
+def _create_vector_name(call: Call) -> Any:
+    config = call.read(TypeAdapter(models.VectorNameConfig))
+    return call.leader.create_vector_name(call.name, call.path["vector_name"], config)
+
+
+@route("DELETE", "/collections/{collection_name}/vectors/{vector_name}", changes_collections=True)
+def _delete_vector_name(call: Call) -> Any:
+    return call.leader.delete_vector_name(call.name, call.path["vector_name"])
+
+
 @route("PATCH", "/collections/{collection_name}", changes_collections=True)
 def _update_collection(call: Call) -> Any:
     body = call.read(TypeAdapter(models.UpdateCollection))
@@ -141,6 +152,17 @@ def _create_index(call: Call) -> Any:
 @route("DELETE", "/collections/{collection_name}/index/{field_name}", changes_collections=True)
 def _delete_index(call: Call) -> Any:
     return call.written(call.leader.delete_payload_index(call.name, call.path["field_name"]))
+
+
+@route("PUT", "/collections/{collection_name}/vectors/{vector_name}", changes_collections=True)
+def _create_vector_name(call: Call) -> Any:
+    config = call.read(TypeAdapter(models.VectorNameConfig))
+    return call.written(call.leader.create_vector_name(call.name, call.path["vector_name"], config))
+
+
+@route("DELETE", "/collections/{collection_name}/vectors/{vector_name}", changes_collections=True)
+def _delete_vector_name(call: Call) -> Any:
+    return call.written(call.leader.delete_vector_name(call.name, call.path["vector_name"]))
 
 
 # Points: reading

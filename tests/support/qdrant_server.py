@@ -4,15 +4,19 @@ With --grpc it also serves the gRPC calls of a load, and prints that port after 
 
 python -m tests.support.qdrant_server --port 6333
 python -m tests.support.qdrant_server --port 0 --cluster --delay 0.2 --node-down
+python -m tests.support.qdrant_server --port 0 --strict '{"max_query_limit": 20}'
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import tempfile
 import threading
 from contextlib import ExitStack, suppress
+
+from qdrant_client import models
 
 from rdr_qdrant.embedded import EmbeddedQdrant
 from tests.support.cluster import Cluster
@@ -35,11 +39,15 @@ def main() -> None:
         "--delay", type=float, default=0.2, help="seconds until the last node sees a change"
     )
     parser.add_argument("--node-down", action="store_true", help="one of the nodes is away")
+    parser.add_argument("--strict", help="JSON: strict mode of each new collection")
     options = parser.parse_args()
     if options.node_down and not options.cluster:
         parser.error("--node-down needs --cluster")
     if options.read_only_key_env and not options.api_key_env:
         parser.error("--read-only-key-env needs --api-key-env")
+    strict = None
+    if options.strict:
+        strict = models.StrictModeConfig(enabled=True, **json.loads(options.strict))
     cluster = None
     if options.cluster:
         cluster = Cluster((0.0, options.delay), node_down=options.node_down)
@@ -56,6 +64,7 @@ def main() -> None:
             version=options.version,
             keys=keys,
             cluster=cluster,
+            strict=strict,
         )
         stack.enter_context(server)
         grpc_port = ""

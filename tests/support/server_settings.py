@@ -27,10 +27,13 @@ class CollectionSettings:
 
 
 class ServerSettings:
-    """Of all collections by name; `clock` drives the rate limits."""
+    """Of all collections by name, which start with `strict`; `clock` drives the rate limits."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], strict: models.StrictModeConfig | None = None
+    ) -> None:
         self._clock = clock
+        self._strict = strict
         self._serial = itertools.count(1)
         self._collections: dict[str, CollectionSettings] = {}
 
@@ -39,13 +42,13 @@ class ServerSettings:
         aliases = {a.alias_name: a.collection_name for a in client.get_aliases().aliases}
         name = aliases.get(name, name)
         if name not in self._collections:
-            self._collections[name] = CollectionSettings(next(self._serial))
+            self._collections[name] = CollectionSettings(next(self._serial), strict=self._strict)
         return self._collections[name]
 
     def create(self, name: str, options: dict[str, Any]) -> None:
         """Take from the options of a new collection what is kept here."""
         params = {key: options.pop(key, None) for key in CLUSTER_PARAMS}
-        strict = options.pop("strict_mode_config", None)
+        strict = options.pop("strict_mode_config", None) or self._strict
         given = {key: value for key, value in params.items() if value is not None}
         self._collections[name] = CollectionSettings(next(self._serial), given, strict)
 

@@ -9,6 +9,7 @@ const KEY = "rag-api-key"; // in sessionStorage: deleted with the tab
 
 const HEADINGS = { model: "Answer", quote: "Best sentence", nothing: "Nothing found" };
 
+let defaultMode = ""; // of requests that name none; known from /about
 let request = null; // the AbortController of the request in progress
 const cache = new Map(); // events by URL, so that going back sends no request
 
@@ -16,24 +17,33 @@ const cache = new Map(); // events by URL, so that going back sends no request
 
 function queryOfUrl() {
   const url = new URLSearchParams(location.search);
-  return { q: (url.get("q") ?? "").trim(), title: (url.get("title") ?? "").trim() };
+  const value = (name) => (url.get(name) ?? "").trim();
+  return { q: value("q"), title: value("title"), mode: value("mode") };
 }
 
 function navigate(q, title) {
   const url = new URLSearchParams({ q });
   if (title) url.set("title", title);
+  if (chosenMode()) url.set("mode", chosenMode());
   const path = `/?${url}`;
   if (path !== location.pathname + location.search) history.pushState(null, "", path);
   cache.delete(location.search);
   show();
 }
 
+/** The mode that was chosen; empty for the default. */
+function chosenMode() {
+  if (byId("modes").hidden) return queryOfUrl().mode;
+  return byId("mode").value === defaultMode ? "" : byId("mode").value;
+}
+
 /** Show the question of the URL and its answer. */
 function show() {
   request?.abort();
-  const { q, title } = queryOfUrl();
+  const { q, title, mode } = queryOfUrl();
   byId("q").value = q;
   byId("title").value = title;
+  byId("mode").value = mode || defaultMode;
   byId("any-title").hidden = !title;
   document.title = q ? `${q} · Ask the passages` : "Ask the passages";
   document.body.classList.toggle("asked", q !== "");
@@ -42,16 +52,16 @@ function show() {
   if (!q) return announce("");
   const cached = cache.get(location.search);
   if (cached) return cached.forEach(([event, data]) => handlers[event](data, cached));
-  ask(q, title);
+  ask(q, title, mode);
 }
 
-async function ask(q, title) {
+async function ask(q, title, mode) {
   const controller = (request = new AbortController());
   const received = [];
   const url = location.search;
   showLoading();
   try {
-    const body = { question: q, ...(title && { filter: { title } }) };
+    const body = { question: q, ...(title && { filter: { title } }), ...(mode && { mode }) };
     for await (const [event, data] of postForEvents("/ask", body, { key: sessionStorage.getItem(KEY), signal: controller.signal })) {
       if (controller.signal.aborted) return;
       if (event === "error") throw new Problem(data);
@@ -101,11 +111,11 @@ const answerOf = (received) => received.filter(([event]) => event === "token").m
 const passagesOf = (received) => received[0][1].passages;
 
 const handlers = {
-  passages({ passages, seconds: elapsed }) {
+  passages({ passages, mode, seconds: elapsed }) {
     const top = passages[0]?.score;
     byId("passages").hidden = passages.length === 0;
     const onTitle = queryOfUrl().title ? null : (title) => navigate(queryOfUrl().q, title);
-    list.replaceChildren(...passages.map((found) => passageItem(found, top, onTitle)));
+    list.replaceChildren(...passages.map((found) => passageItem(found, top, mode, onTitle)));
     byId("passages-heading").textContent = passages.length === 1 ? "1 passage" : `${passages.length} passages`;
     byId("times").textContent = `found in ${seconds(elapsed)}`;
     const listed = new Set([...byId("titles").children].map((option) => option.value));
@@ -201,7 +211,13 @@ byId("any-title").addEventListener("click", () => {
   byId("q").focus();
 });
 
+byId("mode").addEventListener("change", () => {
+  const { q, title } = queryOfUrl();
+  if (q) navigate(q, title);
+});
+
 byId("again").addEventListener("click", () => {
+  introduce();
   byId("q").focus();
   show();
 });
@@ -250,6 +266,11 @@ async function introduce() {
   const about = await response.json();
   byId("collection").textContent = about.collection;
   byId("q").maxLength = about.question_characters;
+  defaultMode = about.mode;
+  byId("modes").hidden = about.modes.length < 2;
+  byId("mode").value = queryOfUrl().mode || defaultMode;
+  byId("add-bm25").hidden = about.modes.length !== 1;
+  byId("add-bm25").querySelector("span").textContent = about.collection;
   const items = about.examples.map((question) => make("li", {}, make("a", { href: `/?${new URLSearchParams({ q: question })}` }, question)));
   byId("examples").querySelector("ul").replaceChildren(...items);
   byId("examples").hidden = queryOfUrl().q !== "" || items.length === 0;

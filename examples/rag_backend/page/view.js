@@ -15,8 +15,14 @@ export const skeleton = () =>
 
 export const seconds = (value) => (value < 1 ? `${Math.max(1, Math.round(value * 1000))} ms` : `${value.toFixed(1)} s`);
 
-/** Build one passage; `top` is the best score, for the gauge. */
-export function passageItem(found, top, onTitle) {
+const SCORES = {
+  dense: "Raw inner product with the question",
+  bm25: "BM25: the sum of the weights of the question's words",
+  hybrid: "Vectors and words compared, both scores normalised and added",
+};
+
+/** Build one passage; `top` is the best score, for the gauge, and `mode` says what scores mean. */
+export function passageItem(found, top, mode, onTitle) {
   const gauge = make("i");
   gauge.style.width = `${Math.min(100, Math.max(2, (100 * found.score) / (top || 1)))}%`;
   const text = make("p", { class: "text" }, found.text);
@@ -30,7 +36,7 @@ export function passageItem(found, top, onTitle) {
       make("h3", {}, found.title || "Untitled"),
       make(
         "span",
-        { class: "score", title: "Raw inner product with the question" },
+        { class: "score", title: SCORES[mode] },
         make("span", {}, `score ${found.score.toFixed(4)}`),
         make("span", { class: "gauge", "aria-hidden": "true" }, gauge),
       ),

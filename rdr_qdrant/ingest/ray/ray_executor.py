@@ -65,6 +65,9 @@ class RayExecutor:
     If the cluster loses all machines for workers, the job fails. If the caller had initialized Ray,
     the failed pipeline then still waits for a machine until one joins or the caller disconnects.
 
+    A collection that limits the rate of writes gets one worker, since several would take each
+    other's share of it.
+
     Args:
         embeddings: the pair; it is loaded by the workers, not by this process.
         url: of the Qdrant server, as every machine of the cluster reaches it.
@@ -148,12 +151,13 @@ class RayExecutor:
         if not isinstance(run.sink, QdrantSink):
             raise UsageError("The Ray executor writes to a Qdrant server only; leave it out.")
         self.embeddings.release()
+        target = run.sink.remote_target()
         options = WorkerOptions(
             pair=self._pair,
             fingerprint=run.fingerprint,
             server=self._server,
-            target=run.sink.remote_target(),
-            workers=self._workers,
+            target=target,
+            workers=1 if target.points_per_minute else self._workers,
         )
         pipeline = RayPipeline(run, options, self._resources)
         try:

@@ -30,7 +30,9 @@ from rdr_qdrant.ingest.ray.worker import Worker, WorkerOptions
 from rdr_qdrant.ingest.records import RecordBatch
 
 BATCHES_PER_WORKER = 3
-"""Batches that a worker has at a time: one is embedded, others are diffed or written."""
+"""Batches that a worker has at a time: one is embedded, others are diffed or written.
+
+One where the rate of writes is limited."""
 BATCHES_AHEAD = 8
 """Batches for each worker that the driver reads ahead."""
 DEDUPLICATOR_BYTES = 200 * 2**20
@@ -68,6 +70,7 @@ class RayPipeline:
         }
         self._results: SimpleQueue[BatchResult | Exception | None] = SimpleQueue()
         self._finished = False
+        self._lacks_machines = False
         self._abandoned = threading.Event()
         self._retries: Any = None
         self._retries_polled = self._cluster_checked = time.monotonic()
@@ -80,13 +83,16 @@ class RayPipeline:
     def submit(self, batch: RecordBatch) -> None:
         """Hand on a batch that the driver has read, once there is space for it.
 
+        If a machine was lost, its worker is restarted only when another has nothing left to do, and
+        the results after its batches wait for them: then the driver hands on without waiting.
+
         Raises:
             RDRQdrantError: a batch failed, or the pipeline did.
             Exception: raised by `apply` or the cancellation.
         """
         spool = self._spools[batch.partition]
         limit = BATCHES_AHEAD * self._options.workers
-        self._wait_until(lambda: spool.in_flight < limit)
+        self._wait_until(lambda: spool.in_flight < limit or self._lacks_machines)
         spool.write(batch.records)
 
     def drain(self, partition: int) -> None:
@@ -187,6 +193,7 @@ class RayPipeline:
             return
         self._cluster_checked = now
         available: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        self._lacks_machines = False
         for option, needed in self._resources.items():
             resource = {"num_gpus": "GPU", "num_cpus": "CPU"}[option]
             if available.get(resource, 0) < needed:
@@ -194,6 +201,7 @@ class RayPipeline:
                     f"No machine with a {resource} for a worker is left in the Ray cluster. "
                     "Finished batches are kept; add a machine, and run the same command to resume."
                 )
+            self._lacks_machines |= available.get(resource, 0) < needed * self._options.workers
 
     def _apply_retries(self, *, last: bool = False) -> None:
         """Report what the workers retried meanwhile."""
@@ -238,6 +246,7 @@ class RayPipeline:
             None if number in self._spools else partition.file
             for number, partition in enumerate(partitions)
         ]
+        batches_at_a_time = 1 if self._options.target.points_per_minute else BATCHES_PER_WORKER
         context = DataContext.get_current().copy()
         context.enable_progress_bars = False  # the job reports its own progress
         context.print_on_execution_start = False
@@ -268,8 +277,8 @@ class RayPipeline:
                 batch_format="pyarrow",
                 compute=ActorPoolStrategy(
                     size=self._options.workers,
-                    max_concurrent_calls_per_actor=BATCHES_PER_WORKER,
-                    max_tasks_in_flight_per_actor=BATCHES_PER_WORKER + 1,
+                    max_concurrent_calls_per_actor=batches_at_a_time,
+                    max_tasks_in_flight_per_actor=batches_at_a_time + 1,
                     enable_true_multi_threading=True,
                 ),
                 **self._resources,

@@ -18,7 +18,7 @@ from rdr_qdrant.encoding.token_counter import TokenCounter
 from rdr_qdrant.errors import ModelError, RDRQdrantError
 from rdr_qdrant.ingest.batch_result import BatchResult, merge_results
 from rdr_qdrant.ingest.passage_encoder import embed, tokenize
-from rdr_qdrant.ingest.qdrant_sink import RemoteTarget
+from rdr_qdrant.ingest.qdrant_sink import RemoteTarget, naming_rate
 from rdr_qdrant.ingest.qdrant_writer import QdrantWriter
 from rdr_qdrant.ingest.ray.codec import decode_batch, encode_result
 from rdr_qdrant.ingest.ray.control_actor import ControlClient
@@ -154,7 +154,8 @@ class Worker:
             allow_key_over_http=server.allow_key_over_http,
             grpc_port=target.grpc_port,
         )
-        retry = RetryPolicy(target.retry_for, control.post_retry, control.stopped)
+        on_retry = naming_rate(control.post_retry, target.points_per_minute)
+        retry = RetryPolicy(target.retry_for, on_retry, control.stopped)
         collection = Collection(client, target.collection_name, target.vector_name, retry)
         return QdrantWriter(collection, target.vector_type)
 
