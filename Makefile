@@ -30,7 +30,7 @@ types: .venv/dev
 	$(BIN)/mypy
 
 unit: .venv/dev
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 pictures: .venv/dev
 	$(BIN)/python docs/pictures/make_all.py
