@@ -15,6 +15,7 @@ demo: .venv/demo
 
 serve: .venv/backend
 	$(BIN)/rdr-qdrant ingest examples/data/passages.tsv -c rdr-demo --model demo
+	-$(BIN)/rdr-qdrant index -c rdr-demo --bm25
 	@echo
 	@echo "The page: http://127.0.0.1:$${RAG_PORT:-8000}   (Ctrl-C stops it)"
 	@$(BIN)/python -m examples.rag_backend
@@ -29,7 +30,7 @@ types: .venv/dev
 	$(BIN)/mypy
 
 unit: .venv/dev
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 pictures: .venv/dev
 	$(BIN)/python docs/pictures/make_all.py

@@ -35,7 +35,7 @@ from rdr_qdrant.evaluation.answer_matcher import make_matcher
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import open_source, read_questions
 from rdr_qdrant.registry import PairIdentity
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 
 FOLDS = 5
 DEPTHS = (1, 5, 20)

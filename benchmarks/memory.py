@@ -81,7 +81,7 @@ class FreeQdrant:
         if isinstance(with_payload, list):  # what is there before the load: nothing
             return []
         if with_payload is False:  # the count at the end: everything
-            return [SimpleNamespace(id=one) for one in ids]
+            return [SimpleNamespace(id=one, payload=None) for one in ids]
         return [self._sent(one) for one in ids]
 
     def _sent(self, point_id: Any) -> Any:

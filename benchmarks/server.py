@@ -11,6 +11,7 @@ Each step compares what the server holds with what it was sent, and ends the run
     bulk      with and without --bulk, until the index is built
     swap      an alias moved to new collections while others search it: no search may fail
     copy      to an embedded folder and back into another collection
+    hybrid    BM25 added to a collection that exists, and the latency of each mode
     presets   collections of each preset, their settings read back
     rates     points a second over REST and gRPC, beside qdrant-client's own `upload_collection`
     kill      with --pid: the server is killed during a load; it must be started again
@@ -26,6 +27,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import sys
 import tempfile
 import threading
@@ -40,7 +42,7 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import CollectionSettings, LoadReport, Passage, QdrantLoader, connect
-from rdr_qdrant.collection import Collection
+from rdr_qdrant.collection import BM25_VECTOR, MODES, Bm25Encoder, Collection, Questions
 from rdr_qdrant.collection.migrate import copy_collection
 from rdr_qdrant.collection.settings import PRESETS, differences
 from rdr_qdrant.encoding import EncodedBatch, Side
@@ -51,6 +53,7 @@ from rdr_qdrant.registry import PASSAGE_FORMAT, PairIdentity
 
 READERS = 4
 SWAPS = 3
+QUESTIONS = 50
 PAGE = 1000
 SECONDS_FOR_A_RESTART = 600.0
 
@@ -165,7 +168,8 @@ class Bench:
             )
             for record in records:
                 passage_id = expected[record.id]
-                vector = np.asarray(record.vector, dtype=np.float32)
+                dense = record.vector[""] if isinstance(record.vector, dict) else record.vector
+                vector = np.asarray(dense, dtype=np.float32)
                 if vector.tobytes() != self.encoder.vector(passage_id).tobytes():
                     sys.exit(f"{name}: point {record.id} has another vector than the one sent.")
             found += len(records)
@@ -264,6 +268,34 @@ class Bench:
         folder.close()
         self.check("copy", self.passages)
         return {"seconds_out": out.seconds, "seconds_back": back.seconds}
+
+    def step_hybrid(self) -> dict[str, Any]:
+        self.load("hybrid")
+        name = f"{self.prefix}-hybrid"
+        collection, encoder = Collection(self.client, name), Bm25Encoder()
+        report = collection.bm25.add()
+        self.check("hybrid", self.passages)
+        records, _ = self.client.scroll(name, limit=PAGE, with_vectors=True)
+        for record in records:
+            found, expected = record.vector[BM25_VECTOR], encoder.passage(record.payload)
+            if dict(zip(found.indices, found.values, strict=True)) != dict(
+                zip(expected.indices, expected.values, strict=True)
+            ):
+                sys.exit(f"hybrid: point {record.id} has another sparse vector than its text.")
+        times: dict[str, list[float]] = {mode: [] for mode in MODES}
+        for number in range(QUESTIONS):
+            question = Questions(self.encoder.vector(f"q{number}")[None], [f"text {number}"])
+            for mode in MODES:
+                started = time.monotonic()
+                collection.query_points(question, k=10, mode=mode)
+                times[mode].append(time.monotonic() - started)
+        medians = {mode: 1000 * statistics.median(one) for mode, one in times.items()}
+        return {
+            "points": report.indexed,
+            "seconds": report.seconds,
+            "milliseconds": medians,
+            "hybrid_by_dense": medians["hybrid"] / medians["dense"],
+        }
 
     def step_presets(self) -> dict[str, Any]:
         found = {}

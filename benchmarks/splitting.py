@@ -34,7 +34,7 @@ from rdr_qdrant.evaluation.run_files import QuestionResult
 from rdr_qdrant.ingest.partitions import ReadOptions
 from rdr_qdrant.ingest.split_preview import SplitPreview
 from rdr_qdrant.readers import open_source, read_questions
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 from rdr_qdrant.splitter import SplitSettings
 
 WAYS = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rdr_qdrant.client import connect, connect_async
-    from rdr_qdrant.collection import CollectionSettings
+    from rdr_qdrant.collection import CollectionSettings, Fusion
     from rdr_qdrant.embedded import EmbeddedQdrant
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.errors import RDRQdrantError
@@ -29,6 +29,7 @@ _HOMES = {
     "BM25Embeddings": "vectorstore",
     "CollectionSettings": "collection",
     "EmbeddedQdrant": "embedded",
+    "Fusion": "collection",
     "LoadReport": "ingest",
     "Passage": "passages",
     "QdrantLoader": "ingest",
@@ -46,6 +47,7 @@ _HOMES = {
 __all__ = [
     "CollectionSettings",
     "EmbeddedQdrant",
+    "Fusion",
     "LoadReport",
     "Passage",
     "QdrantLoader",

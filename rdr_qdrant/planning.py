@@ -26,6 +26,9 @@ PAYLOAD_OVERHEAD = 64 + 16  # half of the block that it is rounded up to, and it
 ID_BYTES = 21  # 13 for a numeric id, 8 for its version; a UUID takes 8 more
 VERSION_BYTES = 8  # all that stays in RAM with id_tracker_memory=cold (Qdrant 1.20)
 GRAPH_M = 16  # at most 2 m links on the lowest level (Malkov and Yashunin 2018, sec. 4.1)
+WORDS_PER_BYTE = 0.08  # different words of a title and text, for BM25: 37 in 460 bytes of XQuAD
+WORD_ON_DISK = 10  # of 200,000 points of 46 words
+WORD_IN_RAM = 16  # the same, in the index that a segment has while it is written to
 
 # Bytes of one server.
 PROCESS_BYTES = 75_000_000  # RAM of the engine without a point: 29 MB heap, 46 MB code and log
@@ -66,7 +69,7 @@ GPUS: Mapping[str, tuple[str, float]] = {
 }
 """Label and dense half-precision FLOP/s (sums in fp32), as published."""
 
-SEGMENTS = ("vectors", "quantized", "graph", "ids", "payload")
+SEGMENTS = ("vectors", "quantized", "graph", "ids", "payload", "bm25")
 """Parts that are written a second time while the index is built."""
 MEMORY_SETTINGS = {
     "vectors": "vectors_memory",
@@ -84,6 +87,7 @@ class PlanInputs:
     passages: int = WIKIPEDIA_PASSAGES
     dimension: int = DIMENSION
     text_bytes: int = TEXT_BYTES  # mean UTF-8 bytes of a passage's text
+    bm25: bool = False  # sparse vectors of the words as well
     presets: tuple[str, ...] = ()
     quantizations: tuple[str, ...] = ("none",)
     replicas: int = 1  # copies of every point
@@ -182,6 +186,7 @@ def _parts(inputs: PlanInputs, quantization: str) -> dict[str, Quantity]:
     link_bits = max(8, math.ceil(math.log2(n + 1)))
     payload = inputs.text_bytes + PAYLOAD_BESIDE_TEXT
     stored = payload * PAYLOAD_PACKED + PAYLOAD_OVERHEAD
+    words = math.ceil(inputs.text_bytes * WORDS_PER_BYTE) if inputs.bm25 else 0
     servers = inputs.servers / inputs.replicas  # that hold one copy
     each = f"{n:,} x"
     parts = [
@@ -204,6 +209,10 @@ def _parts(inputs: PlanInputs, quantization: str) -> dict[str, Quantity]:
             n * stored,
             f"{each} ({payload:,} x {PAYLOAD_PACKED} + {PAYLOAD_OVERHEAD}) B",
         ),
+        Quantity("bm25", n * words * WORD_ON_DISK, f"{each} {words} words x {WORD_ON_DISK} B"),
+        Quantity(
+            "bm25 index", n * words * WORD_IN_RAM, f"{each} {words} words x {WORD_IN_RAM} B, in RAM"
+        ),
         Quantity("log", LOG_BYTES * servers, "2 x 32 MiB of each shard, one shard a server"),
         Quantity("process", PROCESS_BYTES * servers, "75 MB of each server"),
     ]
@@ -216,7 +225,7 @@ def _layout(inputs: PlanInputs, name: str, quantization: str, in_ram: Iterable[s
     def total(*names: str) -> float:
         return inputs.replicas * sum(parts[name].value for name in names if name in parts)
 
-    present = tuple(name for name in in_ram if name in parts)
+    present = tuple(name for name in (*in_ram, "bm25 index") if name in parts)
     points = inputs.passages * inputs.replicas / inputs.servers
     rate, factor = inputs.index_rate or INDEX_RATE, QUANTIZATIONS[quantization].index_time
     if inputs.index_rate:

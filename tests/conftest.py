@@ -51,12 +51,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Run the tests of a module in one process, and those of Ray after one another."""
-    module = item.nodeid.partition("::")[0]
-    item.add_marker(pytest.mark.xdist_group("ray" if "/ray/" in module else module))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 

@@ -32,8 +32,8 @@ LAYERS = [
     {"splitter"},
     {"collection", "encoding", "readers"},
     {"embeddings", "planning"},
-    {"ingest", "retriever"},
-    {"ingest.ray", "export", "evaluation", "vectorstore"},
+    {"ingest", "searcher"},
+    {"ingest.ray", "export", "evaluation", "retriever", "vectorstore"},
     {"cli"},
 ]
 """Packages and top-level modules; each imports only those of the lists above it."""

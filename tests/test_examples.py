@@ -57,10 +57,14 @@ def test_multi_query_finds_what_one_question_does_not(chain_example: Callable[[s
     assert several.startswith("several, re-ranked: Mercury (element), ")
 
 
-def test_reranking_improves_recall(chain_example: Callable[[str], str]) -> None:
-    before, after = (
+def test_reranking_by_words_helps_dense_search_alone(
+    chain_example: Callable[[str], str],
+) -> None:
+    dense, dense_reranked, hybrid, hybrid_reranked = (
         [float(value) for value in line.split()[-3:]]
         for line in chain_example("rerank").splitlines()[2:]
     )
-    assert after[0] > before[0] + 5
-    assert all(later >= earlier for earlier, later in zip(before, after, strict=True))
+    assert dense_reranked[0] > dense[0] + 5
+    assert all(later >= earlier for earlier, later in zip(dense, dense_reranked, strict=True))
+    assert hybrid[0] > dense_reranked[0] > 90
+    assert hybrid_reranked[0] <= hybrid[0]

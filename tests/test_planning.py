@@ -230,3 +230,12 @@ def test_a_real_collection_takes_what_was_planned(tmp_path: Path) -> None:
     )
     graph = named(found.parts, "graph").value
     assert graph / 3 < sizes["links*.bin"] <= 1.1 * graph
+
+
+def test_bm25_adds_its_words_to_ram_and_disk() -> None:
+    plain, with_words = (plan(PlanInputs(passages=1000, bm25=bm25)) for bm25 in (False, True))
+    words = 1000 * 51  # 630 bytes of text hold some 51 different words
+    for before, after in zip(plain.layouts, with_words.layouts, strict=True):
+        assert after.ram - before.ram == 16 * words
+        assert after.disk - before.disk == 10 * words
+    assert "bm25" not in [part.name for part in plain.parts]

@@ -21,7 +21,7 @@ from rdr_qdrant import (
 )
 from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.errors import CollectionError, StoreError, UsageError
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 from tests.conftest import COLLECTION
 
 QUESTION = "who built the city?"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from rdr_qdrant import EmbeddedQdrant, connect
-from tests.support.qdrant_grpc_server import grpc_server
+from tests.support.faults import Status
+from tests.support.qdrant_grpc_server import QdrantGRPCServer
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "server.py"
@@ -27,10 +28,10 @@ def test_the_steps_hold_and_leave_nothing_behind(
     with (
         EmbeddedQdrant(tmp_path / "behind") as backend,
         QdrantHTTPServer(backend) as server,
-        grpc_server(backend) as port,
+        QdrantGRPCServer(backend) as over_grpc,
     ):
-        steps = "load,resume,prune,copy,rates"
-        small = ["--passages", "200", "--dimension", "8", "--grpc-port", str(port)]
+        steps = "load,resume,prune,copy,hybrid,rates"
+        small = ["--passages", "200", "--dimension", "8", "--grpc-port", str(over_grpc.port)]
         bench(["--url", server.url, "--steps", steps, *small])
         assert connect(server.url).get_collections().collections == []
     found = json.loads(capsys.readouterr().out)
@@ -38,13 +39,15 @@ def test_the_steps_hold_and_leave_nothing_behind(
     assert found["load"]["points"] == 200
     assert 0 < found["resume"]["interrupted_at"] == found["resume"]["unchanged"]
     assert found["prune"]["removed"] == 20
+    assert found["hybrid"]["points"] == 200
     for way in ("rest", "grpc"):
         assert found["rates"][way]["points_per_second"] > 0
 
 
-def test_a_grpc_port_that_does_not_answer_is_one_line(bench: Callable[..., None]) -> None:
+def test_a_refusal_is_one_line(bench: Callable[..., None]) -> None:
     with QdrantHTTPServer() as server:
+        server.inject(Status(403), times=9, match="PUT .*/points")
         options = ["--url", server.url, "--passages", "10", "--dimension", "8"]
-        with pytest.raises(SystemExit, match=r"^rates: .* failed over gRPC: .*$"):
-            bench([*options, "--steps", "rates", "--grpc-port", "1"])
+        with pytest.raises(SystemExit, match=r"^load: .*403.*$"):
+            bench([*options, "--steps", "load"])
         assert connect(server.url).get_collections().collections == []

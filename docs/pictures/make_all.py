@@ -83,7 +83,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         store, data = Path(name) / "qdrant_data", Path("examples/data")
         here = ("-c", COLLECTION, "--path", store)
-        run("-m", "rdr_qdrant", "ingest", data / "passages.tsv", *here, "--model", "demo")
+        run("-m", "rdr_qdrant", "ingest", data / "passages.tsv", *here, "--model", "demo", "--bm25")
         questions = data / "questions.tsv"
         run("-m", "rdr_qdrant", "eval", questions, *here, "--plot", FOLDER / "recall.png")
         with serving(store) as url:

@@ -24,7 +24,7 @@ from rdr_qdrant.cli.stdout import print_table
 from rdr_qdrant.evaluation import dpr_run, evaluate, published_figures, recall_table
 from rdr_qdrant.readers import RejectLog, open_source, read_questions
 from rdr_qdrant.registry import DEFAULT_MODEL, PAIRS, PUBLISHED_QUESTIONS
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 
 BASE_URL = "https://dl.fbaipublicfiles.com"
 PASSAGES = RemoteTable("dpr/wikipedia_split/psgs_w100.tsv.gz", 21_015_324, header=True)

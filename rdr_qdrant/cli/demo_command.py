@@ -46,7 +46,7 @@ def demo(
     from rdr_qdrant.evaluation import evaluate
     from rdr_qdrant.ingest import QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog, open_source, read_questions
-    from rdr_qdrant.retriever import PassageSearcher
+    from rdr_qdrant.searcher import PassageSearcher
 
     data = example_data()
     folder = path or Path(DEFAULT_PATH)

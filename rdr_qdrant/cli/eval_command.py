@@ -207,7 +207,7 @@ def evaluate_command(
         read_questions,
         read_questions_with_ids,
     )
-    from rdr_qdrant.retriever import PassageSearcher
+    from rdr_qdrant.searcher import PassageSearcher
 
     if published is not None:
         check_data_set(published)

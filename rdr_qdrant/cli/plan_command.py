@@ -57,6 +57,9 @@ def plan_command(
     ] = None,
     dimension: Annotated[int, _number("Numbers of a vector.")] = planning.DIMENSION,
     text_bytes: Annotated[int | None, _number("Mean size of a passage's text.", "BYTES")] = None,
+    bm25: Annotated[
+        bool, typer.Option("--bm25", help="With sparse vectors of the words, as ingest --bm25.")
+    ] = False,
     replicas: Annotated[int, _number("Copies of every point.", "R")] = 1,
     servers: Annotated[int, _number("Qdrant servers that share the collection.", "S")] = 1,
     cores: Annotated[int, _number("Cores of each server that build the index.")] = 8,
@@ -94,6 +97,7 @@ def plan_command(
             text_bytes=text_bytes or planning.TEXT_BYTES,
             presets=tuple(preset or PRESETS),
             quantizations=() if preset else tuple(planning.QUANTIZATIONS),
+            bm25=bm25,
             replicas=replicas,
             servers=servers,
             cores=cores,

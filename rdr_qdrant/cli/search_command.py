@@ -65,7 +65,7 @@ def search(
         "neighbors": neighbors,
     }
     check_options(query_options)
-    from rdr_qdrant.retriever import PassageSearcher
+    from rdr_qdrant.searcher import PassageSearcher
 
     with closing(qdrant.connect()) as client:
         searcher = PassageSearcher(

@@ -108,8 +108,7 @@ class Points:
     def retrieve(self, ids: Sequence[PointId]) -> dict[PointId, StoredPoint]:
         """Return content hash and metadata of those of these points that exist."""
         found = {}
-        for record in self._retrieve(ids, with_payload=[HASH_KEY, METADATA_KEY]):
-            one, payload = normalized_id(record.id), record.payload or {}
+        for one, payload in self._read_payloads(ids, with_payload=[HASH_KEY, METADATA_KEY]):
             metadata = payload.get(METADATA_KEY)
             found[one] = StoredPoint(
                 content_hash=payload[HASH_KEY] if is_ours(one, payload) else None,
@@ -147,15 +146,7 @@ class Points:
 
     def existing_ids(self, ids: Sequence[PointId]) -> set[PointId]:
         """Return those of these ids that belong to a point."""
-        if self._reads_json and self._connection.limits.reads_per_minute is None:
-            body = orjson.dumps({"ids": list(ids), "with_payload": False})
-            try:
-                answer = self._call(partial(self._connection.send_json, "POST", "/points", body))
-            except RequestTooLargeError:
-                pass  # a limit is new
-            else:
-                return {one["id"] for one in answer["result"]}
-        return {normalized_id(record.id) for record in self._retrieve(ids, with_payload=False)}
+        return {one for one, _ in self._read_payloads(ids, with_payload=False)}
 
     def scroll_records(self, page_size: int) -> Iterator[list[models.Record]]:
         """Yield all points with payload and vectors, in pages."""
@@ -445,6 +436,20 @@ class Points:
             for metadata, selected in updates
         ]
         return partial(self._client.batch_update_points, self._name, operations, wait=True)
+
+    def _read_payloads(
+        self, ids: Sequence[PointId], *, with_payload: bool | list[str]
+    ) -> list[tuple[PointId, Mapping[str, Any]]]:
+        """Look points up: id and payload of those that exist; from a server without models."""
+        if self._reads_json and self._connection.limits.reads_per_minute is None:
+            body = orjson.dumps({"ids": list(ids), "with_payload": with_payload})
+            try:
+                answer = self._call(partial(self._connection.send_json, "POST", "/points", body))
+                return [(one["id"], one.get("payload") or {}) for one in answer["result"]]
+            except RequestTooLargeError:
+                pass  # a rate limit is new
+        records = self._retrieve(ids, with_payload=with_payload)
+        return [(normalized_id(record.id), record.payload or {}) for record in records]
 
     def _retrieve(
         self,

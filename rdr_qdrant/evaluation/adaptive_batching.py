@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from rdr_qdrant.collection import QueryOptions, Questions, ScoredPassage
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 
 MAX_HITS_PER_REQUEST = 12_800
 """128 questions of 100 passages, about 13 MB of JSON."""

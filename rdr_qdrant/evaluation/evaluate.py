@@ -21,7 +21,7 @@ from rdr_qdrant.evaluation.recall import first_match, percent_at
 from rdr_qdrant.evaluation.run_files import QuestionResult, ResultWriter
 from rdr_qdrant.readers import Question, Reject, RejectHandler
 from rdr_qdrant.registry import RECALL_AT
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 
 ENCODE_BATCH = 128
 """Questions encoded together."""

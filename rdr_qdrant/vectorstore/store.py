@@ -34,7 +34,7 @@ from rdr_qdrant.collection.points import normalized_id
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 from rdr_qdrant.ingest import QdrantLoader
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 from rdr_qdrant.vectorstore.conversion import (
     document_filter,
     point_ids,

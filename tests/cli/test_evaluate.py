@@ -142,7 +142,7 @@ def test_an_interrupted_run_leaves_no_file_and_spoils_none(
 
     (tmp_path / "run.json").write_text("before")
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr("rdr_qdrant.retriever.PassageSearcher.search_prepared", interrupt)
+    monkeypatch.setattr("rdr_qdrant.searcher.PassageSearcher.search_prepared", interrupt)
     outcome = command("eval", "q.tsv", "--output", "run.json", "--trec", "t", *loaded)
     assert outcome.status == 130
     assert sorted(tmp_path.iterdir()) == before

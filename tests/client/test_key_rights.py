@@ -11,7 +11,7 @@ from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.errors import StoreError
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 from tests.support.qdrant_http_server import QdrantHTTPServer
 from tests.support.rights import Key
 

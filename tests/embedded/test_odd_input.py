@@ -277,6 +277,10 @@ def test_the_largest_finite_floats_are_taken(filled: EmbeddedQdrant) -> None:
     filled.upsert("a", [_point(1, {"d": [largest, -largest, 0.0, 1e-45]})])
     [record] = filled.retrieve("a", [1], with_vectors=True)
     assert record.vector["d"][:2] == [largest, -largest]
+    written = 3.4028235e38  # the same, as JSON has it: above the largest until it is rounded
+    filled.upsert("a", [_point(2, {"d": [written, -written, 0.0, 0.0]})])
+    [record] = filled.retrieve("a", [2], with_vectors=True)
+    assert record.vector["d"][:2] == [largest, -largest]
 
 
 def test_a_panic_of_the_engine_is_an_error_of_ours() -> None:

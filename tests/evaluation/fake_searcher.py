@@ -9,7 +9,7 @@ import numpy as np
 
 from rdr_qdrant import Passage
 from rdr_qdrant.collection import Mode, QueryOptions, Questions, ScoredPassage
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 
 
 class FakeSearcher(PassageSearcher):

@@ -7,7 +7,7 @@ from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Aliases
 from rdr_qdrant.collection.aliases import REINDEX_KEY
 from rdr_qdrant.errors import CollectionError, UsageError
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 from tests.conftest import COLLECTION
 from tests.ingest.conftest import Swap, collections, dying
 

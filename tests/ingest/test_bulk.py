@@ -14,7 +14,7 @@ from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.ingest.batch_result import BatchResult
 from rdr_qdrant.ingest.executor import Execution
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 from tests.conftest import COLLECTION
 
 Load = Callable[..., LoadReport]

@@ -12,7 +12,7 @@ from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Collection
 from rdr_qdrant.errors import CollectionError, RDRQdrantError
 from rdr_qdrant.readers import open_source
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 from tests.conftest import COLLECTION
 
 

@@ -26,7 +26,7 @@ from rdr_qdrant.collection.limits import StrictLimits
 from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.errors import CollectionError, StoreError
 from rdr_qdrant.readers import open_source
-from rdr_qdrant.retriever import PassageSearcher
+from rdr_qdrant.searcher import PassageSearcher
 from tests.support.faults import Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
 from tests.support.upserts import after_each_upsert

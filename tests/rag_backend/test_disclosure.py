@@ -123,7 +123,7 @@ def test_an_invalid_filter_is_the_clients_error_and_changes_nothing(
             raise UsageError("The filter wants something impossible.")
 
         with monkeypatch.context() as patched:
-            patched.setattr("rdr_qdrant.retriever.PassageSearcher.asearch", refuse)
+            patched.setattr("rdr_qdrant.searcher.PassageSearcher.asearch", refuse)
             refused = served.search(QUESTION)
         assert refused.status_code == 422
         assert refused.json()["detail"] == "The filter wants something impossible."

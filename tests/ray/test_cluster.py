@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.errors import SourceError
 from tests.conftest import COLLECTION
 from tests.support.faults import Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
@@ -57,7 +58,13 @@ def test_a_lost_machine_costs_nothing_but_time(
     passages = [Passage(str(n), f"river {n}") for n in range(ROWS)]
     client = connect(url=server.url)
 
-    def load(name: str, executor: RayExecutor, machines: int) -> LoadReport:
+    def broken_stream() -> Iterator[Passage]:
+        yield from passages
+        raise SourceError("The stream broke.")
+
+    def load(
+        name: str, given: Iterator[Passage], executor: RayExecutor, machines: int
+    ) -> LoadReport:
         def lose_machine(report: LoadReport) -> None:
             if report.uploaded and len(cluster.others) > machines:
                 server.inject(Status(503), times=10**6, match="PUT .*/points")
@@ -72,20 +79,22 @@ def test_a_lost_machine_costs_nothing_but_time(
             batch_size=6,
             on_progress=lose_machine,
         )
-        return loader.load(iter(passages))
+        return loader.load(given)
 
+    one, none = f"{COLLECTION}-one", f"{COLLECTION}-none"
     with RayExecutor(tiny, url=server.url, address=cluster.address, workers=2) as executor:
-        report = load(f"{COLLECTION}-one", executor, machines=1)
-    # a batch that the lost machine had written is unchanged for the worker that repeats it
-    assert report.uploaded + report.unchanged == report.verified == ROWS
+        with pytest.raises(SourceError, match="The stream broke"):
+            load(one, broken_stream(), executor, machines=1)
+        assert client.count(one).count == ROWS
     with RayExecutor(tiny, url=server.url, address=cluster.address, workers=1) as executor:
         with pytest.raises(WorkerError, match="No machine with a CPU for a worker is left"):
-            load(f"{COLLECTION}-none", executor, machines=0)
-        kept = client.count(f"{COLLECTION}-none").count
+            load(none, iter(passages), executor, machines=0)
+        kept = client.count(none).count
         assert 0 < kept < ROWS
-    # what is left to do stands in the collection, so threads resume it as well
-    threads = QdrantLoader(embeddings=tiny, client=client, collection_name=f"{COLLECTION}-none")
-    report = threads.load(passages)
-    assert (report.unchanged, report.uploaded) == (kept, ROWS - kept)
-    assert report.verified == ROWS
+    # what is left to do stands in the collections, so threads resume as well
+    for name, unchanged in ((one, ROWS), (none, kept)):
+        threads = QdrantLoader(embeddings=tiny, client=client, collection_name=name)
+        report = threads.load(passages)
+        assert (report.unchanged, report.uploaded) == (unchanged, ROWS - unchanged)
+        assert report.verified == ROWS
     client.close()

@@ -40,7 +40,7 @@ MANY = int(os.environ.get("RDR_TEST_PASSAGES", "1000"))
 
 @pytest.fixture(scope="module", autouse=True)
 def ray_logs() -> Iterator[Path]:
-    """Ray on this machine for all tests, with two cores; it imports this checkout. Its logs."""
+    """Ray on this machine for all tests, with three cores; it imports this checkout. Its logs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -49,7 +49,7 @@ def ray_logs() -> Iterator[Path]:
             patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         context = ray.init(
             address="local",
-            num_cpus=2,
+            num_cpus=3,
             num_gpus=1,  # as far as Ray knows
             include_dashboard=False,
             log_to_driver=False,
@@ -331,7 +331,7 @@ def test_an_error_of_a_worker_is_one_line(tmp_path: Path, server: str) -> None:
 
 
 def test_more_workers_than_the_cluster_has_are_refused(tiny: RDREmbeddings, server: str) -> None:
-    with pytest.raises(UsageError, match="99 cores requested, but .* has 2, [0-9] of them free"):
+    with pytest.raises(UsageError, match="99 cores requested, but .* has 3, [0-9] of them free"):
         RayExecutor(tiny, url=server, workers=99)
     with pytest.raises(UsageError, match="9 GPUs requested, but .* has 1, 1 of them free"):
         RayExecutor(tiny, url=server, gpus=9)

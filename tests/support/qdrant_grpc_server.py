@@ -56,6 +56,15 @@ class _Collections(CollectionsServicer):
     def __init__(self, backend: QdrantClient) -> None:
         self._backend = backend
 
+    def List(self, request: Any, context: Any) -> Any:  # noqa: N802
+        names = [one.name for one in self._backend.get_collections().collections]
+        found = [messages.CollectionDescription(name=name) for name in names]
+        return messages.ListCollectionsResponse(collections=found)
+
+    def CollectionExists(self, request: Any, context: Any) -> Any:  # noqa: N802
+        exists = self._backend.collection_exists(request.collection_name)
+        return messages.CollectionExistsResponse(result=messages.CollectionExists(exists=exists))
+
     def Get(self, request: Any, context: Any) -> Any:  # noqa: N802
         if not self._backend.collection_exists(request.collection_name):
             missing = f"Not found: Collection `{request.collection_name}` doesn't exist!"
@@ -80,6 +89,21 @@ class GrpcPoints(PointsServicer):
         self._backend.upsert(request.collection_name, points)
         status = messages.UpdateStatus.Completed
         return messages.PointsOperationResponse(result=messages.UpdateResult(status=status))
+
+    def Get(self, request: Any, context: Any) -> Any:  # noqa: N802
+        records = self._backend.retrieve(
+            request.collection_name,
+            [GrpcToRest.convert_point_id(one) for one in request.ids],
+            with_payload=GrpcToRest.convert_with_payload_selector(request.with_payload),
+            with_vectors=GrpcToRest.convert_with_vectors_selector(request.with_vectors),
+        )
+        for record in records:
+            record.payload = record.payload or {}
+        return messages.GetResponse(result=[RestToGrpc.convert_record(one) for one in records])
+
+    def Count(self, request: Any, context: Any) -> Any:  # noqa: N802
+        count = self._backend.count(request.collection_name).count
+        return messages.CountResponse(result=messages.CountResult(count=count))
 
 
 class QdrantGRPCServer:

@@ -96,11 +96,13 @@ class RayPipeline:
         spool.write(batch.records)
 
     def drain(self, partition: int) -> None:
-        """Wait for all batches submitted of a partition.
+        """Wait for all batches submitted of a partition; nothing more can be submitted.
 
         Raises:
             Exception: as `submit`.
         """
+        for spool in self._spools.values():  # as long as more may come, no worker is given up
+            spool.end()
         self._wait_until(lambda: self._spools[partition].in_flight == 0)
 
     def end_partition(self, partition: int) -> None:
