@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStoreRetriever
-from langchain_qdrant import QdrantVectorStore, RetrievalMode
+from langchain_qdrant import QdrantVectorStore
 from qdrant_client import models
 
 from rdr_qdrant.client import RETRY_FOR_SECONDS, ClientAddress, RetryPolicy, connect
 from rdr_qdrant.collection import (
-    BM25_VECTOR,
-    MODES,
     Collection,
     CollectionSettings,
     Fusion,
@@ -27,9 +25,8 @@ from rdr_qdrant.collection import (
     QueryOptions,
     Questions,
 )
-from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE, check_language
+from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
 from rdr_qdrant.collection.filters import FilterFactory
-from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
 from rdr_qdrant.collection.points import normalized_id
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.errors import RDRQdrantError, UsageError
@@ -42,6 +39,14 @@ from rdr_qdrant.vectorstore.conversion import (
     to_passages,
 )
 from rdr_qdrant.vectorstore.mmr import relevance_score, select_mmr
+from rdr_qdrant.vectorstore.store_options import (
+    MMR_OPTIONS,
+    RETRIEVAL_MODES,
+    SEARCH_OPTIONS,
+    mode_and_language,
+    refuse_options,
+    refuse_unsupported,
+)
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -50,33 +55,6 @@ if TYPE_CHECKING:
     from rdr_qdrant.encoding import FloatArray
     from rdr_qdrant.passages import Passage
     from rdr_qdrant.readers import Reject
-
-MODE_OPTIONS = ("mode", "fusion", "candidates", "language")
-SEARCH_OPTIONS = (
-    "filter",
-    "score_threshold",
-    "search_params",
-    "exact",
-    "offset",
-    "neighbors",
-    *MODE_OPTIONS,
-)
-MMR_OPTIONS = ("fetch_k", "lambda_mult")
-
-FIXED_ARGUMENTS = {
-    "distance": models.Distance.DOT,
-    "content_payload_key": TEXT_KEY,
-    "metadata_payload_key": METADATA_KEY,
-    "sparse_vector_name": BM25_VECTOR,
-}
-"""Constructor arguments of `QdrantVectorStore` that have one possible value here."""
-
-RETRIEVAL_MODES: Mapping[Mode, RetrievalMode] = {
-    "dense": RetrievalMode.DENSE,
-    "bm25": RetrievalMode.SPARSE,
-    "hybrid": RetrievalMode.HYBRID,
-}
-"""LangChain's names of the modes."""
 
 MAX_REJECTS_SHOWN = 5
 """Rejected or blank documents that a message lists."""
@@ -202,8 +180,8 @@ class RDRVectorStore(QdrantVectorStore):
         retry_for: float = RETRY_FOR_SECONDS,
         **langchain_options: Any,
     ) -> None:
-        mode, language = _mode_and_language(mode, language, langchain_options)
-        _refuse_unsupported(langchain_options)
+        mode, language = mode_and_language(mode, language, langchain_options)
+        refuse_unsupported(langchain_options)
         if not isinstance(embedding, RDREmbeddings):
             raise UsageError(
                 f"The embedding is {type(embedding).__name__}, but RDRVectorStore needs "
@@ -386,7 +364,7 @@ class RDRVectorStore(QdrantVectorStore):
             SourceError: none can be stored.
             UsageError: an unknown option.
         """
-        _refuse_options("for adding documents", options, ("ids", "batch_size"))
+        refuse_options("for adding documents", options, ("ids", "batch_size"))
         every = to_passages(texts, metadatas, ids)
         numbers = [number for number, passage in enumerate(every) if passage.text.strip()]
         passages = [every[number] for number in numbers]
@@ -467,7 +445,7 @@ class RDRVectorStore(QdrantVectorStore):
             UsageError: `ids` is omitted, which does not delete the whole collection, or an option
                 is given.
         """
-        _refuse_options("for deleting", options, ("ids",))
+        refuse_options("for deleting", options, ("ids",))
         points = _all_point_ids(ids)
         self._searcher.check(self._mode)
         if points:
@@ -479,7 +457,7 @@ class RDRVectorStore(QdrantVectorStore):
 
     async def adelete(self, ids: Sequence[str | int] | None = None, **options: Any) -> bool:
         """Async version of `delete`; retried as a search is, see `SearchRetryPolicy`."""
-        _refuse_options("for deleting", options, ("ids",))
+        refuse_options("for deleting", options, ("ids",))
         collection = self._searcher.async_collection
         if collection is None:
             return await asyncio.to_thread(self.delete, ids)
@@ -521,8 +499,8 @@ class RDRVectorStore(QdrantVectorStore):
         mmr = options.get("search_type") == "mmr"
         search_options = ("k", *SEARCH_OPTIONS, *(MMR_OPTIONS if mmr else ()))
         search_kwargs = dict(options.pop("search_kwargs", None) or {})
-        _refuse_options("in search_kwargs", search_kwargs, search_options)
-        _refuse_options("of as_retriever", options, (*search_options, *sorted(fields)))
+        refuse_options("in search_kwargs", search_kwargs, search_options)
+        refuse_options("of as_retriever", options, (*search_options, *sorted(fields)))
         for name in [name for name in options if name not in fields]:
             if name in search_kwargs:
                 raise UsageError(f"as_retriever has {name} twice: directly and in search_kwargs.")
@@ -646,7 +624,7 @@ class RDRVectorStore(QdrantVectorStore):
         """
         own = {name: value for name, value in self._defaults.items() if value is not None}
         given = {name: value for name, value in options.items() if value is not None}
-        _refuse_options("for a search", given, ("k", *SEARCH_OPTIONS))
+        refuse_options("for a search", given, ("k", *SEARCH_OPTIONS))
         if not isinstance(k, int) or k < 1:
             raise UsageError(f"k is {k!r}: it must be an integer, 1 or more.")
         if isinstance(given.get("filter"), Mapping):
@@ -705,55 +683,6 @@ def _restore_store(
     return cls(address.open(), collection_name, embedding, **options)
 
 
-def _mode_and_language(
-    mode: Mode | None, language: str | None, options: dict[str, Any]
-) -> tuple[Mode, str | None]:
-    """Read mode and language, also from LangChain's own options, which are taken out.
-
-    Raises:
-        UsageError: they contradict each other, the language is unknown, or the sparse embedding is
-            another than ours.
-    """
-    given = {"mode": mode}
-    if "retrieval_mode" in options:
-        retrieval_mode = options.pop("retrieval_mode")
-        names = {theirs: ours for ours, theirs in RETRIEVAL_MODES.items()}
-        given["retrieval_mode"] = names.get(retrieval_mode, retrieval_mode)
-    modes = {one for one in given.values() if one is not None}
-    if len(modes) > 1 or not modes <= set(MODES):
-        raise UsageError(
-            f"The mode is {' and '.join(map(repr, modes))}: give one of {', '.join(MODES)}."
-        )
-    sparse_embedding = options.pop("sparse_embedding", None)
-    if sparse_embedding is not None:
-        theirs = getattr(sparse_embedding, "language", None)
-        if not isinstance(theirs, str) or language not in (None, theirs):
-            raise UsageError(
-                f"The sparse_embedding is {type(sparse_embedding).__name__}, but RDRVectorStore "
-                "has BM25Embeddings alone, of the collection's language. Leave it out."
-            )
-        language = theirs
-    if language is not None:
-        check_language(language)
-    return modes.pop() if modes else "dense", language
-
-
-def _refuse_unsupported(given: Mapping[str, Any]) -> None:
-    """Accept an argument of `QdrantVectorStore` only with the one value that RDR supports.
-
-    Raises:
-        UsageError: another value, or another argument; its value may be a secret and is not shown.
-    """
-    for name, value in given.items():
-        if name not in FIXED_ARGUMENTS:
-            raise UsageError(f"RDRVectorStore has no option {name!r}; its docstring lists them.")
-        if value != FIXED_ARGUMENTS[name]:
-            raise UsageError(
-                f"RDRVectorStore has {name}={FIXED_ARGUMENTS[name]!r}, not {value!r}: RDR has one "
-                "dense vector per passage, compared by dot product, and perhaps BM25 beside it."
-            )
-
-
 def _client(
     client: QdrantClient | None,
     url: str | None,
@@ -765,20 +694,6 @@ def _client(
     if url or path or api_key:
         raise UsageError("Pass either a client, or url, path and api_key, not both.")
     return client
-
-
-def _refuse_options(purpose: str, given: Iterable[str], known: Sequence[str]) -> None:
-    """Refuse options that would be ignored; their values may be secrets and are not shown.
-
-    Raises:
-        UsageError: an option is not among `known`.
-    """
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise UsageError(
-            f"RDRVectorStore has no option {', '.join(unknown)} {purpose}. "
-            f"Options: {', '.join(known)}."
-        )
 
 
 def _as_texts(documents: Iterable[Document], options: Mapping[str, Any]) -> dict[str, Any]:
