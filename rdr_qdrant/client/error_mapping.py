@@ -139,7 +139,7 @@ def translate_client_errors(
     except json.JSONDecodeError as error:
         raise _not_qdrant(location_of(client), _through_proxy(client), "no JSON") from error
     except ValueError as error:  # a request that an embedded Qdrant rejects
-        message = f"Qdrant refused the request: {error}"
+        message = f"Qdrant refused the request: {_sentence(str(error))}{remedy_for(str(error))}"
         raise (_known_refusal(message) or StoreError(message)) from error
     except KeyError as error:  # of a Qdrant in this process: a point that it does not have
         if server_address(client) is not None:

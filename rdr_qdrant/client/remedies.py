@@ -46,6 +46,11 @@ _REMEDIES = [
         "info -c NAME names it), or another collection",
     ),
     (
+        r"Not existing vector name error: bm25",
+        f"BM25 was taken away meanwhile: {_AGAIN} without --bm25, or add it again first: "
+        "rdr-qdrant index -c NAME --bm25",
+    ),
+    (
         r"Not existing vector name",
         "The collection has no vector of this name: rdr-qdrant info -c NAME describes it, "
         "--vector-name chooses one",

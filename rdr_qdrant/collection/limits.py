@@ -92,11 +92,6 @@ class StrictLimits:
         """Points to delete together by their ids and a filter."""
         return _least(self.write_size, self.ids_per_filter)
 
-    @property
-    def guarded_upsert_size(self) -> int | None:
-        """Points to upsert together, if a filter names a value of each."""
-        return _least(self.upsert_size, self.ids_per_filter)
-
     def search_size(self, conditions: int) -> int | None:
         """Searches to send together, each of which has a filter of so many conditions.
 

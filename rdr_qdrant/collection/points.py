@@ -34,6 +34,9 @@ from rdr_qdrant.errors import CollectionError
 if TYPE_CHECKING:
     from qdrant_client import models
 
+MOST_TRIES_WITHOUT_DELETED = 20
+"""Updates of points that others delete meanwhile are sent so often."""
+
 T = TypeVar("T")
 Request = Callable[[], object]
 MetadataUpdate = tuple[PointId, str, Mapping[str, Any]]
@@ -274,35 +277,34 @@ class Points:
         Args:
             vector_name: the name.
             vectors: by point id.
-            content_hashes: by point id. Only points that have one of these are changed; `None`
-                changes all.
+            content_hashes: by point id. Only points that have theirs are changed; `None` changes
+                all.
         """
         from qdrant_client import models
 
         def to_request(items: Sequence[tuple[PointId, Any]]) -> Request:
-            changed = None
+            same = None
             if content_hashes is not None:
-                any_of = models.MatchAny(any=sorted({content_hashes[one] for one, _ in items}))
-                changed = models.Filter(must=[models.FieldCondition(key=HASH_KEY, match=any_of)])
+                same = models.Filter(
+                    should=[_ids_with([one], HASH_KEY, content_hashes[one]) for one, _ in items]
+                )
             points = [
                 models.PointVectors.model_construct(id=one, vector={vector_name: vector})
                 for one, vector in items
             ]
             return partial(
-                self._client.update_vectors, self._name, points, wait=True, update_filter=changed
+                self._client.update_vectors, self._name, points, wait=True, update_filter=same
             )
 
-        waiting = list(vectors.items())
-        while waiting:
-            limits = self._connection.limits
-            size = limits.upsert_size if content_hashes is None else limits.guarded_upsert_size
+        waiting, size = list(vectors.items()), self._connection.limits.upsert_size
+        for tries_left in reversed(range(MOST_TRIES_WITHOUT_DELETED)):
             try:
                 self._send(waiting, to_request, size)
                 return
-            except PointNotFoundError:  # deleted meanwhile
-                existing = self.existing_ids([one for one, _ in waiting])
-                if len(existing) == len(waiting):
+            except PointNotFoundError:  # deleted meanwhile, and perhaps written again
+                if not tries_left:
                     raise
+                existing = self.existing_ids([one for one, _ in waiting])
                 waiting = [item for item in waiting if item[0] in existing]
 
     def delete_vectors(self, vector_name: str, ids: Sequence[PointId]) -> None:
@@ -360,10 +362,21 @@ class Points:
 
     def _with_bm25(self, points: Sequence[Point]) -> Sequence[Point]:
         """Add to points the sparse vectors of their words, where the collection has them."""
-        encoder = self._connection.bm25_encoder()
+        connection = self._connection
+        encoder = connection.bm25_encoder()
+        if encoder is None and any(BM25_VECTOR in point.other_vectors for point in points):
+            connection.find_info()  # it may be ours since a moment ago
+            encoder = connection.bm25_encoder()
         if encoder is None:
             return points
-        return [replace(point, sparse=encoder.passage(point.payload)) for point in points]
+        return [
+            replace(
+                point,
+                sparse=encoder.passage(point.payload),
+                other_vectors={k: v for k, v in point.other_vectors.items() if k != BM25_VECTOR},
+            )
+            for point in points
+        ]
 
     def _other_vector_names(self) -> list[str]:
         params = self._connection.info().config.params

@@ -26,7 +26,7 @@ from rdr_qdrant.collection import (
 from rdr_qdrant.collection import bm25_index as bm25_index_module
 from rdr_qdrant.collection.bm25 import BM25_KEY
 from rdr_qdrant.collection.bm25_index import Bm25Index
-from rdr_qdrant.collection.points import Points
+from rdr_qdrant.collection.points import Point, Points
 from rdr_qdrant.errors import CollectionError, UsageError
 from tests.conftest import COLLECTION
 from tests.support.faults import ResetAfter
@@ -200,10 +200,7 @@ def test_a_text_replaced_meanwhile_is_left_to_its_load(
 
     monkeypatch.setattr(Points, "update_vectors", load_in_between)
     Collection(client, COLLECTION).bm25.add()
-    for point in stored(client).values():
-        vector = ENCODER.passage(point.payload or {})
-        assert vector is not None
-        assert sparse(point) == pytest.approx(dict(zip(vector.indices, vector.values, strict=True)))
+    check_all(client)
 
 
 def test_what_has_no_bm25_or_another_language_is_refused(
@@ -285,6 +282,68 @@ def test_points_deleted_meanwhile_are_left_out(
     points = stored(client)
     assert len(points) == 7
     assert all(sparse(point) for point in points.values())
+
+
+def check_all(client: QdrantClient) -> None:
+    for point in stored(client).values():
+        vector = ENCODER.passage(point.payload or {})
+        assert vector is not None
+        assert sparse(point) == pytest.approx(dict(zip(vector.indices, vector.values, strict=True)))
+
+
+def test_texts_that_change_places_meanwhile(
+    client: QdrantClient, tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a file with a row more at its beginning, whose ids are the rows' numbers."""
+    load(client, tiny, [Passage(str(n), f"{word} king", "") for n, word in enumerate(WORDS)])
+    update = Points.update_vectors
+
+    def shift_in_between(self: Points, *args: Any, **options: Any) -> None:
+        monkeypatch.setattr(Points, "update_vectors", update)
+        shifted = ["first", *WORDS[:-1]]
+        load(client, tiny, [Passage(str(n), f"{word} king", "") for n, word in enumerate(shifted)])
+        update(self, *args, **options)
+
+    monkeypatch.setattr(Points, "update_vectors", shift_in_between)
+    Collection(client, COLLECTION).bm25.add()
+    check_all(client)
+
+
+def test_a_point_that_is_deleted_and_written_again_meanwhile(
+    client: QdrantClient, tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(client, tiny, texts(5, 3))
+    update = client.update_vectors
+
+    def delete_for_a_moment(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(client, "update_vectors", update)
+        point = stored(client)[1]
+        client.delete(COLLECTION, [1])
+        try:
+            return update(*args, **options)
+        finally:
+            again = models.PointStruct(id=1, vector={"": dense(point)}, payload=point.payload)
+            client.upsert(COLLECTION, [again])
+
+    monkeypatch.setattr(client, "update_vectors", delete_for_a_moment)
+    assert Collection(client, COLLECTION).bm25.add().indexed == 3
+    check_all(client)
+
+
+def test_an_addition_of_others_that_turns_out_to_be_ours(
+    client: QdrantClient, tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load read which vectors there are just before BM25 was recorded, and the vector after."""
+    load(client, tiny, texts(5, 3))
+    loading = Collection(client, COLLECTION)
+    loading.info()
+    Collection(client, COLLECTION).bm25.add()
+    monkeypatch.setattr(Points, "_other_vector_names", lambda _: [BM25_VECTOR])
+    point = stored(client)[1]
+    payload = {**(point.payload or {}), "page_content": "a new text"}
+    vector = np.array(dense(point), dtype=np.float32)
+    loading.points.upsert([Point(1, vector, payload)], existing=[1])
+    check_all(client)
 
 
 def test_a_lost_answer_is_no_error(
