@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Processes for the tests; with a server in QDRANT_URL, 1 keeps their collections apart.
-TEST_PROCESSES ?= $(if $(QDRANT_URL),1,2)
+TEST_PROCESSES ?= $(if $(QDRANT_URL),1,3)
 
 .PHONY: demo serve test lint types unit pictures clean
 
@@ -30,7 +30,7 @@ types: .venv/dev
 	$(BIN)/mypy
 
 unit: .venv/dev
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadscope
 
 pictures: .venv/dev
 	$(BIN)/python docs/pictures/make_all.py
