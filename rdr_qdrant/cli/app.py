@@ -32,7 +32,12 @@ from rdr_qdrant.cli.standard_streams import (
     prepare_standard_streams,
     print_traceback,
 )
-from rdr_qdrant.cli.stderr import print_message, to_single_line, unwrap_paragraphs
+from rdr_qdrant.cli.stderr import (
+    discard_stderr_if_unwritable,
+    print_message,
+    to_single_line,
+    unwrap_paragraphs,
+)
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 
 RESUMABLE = ("ingest", "encode", "copy", "index")
@@ -97,6 +102,7 @@ def main() -> None:
     except Exception:  # run raises with --debug alone
         print_traceback()
         status = ExitStatus.FAILED
+    discard_stderr_if_unwritable()
     sys.exit(status)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,6 +21,8 @@ CONTROL_CHARACTERS = re.compile(
     r"\ud800-\udfff]"  # surrogates, which cannot be printed
 )
 
+_is_unwritable = threading.Event()
+
 
 def print_message(message: str) -> None:
     """Print a message of one line to stderr, without terminal control characters.
@@ -30,7 +34,16 @@ def print_message(message: str) -> None:
     except BrokenPipeError:
         raise
     except OSError:
-        pass
+        _is_unwritable.set()
+
+
+def discard_stderr_if_unwritable() -> None:
+    """Send the rest to the null device if a message could not be written.
+
+    What a library writes while the interpreter exits would change the exit status otherwise.
+    """
+    if _is_unwritable.is_set():
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @contextmanager
