@@ -25,7 +25,6 @@ from rdr_qdrant.collection import (
 )
 from rdr_qdrant.collection import bm25_index as bm25_index_module
 from rdr_qdrant.collection.bm25 import BM25_KEY
-from rdr_qdrant.collection.bm25_index import Bm25Index
 from rdr_qdrant.collection.points import Point, Points
 from rdr_qdrant.errors import CollectionError, UsageError
 from tests.conftest import COLLECTION
@@ -487,7 +486,3 @@ def test_languages_differ() -> None:
     assert len(Bm25Encoder("chinese").document("我们昨天在上海见面了").indices) > 2
     assert ENCODER.passage({"page_content": "the of"}) is None
     assert ENCODER.passage({"page_content": 3, "metadata": "x"}) is None
-
-
-def test_index_object_is_public(client: QdrantClient) -> None:
-    assert isinstance(Collection(client, COLLECTION).bm25, Bm25Index)

@@ -18,7 +18,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.collection import Collection
+from rdr_qdrant.collection import Collection, CollectionSettings
 from rdr_qdrant.errors import CollectionError, ModelError, SourceError, StoreError, UsageError
 from rdr_qdrant.readers import Reject, RejectLog, open_source
 from tests.cli.conftest import Command
@@ -434,7 +434,8 @@ def test_where_the_rate_of_writes_is_limited_one_worker_writes(
         closing(connect(url=server.url)) as client,
         RayExecutor(tiny, url=server.url, workers=2) as executor,
     ):
-        Collection(client, COLLECTION).create(tiny.identity())
+        collection = Collection(client, COLLECTION)
+        collection.create(tiny.identity(), CollectionSettings(bm25="english"))
         strict = models.StrictModeConfig(enabled=True, write_rate_limit=6000)
         client.update_collection(COLLECTION, strict_mode_config=strict)
         server.inject(limited, match="PUT .*/points")
@@ -447,6 +448,7 @@ def test_where_the_rate_of_writes_is_limited_one_worker_writes(
             on_progress=lambda report, loader: workers.update(processes("(Worker)")),
             on_retry=lambda reason, seconds: reasons.append(reason),
         )
+        assert collection.bm25.count() == 40, "workers write sparse vectors by themselves"
     assert (report.uploaded, report.points) == (40, 40)
     assert len(workers) < 2
     assert reasons == ["limit of 6,000 points a minute reached"]
