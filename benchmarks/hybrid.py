@@ -1,6 +1,6 @@
 """Hybrid retrieval: which fusion to take, what BM25 costs on a collection that exists, latency.
 
-    python benchmarks/hybrid.py fusion ../shared/data/xquad
+    python benchmarks/hybrid.py fusion ../shared/data/xquad [--without-titles]
     python benchmarks/hybrid.py index --passages 10000
     python benchmarks/hybrid.py latency --passages 100000
 
@@ -28,7 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rdr_qdrant import CollectionSettings, Passage, QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.collection import Collection, Fusion, Questions
+from rdr_qdrant.collection import BM25_VECTOR, Bm25Encoder, Collection, Fusion, Questions
 from rdr_qdrant.collection.payload import to_payload
 from rdr_qdrant.collection.points import Point
 from rdr_qdrant.evaluation.answer_matcher import make_matcher
@@ -46,7 +46,7 @@ RRF = [Fusion("rrf", (1.0, w), k) for k in (2, 20, 60) for w in (0.5, 1.0, 2.0, 
 LINEAR = [Fusion("linear", (1.0, w)) for w in (0.01, 0.02, 0.03, 0.05, 0.1)]
 
 
-def fusion(data: Path) -> None:
+def fusion(data: Path, *, titles: bool = True) -> None:
     """Choose and measure fusions on XQuAD, whole passages and split paragraphs."""
     questions = list(read_questions(data / "questions.jsonl", print))
     matchers = [make_matcher(question.answers, "string") for question in questions]
@@ -61,6 +61,8 @@ def fusion(data: Path) -> None:
                 collection_settings=settings,
             )
             loader.load_sources([open_source(data / source)], split=split)
+            if not titles:
+                drop_titles(Collection(client, "c"))
             searcher = PassageSearcher(embeddings, client, "c")
             texts = [question.text for question in questions]
             prepared = searcher.prepare(texts)
@@ -74,15 +76,15 @@ def fusion(data: Path) -> None:
         # XQuAD's questions come article by article, 240 paragraphs of 48 articles in order
         folds = np.arange(len(questions)) * 48 // len(questions) % FOLDS
 
-        def hits(one: Fusion, lists: Any = lists, payloads: Any = payloads) -> np.ndarray:
+        def hits(rank: Any, lists: Any = lists, payloads: Any = payloads) -> np.ndarray:
             ranks = []
             for (by_vector, by_words), matcher in zip(lists, matchers, strict=True):
-                fused = one.fuse(by_vector, by_words)[: max(DEPTHS)]
+                fused = rank(by_vector, by_words)[: max(DEPTHS)]
                 found = (matcher.matches(payloads[i]["page_content"]) for i, _ in fused)
                 ranks.append(next((rank for rank, hit in enumerate(found) if hit), np.inf))
             return np.array(ranks)[:, None] < np.array(DEPTHS)
 
-        measured = {one: hits(one) for one in (*DBSF, *RRF, *LINEAR)}
+        measured = {one: hits(one.fuse) for one in (*DBSF, *RRF, *LINEAR)}
         print(f"{source}, {len(payloads)} passages, recall @{', @'.join(map(str, DEPTHS))}")
         for name, family in (("dbsf", DBSF), ("rrf", RRF), ("linear", LINEAR), ("any", measured)):
             chosen, held_out = [], np.zeros((len(questions), len(DEPTHS)), dtype=bool)
@@ -92,8 +94,17 @@ def fusion(data: Path) -> None:
                 held_out[test] = measured[best][test]
                 chosen.append(f"{best.method} {best.weights[1]:g} k {best.k}")
             print(f"  {name:7}", percent(held_out), "chosen:", "; ".join(sorted(set(chosen))))
+        print("  bm25 alone", percent(hits(lambda dense, bm25: bm25)))
         for one in (Fusion("dbsf"), Fusion("rrf"), Fusion("rrf", k=60)):
             print(f"  {one.method} k {one.k}, weights 1, 1", percent(measured[one]))
+
+
+def drop_titles(collection: Collection) -> None:
+    """Make the sparse vectors anew, of the texts alone."""
+    encoder = Bm25Encoder()
+    for records in collection.points.scroll_records(500):
+        vectors = {one.id: encoder.document(one.payload["page_content"]) for one in records}
+        collection.points.update_vectors(BM25_VECTOR, vectors)
 
 
 def percent(hits: np.ndarray) -> str:
@@ -173,9 +184,10 @@ def main() -> None:
     parser.add_argument("what", choices=("fusion", "index", "latency"))
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--passages", type=int, default=10_000)
+    parser.add_argument("--without-titles", action="store_true")
     given = parser.parse_args()
     if given.what == "fusion":
-        fusion(given.data)
+        fusion(given.data, titles=not given.without_titles)
     else:
         {"index": index, "latency": latency}[given.what](given.passages)
 
