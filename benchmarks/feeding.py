@@ -1,6 +1,7 @@
 """Speed of everything in a load but the encoder: passages into a sink in another process.
 
     python benchmarks/feeding.py [--passages 200000] [--sinks grpc,rest] [--rival-points 20000]
+    python benchmarks/feeding.py --device cuda [--passages 200000] [--layers 12]
 
 An encoder that costs nothing hands out ready vectors of 768 numbers for passages of 100 words, read
 from a JSON Lines file. The sink is a process that speaks Qdrant's REST and gRPC, reads each request
@@ -11,6 +12,10 @@ the same points, in the same run.
 Processor time is the measure, in microseconds a passage: on a shared machine the clock says little.
 `send` has the threads that write; `others` is what no part accounts for, gRPC's own threads
 among it.
+
+With `--device` a real encoder runs there, BERT-base with random weights, and the measure is the
+clock: how much longer than encoding alone a whole load over gRPC takes. Then the sink keeps what it
+is sent, so that vectors are verified too.
 """
 
 from __future__ import annotations
@@ -27,7 +32,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,15 +45,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import orjson
 from qdrant_client import QdrantClient
 from qdrant_client import grpc as messages
+from qdrant_client.conversions.conversion import GrpcToRest
 
-from rdr_qdrant import Passage, QdrantLoader
+from benchmarks.gpu import passages as random_passages
+from benchmarks.gpu import write_encoder
+from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Collection, Point, upload
 from rdr_qdrant.collection.payload import to_payload
 from rdr_qdrant.encoding import EncodedBatch, Side
 from rdr_qdrant.ingest import id_index, qdrant_sink, qdrant_writer, thread_executor
 from rdr_qdrant.ingest.partitions import PartitionReader
 from rdr_qdrant.passages import content_hash
-from rdr_qdrant.readers import open_source
+from rdr_qdrant.readers import RejectLog, open_source
 from rdr_qdrant.registry import PASSAGE_FORMAT, PairIdentity
 from tests.support.http_listener import Listener, Reply, Request
 from tests.support.qdrant_grpc_server import GrpcPoints, QdrantGRPCServer
@@ -90,20 +98,32 @@ def payload(number: int) -> dict[str, Any]:
 
 @dataclass
 class Ids:
-    """The ids that were sent."""
+    """The ids that were sent, and perhaps the points.
+
+    Attributes:
+        stored: the ids.
+        points: payloads and vectors by id, each to be called for, if they are kept.
+    """
 
     stored: set[int] = field(default_factory=set)
+    points: dict[int, Callable[[], tuple[dict[str, Any], Sequence[float]]]] | None = None
 
     def answer(
         self, asked: Sequence[int], *, payloads: bool, vectors: bool
     ) -> list[dict[str, Any]]:
-        """The points of these ids that were sent, as they must have been."""
+        """The points of these ids that were sent: as they were, or else as they must have been."""
         found: list[dict[str, Any]] = [{"id": one} for one in asked if one in self.stored]
         for point in found:
+            if not payloads and not vectors:
+                continue
+            if self.points is None:
+                content = payload(point["id"]), VECTORS[point["id"] % DISTINCT]
+            else:
+                content = self.points[point["id"]]()
             if payloads:
-                point["payload"] = payload(point["id"])
+                point["payload"] = content[0]
             if vectors:
-                point["vector"] = VECTORS[point["id"] % DISTINCT].tolist()
+                point["vector"] = [float(number) for number in content[1]]
         return found
 
 
@@ -119,6 +139,10 @@ class RestSink(QdrantHTTPServer):
             ids = re.findall(rb'[{,]"id":(\d+)', request.body)
             for several in re.findall(rb'"ids":\[([\d,]+)\]', request.body):
                 ids += several.split(b",")
+            if self._ids.points is not None:
+                for point in orjson.loads(request.body)["points"]:
+                    content = point["payload"], point["vector"]
+                    self._ids.points[point["id"]] = lambda content=content: content
             self._ids.stored.update(map(int, ids))
             return _reply({"operation_id": 1, "status": "completed"})
         if request.method == "POST" and request.path.endswith("/points"):
@@ -135,21 +159,27 @@ def _reply(result: Any) -> Reply:
 
 
 class GrpcSink(GrpcPoints):
-    """Keeps ids."""
+    """Keeps ids, and in memory whole points where it is told so."""
 
     def __init__(self, ids: Ids, backend: QdrantClient) -> None:
         super().__init__(backend)
         self._ids = ids
 
     def Upsert(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self._ids.points is not None:
+            for point in request.points:
+                self._ids.points[point.id.num] = lambda point=point: (
+                    GrpcToRest.convert_payload(point.payload),
+                    point.vectors.vector.dense.data,
+                )
         self._ids.stored.update([point.id.num for point in request.points])
         status = messages.UpdateStatus.Completed
         return messages.PointsOperationResponse(result=messages.UpdateResult(status=status))
 
 
-def serve() -> None:
+def serve(*, keeps_points: bool) -> None:
     """Serve REST and gRPC until standard input ends; prints the ports."""
-    ids, backend = Ids(), QdrantClient(":memory:")
+    ids, backend = Ids(points={} if keeps_points else None), QdrantClient(":memory:")
     grpc = QdrantGRPCServer(backend, GrpcSink(ids, backend))
     with RestSink(ids, backend) as rest, grpc:
         print(rest.url, grpc.port, flush=True)
@@ -157,9 +187,9 @@ def serve() -> None:
 
 
 @contextmanager
-def sink() -> Iterator[tuple[str, int]]:
-    """A sink in another process: its URL and gRPC port."""
-    command = [sys.executable, __file__, "--serve"]
+def sink(kept: str = "ids") -> Iterator[tuple[str, int]]:
+    """A sink in another process that keeps ids or points: its URL and gRPC port."""
+    command = [sys.executable, __file__, "--serve", kept]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin
     assert process.stdout
@@ -360,6 +390,59 @@ def upload_collection(kind: str, count: int) -> dict[str, Any]:
     return {"passages_per_second": round(count / seconds), "us": round(1e6 * cpu / count, 1)}
 
 
+# With a real encoder
+
+
+def load_with_encoder(device: str, count: int, layers: int) -> dict[str, Any]:
+    """Seconds of encoding passages and of loading them over gRPC, with BERT-base on a device."""
+    texts = random_passages(DISTINCT)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        embeddings = RDREmbeddings(
+            context_encoder=str(write_encoder(folder / "context", layers)),
+            question_encoder=str(write_encoder(folder / "question", layers, Side.QUESTION)),
+            device=device,
+        )
+        file = folder / SOURCE
+        with file.open("w") as out:
+            for n in range(count):
+                text = f"{texts[n % DISTINCT]} {n}"
+                out.write(json.dumps({"id": str(n), "title": WORDS[n % 999], "text": text}) + "\n")
+        embeddings.warm_up()
+        window = embeddings.passages_at_a_time()
+        passages = list(open_source(file, SOURCE).passages(RejectLog()))
+        windows = [passages[start : start + window] for start in range(0, count, window)]
+        list(embeddings.encode_batches(embeddings.tokenize_passages(windows[0])))  # warm up
+        encoding = _seconds_of_encoding(embeddings, windows)
+        with sink("points") as (url, port), closing(client_of("grpc", url, port)) as client:
+            loader = QdrantLoader(embeddings=embeddings, client=client, collection_name=NAME)
+            started = time.perf_counter()
+            report = loader.load_sources([open_source(file, SOURCE)])
+            load = time.perf_counter() - started
+    assert report.uploaded == report.verified == count, report
+    return {
+        "passages": count,
+        "encoding_seconds": round(encoding, 2),
+        "load_seconds": round(load, 2),
+        "load_passages_per_second": round(count / load),
+        "load_over_encoding": round(load / encoding, 3),
+    }
+
+
+def _seconds_of_encoding(embeddings: RDREmbeddings, windows: Sequence[Sequence[Passage]]) -> float:
+    """Encoding alone, the next passages tokenized meanwhile, as in a load."""
+    started = time.perf_counter()
+    with ThreadPoolExecutor(1) as pool:
+        tokenized = pool.submit(embeddings.tokenize_passages, windows[0])
+        for following in [*windows[1:], None]:
+            tokens = tokenized.result()
+            if following is not None:
+                tokenized = pool.submit(embeddings.tokenize_passages, following)
+            for _ in embeddings.encode_batches(tokens):
+                pass
+    return time.perf_counter() - started
+
+
 def _seconds_of_children() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
@@ -372,10 +455,15 @@ def main() -> None:
     parser.add_argument("--sinks", default="grpc,rest")
     parser.add_argument("--only", choices=["load", "again", "parts", "upsert", "rival"])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--device", help="a real encoder there: whole load beside encoding alone")
+    parser.add_argument("--layers", type=int, default=12, help="of that encoder")
+    parser.add_argument("--serve", choices=["ids", "points"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        return serve()
+        return serve(keeps_points=options.serve == "points")
+    if options.device:
+        found = load_with_encoder(options.device, options.passages, options.layers)
+        return print(json.dumps(found) if options.json else found)
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / SOURCE

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from transformers import (
     AutoConfig,
     BertConfig,
@@ -73,11 +74,11 @@ class Clock:
             raise OutOfTimeError
 
 
-def write_encoder(folder: Path, layers: int) -> Path:
-    """A random DPR context encoder with a vocabulary of common letters, as a checkpoint folder."""
+def write_encoder(folder: Path, layers: int, side: Side = Side.CONTEXT) -> Path:
+    """A random DPR encoder with a vocabulary of common letters, as a checkpoint folder."""
     torch.manual_seed(0)
     config = DPRConfig(num_hidden_layers=layers)
-    DPRContextEncoder(config).save_pretrained(folder)
+    getattr(transformers, side.class_name)(config).save_pretrained(folder)
     words = [a + b for a in LETTERS for b in LETTERS]
     pieces = [f"##{one}" for one in (*LETTERS, *words)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *words, *pieces]
@@ -136,7 +137,7 @@ def transformers_forward(folder: Path, device: str, dtype: torch.dtype, size: in
 def sentence_transformers(folder: Path, device: str, dtype: torch.dtype, size: int) -> Encode:
     """The same BERT with `[CLS]` pooling, as sentence-transformers runs it."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     bert = folder / "bert"
     if not bert.exists():
@@ -148,7 +149,7 @@ def sentence_transformers(folder: Path, device: str, dtype: torch.dtype, size: i
         (bert / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
         BertTokenizerFast.from_pretrained(bert).save_pretrained(bert)
     transformer = Transformer(str(bert), max_seq_length=256, model_kwargs={"dtype": dtype})
-    pooling = Pooling(transformer.get_word_embedding_dimension(), pooling_mode="cls")
+    pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="cls")
     model = SentenceTransformer(modules=[transformer, pooling], device=device)
     return lambda texts: model.encode(texts, batch_size=size, show_progress_bar=False)
 
