@@ -14,6 +14,7 @@ from rdr_qdrant.encoding import Side
 from rdr_qdrant.encoding.checkpoint import Checkpoint
 from rdr_qdrant.encoding.cls_forward import Forward
 from rdr_qdrant.encoding.token_ids import TokenIds
+from rdr_qdrant.encoding.transfer import Fetch
 
 CLASSES = {Side.CONTEXT: DPRContextEncoder, Side.QUESTION: DPRQuestionEncoder}
 WORDS = """the a of in and to is was by river city king battle music number people water great
@@ -72,6 +73,17 @@ def write_pair(folder: Path, **shape: Any) -> tuple[str, str]:
 def on_lists(forward: Forward) -> Callable[[list[list[int]]], np.ndarray]:
     """A forward pass that takes token ids as lists and waits for the vectors."""
     return lambda ids: forward(TokenIds.concatenate(ids))()
+
+
+class OtherCalls:
+    """A forward pass with its batches, and other calls."""
+
+    def __init__(self, forward: Forward, call: Callable[[TokenIds], Fetch]) -> None:
+        self.batches = forward.batches
+        self._call = call
+
+    def __call__(self, ids: TokenIds) -> Fetch:
+        return self._call(ids)
 
 
 def checkpoint_of(model: Any) -> Checkpoint:

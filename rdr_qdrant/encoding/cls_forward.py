@@ -7,24 +7,30 @@ multiplication. The vectors are the same up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from rdr_qdrant.encoding.attention import Attention, SequenceBounds, select_attention
+from rdr_qdrant.encoding.attention import (
+    Attention,
+    SequenceBounds,
+    VarlenAttention,
+    select_attention,
+)
+from rdr_qdrant.encoding.batching import length_sorted_batches
 from rdr_qdrant.encoding.checkpoint import Checkpoint
 from rdr_qdrant.encoding.device import dtype_of
 from rdr_qdrant.encoding.packed_linear import PackedLinear
-from rdr_qdrant.encoding.token_ids import TokenIds
+from rdr_qdrant.encoding.residual_biases import move_residual_biases
+from rdr_qdrant.encoding.token_ids import IntArray, TokenIds
 from rdr_qdrant.encoding.transfer import Fetch, copy_to_device, start_copy_back
 from rdr_qdrant.encoding.weights import BERT_MODEL, PROJECTION
 
 if TYPE_CHECKING:
     import torch
 
-Forward = Callable[[TokenIds], Fetch]
-"""Starts the forward pass of n inputs, and returns the function that waits for their vectors."""
 
 CPU_ROW_MULTIPLE = 16
 """On a CPU the number of tokens is padded to a multiple of this: oneDNN takes milliseconds to
@@ -35,13 +41,28 @@ FEED_FORWARD_ROWS = 512
 cache. On a GPU all tokens take one pass."""
 
 
+class Forward(Protocol):
+    """The forward pass of an encoder."""
+
+    def batches(self, lengths: IntArray, max_tokens: int) -> Iterator[list[int]]:
+        """Yield the positions of inputs of these lengths in batches, the longest inputs first."""
+
+    def __call__(self, ids: TokenIds) -> Fetch:
+        """Start the forward pass of a batch; return the function that waits for its vectors."""
+
+
 def make_forward(checkpoint: Checkpoint, device: str, precision: str) -> Forward:
     """Return the fastest forward pass that supports this checkpoint, device and precision."""
     dtype = dtype_of(precision)
     attention = select_attention(device, dtype)
-    if attention is not None and CLSForward.supports(checkpoint.config):
-        return CLSForward(checkpoint, device, attention, dtype)
-    return PaddedForward(checkpoint.model.to(device=device, dtype=dtype), device)
+    if attention is None or not CLSForward.supports(checkpoint.config):
+        return PaddedForward(checkpoint.model.to(device=device, dtype=dtype), device)
+    forward = CLSForward(checkpoint, device, attention, dtype)
+    if not isinstance(attention, VarlenAttention):
+        return forward
+    from rdr_qdrant.encoding.cuda_graphs import CudaRecorder, GraphedForward
+
+    return GraphedForward(forward, device, CudaRecorder(device))
 
 
 class PaddedForward:
@@ -55,6 +76,10 @@ class PaddedForward:
         self._model = model
         self._device = device
 
+    def batches(self, lengths: IntArray, max_tokens: int) -> Iterator[list[int]]:
+        """See `Forward.batches`."""
+        return length_sorted_batches(lengths, max_tokens)
+
     def __call__(self, ids: TokenIds) -> Fetch:
         import torch
 
@@ -65,7 +90,33 @@ class PaddedForward:
                 attention_mask=mask.long(),
                 token_type_ids=torch.zeros_like(input_ids),
             )
-            return start_copy_back(output.pooler_output)
+            return start_copy_back(output.pooler_output.float())
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """Sizes of a batch's tensors; the inputs may have fewer tokens, and be fewer and shorter.
+
+    Attributes:
+        tokens: number of tokens.
+        inputs: number of inputs.
+        longest: number of tokens of the longest input.
+    """
+
+    tokens: int
+    inputs: int
+    longest: int
+
+
+def batch_array(ids: TokenIds, shape: BatchShape) -> IntArray:
+    """Return the ids, positions and offsets of a batch, int32 [2 * tokens + inputs + 1].
+
+    It is padded to its shape by tokens of no input and by empty inputs.
+    """
+    no_input = np.zeros(shape.tokens - len(ids.ids), dtype=np.int32)
+    offsets = ids.offsets
+    no_tokens = np.full(shape.inputs - len(ids), offsets[-1], dtype=np.int32)
+    return np.concatenate([ids.ids, no_input, ids.positions, no_input, offsets, no_tokens])
 
 
 class CLSForward:
@@ -88,7 +139,10 @@ class CLSForward:
         self, checkpoint: Checkpoint, device: str, attention: Attention, dtype: torch.dtype
     ) -> None:
         config = checkpoint.config
-        weights = _Weights(checkpoint.weights, checkpoint.prefix, device, dtype)
+        tensors = move_residual_biases(
+            checkpoint.weights, f"{checkpoint.prefix}{BERT_MODEL}", config.num_hidden_layers
+        )
+        weights = _Weights(tensors, checkpoint.prefix, device, dtype)
         bert = weights.below(BERT_MODEL)
         heads, epsilon = config.num_attention_heads, config.layer_norm_eps
         self._device = device
@@ -102,21 +156,36 @@ class CLSForward:
         self._last_layer = _LastLayer(last, heads, epsilon, rows)
         self._projection = weights.linear(PROJECTION) if config.projection_dim else None
 
+    def batches(self, lengths: IntArray, max_tokens: int) -> Iterator[list[int]]:
+        """See `Forward.batches`."""
+        return length_sorted_batches(lengths, max_tokens)
+
     def __call__(self, ids: TokenIds) -> Fetch:
+        tokens = len(ids.ids) + -len(ids.ids) % self._row_multiple
+        shape = BatchShape(tokens, len(ids), int(ids.lengths.max()))
+        array = copy_to_device(batch_array(ids, shape), self._device)
+        return start_copy_back(self.vectors(array, shape, ids.lengths.tolist()))
+
+    def vectors(self, array: torch.Tensor, shape: BatchShape, lengths: list[int]) -> torch.Tensor:
+        """Return float32 vectors [inputs, dim]; those of empty inputs are meaningless.
+
+        Args:
+            array: on the device, see `batch_array`.
+            shape: its shape.
+            lengths: see `SequenceBounds`.
+        """
         import torch
 
-        padding = np.zeros(-len(ids.ids) % self._row_multiple, dtype=np.int32)
-        arrays = [ids.ids, padding, ids.positions, padding, ids.offsets]
-        rows = len(ids.ids) + len(padding)
         with torch.inference_mode():
-            on_device = copy_to_device(np.concatenate(arrays), self._device)
-            tokens, positions, offsets = torch.split(on_device, [rows, rows, len(ids) + 1])
-            bounds = SequenceBounds(offsets, ids.lengths.tolist(), int(ids.lengths.max()))
+            tokens, positions, offsets = torch.split(
+                array, [shape.tokens, shape.tokens, shape.inputs + 1]
+            )
+            bounds = SequenceBounds(offsets, lengths, shape.longest)
             x = self._embeddings(tokens, positions)
             for layer in self._layers:
                 x = layer(x, bounds)
             x = self._last_layer(x, bounds)
-            return start_copy_back(x if self._projection is None else self._projection(x))
+            return (x if self._projection is None else self._projection(x)).float()
 
 
 class _Weights:
@@ -144,6 +213,10 @@ class _Weights:
 
     def linear(self, *prefixes: str) -> PackedLinear:
         return PackedLinear(*((self[f"{one}weight"], self[f"{one}bias"]) for one in prefixes))
+
+    def residual_linear(self, prefix: str) -> PackedLinear:
+        """Return a linear layer whose bias the residual has, see `move_residual_biases`."""
+        return PackedLinear((self[f"{prefix}weight"], None))
 
 
 class _Embeddings:
@@ -208,8 +281,9 @@ class _LastLayer:
         starts, ends = bounds.offsets[:-1, None], bounds.offsets[1:, None]
         rows = starts + torch.arange(bounds.longest, dtype=torch.int32, device=x.device)
         padding = rows >= ends
-        states = torch.nn.functional.embedding(rows.clamp_(max=len(x) - 1), x)
-        first = states[:, 0]
+        # a row of its own instead of another's: times a weight of 0 even that must be finite
+        states = torch.nn.functional.embedding(torch.minimum(rows, ends - 1).clamp_(min=0), x)
+        first = states[:, 0].clone()
         query = self._query(first).view(len(first), self._heads, -1)
         projected = torch.einsum("nhs,hsd->nhd", query, self._key)
         scores = projected @ states.transpose(1, 2) / query.shape[-1] ** 0.5
@@ -229,10 +303,10 @@ class _AfterAttention:
 
     def __init__(self, weights: _Weights, epsilon: float, rows: int | None) -> None:
         self._rows = rows
-        self._attention_output = weights.linear("attention.output.dense.")
+        self._attention_output = weights.residual_linear("attention.output.dense.")
         self._attention_norm = _LayerNorm(weights.below("attention.output.LayerNorm."), epsilon)
         self._intermediate = weights.linear("intermediate.dense.")
-        self._output = weights.linear("output.dense.")
+        self._output = weights.residual_linear("output.dense.")
         self._output_norm = _LayerNorm(weights.below("output.LayerNorm."), epsilon)
 
     def __call__(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from rdr_qdrant.encoding.batching import length_sorted_batches
 from rdr_qdrant.encoding.checkpoint import Checkpoint, Side, load_checkpoint
 from rdr_qdrant.encoding.cls_forward import Forward, make_forward
 from rdr_qdrant.encoding.device import resolve_device, resolve_precision
@@ -24,6 +24,12 @@ BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}
 INPUTS_AT_A_TIME = {"cpu": 256, "cuda": 4096}
 """Number of inputs to be sorted by length together, by type of device: enough for several batches,
 so that little is padded and the device seldom waits."""
+
+TOKENIZED_BESIDE = 1024
+"""Number of inputs that are tokenized while a GPU encodes the ones before."""
+
+BATCHES_AHEAD = 2
+"""Number of batches that a GPU has been given when the vectors of one are waited for."""
 
 _threads_started_in: int | None = None
 """Process in which an encoder first ran with several threads or on a GPU. A forked process inherits
@@ -110,7 +116,7 @@ class Encoder:
         self._tokenizer = checkpoint.tokenizer
         self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
         self._batch_tokens = batch_tokens or _by_device(BATCH_TOKENS, self.device)
-        self._batches_ahead = 1 if self.device.startswith("cuda") else 0
+        self._batches_ahead = BATCHES_AHEAD if self.device.startswith("cuda") else 0
         self._forward = self._make_forward(checkpoint)
         global _threads_started_in
         if self._uses_threads:
@@ -136,17 +142,20 @@ class Encoder:
         Raises:
             ModelError: see `encode_batches`; or a vector holds NaN or infinity.
         """
-        tokens = self.tokenize(inputs)
         vectors = np.empty((len(inputs), self.dimension), dtype=np.float32)
-        for batch in self.encode_batches(tokens):
-            vectors[batch.positions] = batch.vectors
+        truncated: list[bool] = []
+        for tokens in self._tokenize_in_parts(inputs):
+            part = vectors[len(truncated) : len(truncated) + len(tokens.truncated)]
+            for batch in self.encode_batches(tokens):
+                part[batch.positions] = batch.vectors
+            truncated += tokens.truncated
         if not np.isfinite(vectors).all():
             raise ModelError(
                 f"The {self._side.value} {self._source} gave vectors that are not finite in "
                 f"{self.precision} on {self.device}: its values overflow. Use precision fp32 or "
                 "bf16, or another device."
             )
-        return EncodedInputs(vectors, tokens.truncated)
+        return EncodedInputs(vectors, truncated)
 
     def tokenize(self, inputs: Sequence[EncoderInput]) -> Tokens:
         """Tokenize inputs on the CPU; may run while another thread encodes.
@@ -169,12 +178,26 @@ class Encoder:
         """
         self._check_not_forked()
         started: deque[tuple[list[int], list[Fetch]]] = deque()
-        for batch in length_sorted_batches(tokens.ids.lengths, self._batch_tokens):
+        for batch in self._forward.batches(tokens.ids.lengths, self._batch_tokens):
             started.append((batch, self._start(tokens.ids.select(batch))))
             if len(started) > self._batches_ahead:
                 yield self._finish(tokens, *started.popleft())
         while started:
             yield self._finish(tokens, *started.popleft())
+
+    def _tokenize_in_parts(self, inputs: Sequence[EncoderInput]) -> Iterator[Tokens]:
+        """Tokenize inputs in their order; on a GPU each part while the one before is encoded."""
+        size = TOKENIZED_BESIDE
+        if self.device == "cpu" or len(inputs) <= size:
+            yield self.tokenize(inputs)
+            return
+        with ThreadPoolExecutor(1, "tokenize") as thread:
+            following = thread.submit(self.tokenize, inputs[:size])
+            for start in range(size, len(inputs), size):
+                tokens = following.result()
+                following = thread.submit(self.tokenize, inputs[start : start + size])
+                yield tokens
+            yield following.result()
 
     def _check_not_forked(self) -> None:
         if self._uses_threads and _threads_started_in not in (None, os.getpid()):

@@ -23,13 +23,15 @@ class PackedLinear:
 
     Args:
         layers: weight and bias of layers with the same input; their outputs are concatenated.
+            All biases are missing, or none is.
     """
 
-    def __init__(self, *layers: tuple[torch.Tensor, torch.Tensor]) -> None:
+    def __init__(self, *layers: tuple[torch.Tensor, torch.Tensor | None]) -> None:
         import torch
 
         weight = torch.cat([weight.detach() for weight, _ in layers])
-        self._bias = torch.cat([bias.detach() for _, bias in layers])
+        biases = [bias.detach() for _, bias in layers if bias is not None]
+        self._bias = torch.cat(biases) if biases else None
         packable = weight.device.type == "cpu" and weight.dtype == torch.float32
         self._packed = packable and _packed_operators_work()
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight) if self._packed else weight
@@ -48,7 +50,7 @@ class PackedLinear:
         return functional.gelu(y) if activation == "gelu" else y
 
     def add_to(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Return the outputs for `x` plus `residual`, [t, out]."""
+        """Return the outputs for `x` plus `residual`, [t, out]; `residual` may be overwritten."""
         import torch
         from torch.nn import functional
 
@@ -57,6 +59,8 @@ class PackedLinear:
                 x, residual, self._weight, self._bias, "add"
             )
             return output
+        if self._bias is None:
+            return residual.addmm_(x, self._weight.t())
         return functional.linear(x, self._weight, self._bias).add_(residual)
 
 

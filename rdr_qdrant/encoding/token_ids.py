@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Self
 
 import numpy as np
@@ -27,10 +26,10 @@ class TokenIds:
     @classmethod
     def concatenate(cls, sequences: Iterable[Sequence[int]]) -> Self:
         """Return the ids of sequences, each from `[CLS]` to the last `[SEP]`."""
-        sequences = list(sequences)
-        lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int32)
-        ids = np.fromiter(chain.from_iterable(sequences), np.int32, count=int(lengths.sum()))
-        return cls(ids, lengths)
+        # one by one: a long call into NumPy would keep other threads from running
+        arrays = [np.fromiter(sequence, np.int32, len(sequence)) for sequence in sequences]
+        lengths = np.array([len(array) for array in arrays], dtype=np.int32)
+        return cls(np.concatenate(arrays) if arrays else np.empty(0, np.int32), lengths)
 
     def __len__(self) -> int:
         return len(self.lengths)

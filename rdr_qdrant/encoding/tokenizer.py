@@ -44,7 +44,7 @@ class InputTokenizer:
         """Tokenize inputs; titles must not be empty, texts must be stripped."""
         encodings = self._tokenizer.encode_batch_fast(list(inputs))
         return Tokens(
-            ids=TokenIds.concatenate([encoding.ids for encoding in encodings]),
+            ids=TokenIds.concatenate(encoding.ids for encoding in encodings),
             truncated=[bool(encoding.overflowing) for encoding in encodings],
         )
 

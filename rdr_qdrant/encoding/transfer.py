@@ -26,10 +26,9 @@ def copy_to_device(array: np.ndarray[Any, Any], device: str) -> torch.Tensor:
 
 
 def start_copy_back(vectors: torch.Tensor) -> Fetch:
-    """Begin to copy vectors, [n, dim], to the host as float32."""
+    """Begin to copy float32 vectors, [n, dim], to the host."""
     import torch
 
-    vectors = vectors.float()
     if not vectors.is_cuda:
         return lambda: vectors.cpu().numpy()
     host = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)

@@ -11,6 +11,7 @@ from rdr_qdrant.encoding.token_ids import TokenIds
 from rdr_qdrant.encoding.tokenizer import passage_input
 from rdr_qdrant.encoding.transfer import Fetch
 from rdr_qdrant.errors import ModelError
+from tests.checkpoints import OtherCalls
 
 TEXTS = [passage_input("", "the river " * n) for n in range(1, 12)]
 
@@ -30,7 +31,7 @@ def limit_memory(encoder: Encoder, inputs: int, monkeypatch: pytest.MonkeyPatch)
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(ids)
 
-    monkeypatch.setattr(encoder, "_forward", limited)
+    monkeypatch.setattr(encoder, "_forward", OtherCalls(forward, limited))
     return sizes
 
 
@@ -60,6 +61,6 @@ def test_vectors_that_are_not_finite_are_an_error(
         vectors[0, 3] = np.inf
         return lambda: vectors
 
-    monkeypatch.setattr(encoder, "_forward", overflowing)
+    monkeypatch.setattr(encoder, "_forward", OtherCalls(encoder._forward, overflowing))
     with pytest.raises(ModelError, match="not finite in fp32 on cpu.*Use precision"):
         encoder.encode(TEXTS)
