@@ -110,6 +110,22 @@ def ours(folder: Path, device: str, precision: str, budget: int | None = None) -
     return lambda texts: encoder.encode(texts).vectors
 
 
+def tokenized_before(folder: Path, device: str, precision: str, texts: list[str]) -> Encode:
+    """The forward pass alone, from token ids on the host to vectors on the host."""
+    encoder = Encoder(Side.CONTEXT, str(folder), max_length=256, device=device, precision=precision)
+    tokens = encoder.tokenize(texts)
+    few = encoder.tokenize(texts[:PASSAGES_COMPARED])
+
+    def encode(wanted: list[str]) -> np.ndarray:
+        given = tokens if len(wanted) > PASSAGES_COMPARED else few
+        vectors = np.empty((len(given.truncated), encoder.dimension), dtype=np.float32)
+        for batch in encoder.encode_batches(given):
+            vectors[batch.positions] = batch.vectors
+        return vectors
+
+    return encode
+
+
 def transformers_forward(folder: Path, device: str, dtype: torch.dtype, size: int) -> Encode:
     """`DPRContextEncoder` on padded batches of texts of like length."""
     model = DPRContextEncoder.from_pretrained(folder, dtype=dtype).eval().to(device)
@@ -155,11 +171,13 @@ def sentence_transformers(folder: Path, device: str, dtype: torch.dtype, size: i
 
 
 def routes(
-    folder: Path, device: str, precisions: Sequence[str]
+    folder: Path, device: str, precisions: Sequence[str], texts: list[str]
 ) -> Iterator[tuple[str, str, Callable[[], Encode]]]:
     """Name, precision and loader of each route, the most telling first."""
     usual, *others = precisions
     yield "rdr-qdrant", usual, lambda: ours(folder, device, usual)
+    before = "rdr-qdrant, tokenized before"
+    yield before, usual, lambda: tokenized_before(folder, device, usual, texts)
     for size in PADDED_BATCHES:
         for name, load in (
             ("sentence-transformers", sentence_transformers),
@@ -250,7 +268,7 @@ def measure(options: argparse.Namespace, folder: Path, found: dict[str, Any]) ->
     found["tokens_a_passage"] = round(float(lengths.mean()), 1)
     milliseconds = question_milliseconds(ours(folder, device, usual), clock)
     found["question_milliseconds"] = round(milliseconds, 3)
-    for name, precision, load in routes(folder, device, precisions):
+    for name, precision, load in routes(folder, device, precisions, texts):
         clock.check()
         try:
             encode = load()

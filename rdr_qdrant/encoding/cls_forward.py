@@ -109,14 +109,15 @@ class BatchShape:
 
 
 def batch_array(ids: TokenIds, shape: BatchShape) -> IntArray:
-    """Return the ids, positions and offsets of a batch, int32 [2 * tokens + inputs + 1].
+    """Return the ids and offsets of a batch, int32 [tokens + inputs + 1].
 
     It is padded to its shape by tokens of no input and by empty inputs.
     """
-    no_input = np.zeros(shape.tokens - len(ids.ids), dtype=np.int32)
-    offsets = ids.offsets
-    no_tokens = np.full(shape.inputs - len(ids), offsets[-1], dtype=np.int32)
-    return np.concatenate([ids.ids, no_input, ids.positions, no_input, offsets, no_tokens])
+    array = np.zeros(shape.tokens + shape.inputs + 1, dtype=np.int32)
+    array[: len(ids.ids)] = ids.ids
+    array[shape.tokens :] = len(ids.ids)
+    array[shape.tokens : shape.tokens + len(ids)] = ids.offsets[:-1]
+    return array
 
 
 class CLSForward:
@@ -177,11 +178,9 @@ class CLSForward:
         import torch
 
         with torch.inference_mode():
-            tokens, positions, offsets = torch.split(
-                array, [shape.tokens, shape.tokens, shape.inputs + 1]
-            )
+            tokens, offsets = torch.split(array, [shape.tokens, shape.inputs + 1])
             bounds = SequenceBounds(offsets, lengths, shape.longest)
-            x = self._embeddings(tokens, positions)
+            x = self._embeddings(tokens, bounds)
             for layer in self._layers:
                 x = layer(x, bounds)
             x = self._last_layer(x, bounds)
@@ -220,7 +219,7 @@ class _Weights:
 
 
 class _Embeddings:
-    """Token ids and positions, both [t], to hidden states [t, hidden]."""
+    """Token ids [t] to hidden states [t, hidden]."""
 
     def __init__(self, weights: _Weights, epsilon: float) -> None:
         self._tokens = weights["word_embeddings.weight"]
@@ -229,9 +228,14 @@ class _Embeddings:
         self._positions = weights["position_embeddings.weight"] + segment
         self._layer_norm = _LayerNorm(weights.below("LayerNorm."), epsilon)
 
-    def __call__(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    def __call__(self, tokens: torch.Tensor, bounds: SequenceBounds) -> torch.Tensor:
+        import torch
         from torch.nn.functional import embedding
 
+        rows = torch.arange(len(tokens), dtype=torch.int32, device=tokens.device)
+        sequences = torch.searchsorted(bounds.offsets, rows, right=True).sub_(1)
+        positions = rows - bounds.offsets[sequences]
+        positions.clamp_(max=len(self._positions) - 1)  # tokens of no input have any
         x = embedding(tokens, self._tokens).add_(embedding(positions, self._positions))
         return self._layer_norm(x)
 
