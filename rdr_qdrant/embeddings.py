@@ -12,9 +12,16 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from rdr_qdrant.encoding import EncodedBatch, EncodedInputs, Encoder, FloatArray, Side
+from rdr_qdrant.encoding import (
+    EncodedBatch,
+    EncodedInputs,
+    Encoder,
+    FloatArray,
+    Side,
+    resolve_device,
+)
 from rdr_qdrant.encoding.checkpoint import load_checkpoint_tokenizer
-from rdr_qdrant.encoding.device import Precision
+from rdr_qdrant.encoding.device import Precision, resolve_precision
 from rdr_qdrant.encoding.encoder import inputs_at_a_time
 from rdr_qdrant.encoding.encoder_cache import (
     CachedEncoder,
@@ -67,7 +74,8 @@ class RDREmbeddings(BaseModel, Embeddings):
             are truncated.
         device: `auto` (cuda, else mps, else cpu) or a torch device.
         precision: `auto` (fp32 on a CPU, fp16 on a GPU), `fp32`, `bf16`, `fp16`, or `int8` on a
-            CPU (extra `int8`). Vectors are always float32.
+            CPU (extra `int8`), where questions, which are short, are encoded in fp32. Vectors are
+            always float32.
 
     Instantiate:
         >>> from rdr_qdrant import RDREmbeddings
@@ -253,7 +261,7 @@ class RDREmbeddings(BaseModel, Embeddings):
             self._location(side),
             revision=self.revision,
             max_length=self.max_length,
-            precision=f"{self.precision} on {self.device}",
+            precision=f"{self._precision_of(side)} on {self.device}",
         )
         cached = None if side in self._encoders else load_cached(path)
         if cached is None:
@@ -284,12 +292,19 @@ class RDREmbeddings(BaseModel, Embeddings):
                     self._location(side),
                     max_length=self.max_length,
                     device=self.device,
-                    precision=self.precision,
+                    precision=self._precision_of(side),
                     revision=self.revision,
                 )
                 if len(self._encoders) == len(Side):
                     self._check_pair()
             return self._encoders[side]
+
+    def _precision_of(self, side: Side) -> str:
+        if self.precision == "int8" and side is Side.QUESTION:
+            # exact questions make up for half of what int8 costs in recall (docs/encoding.md)
+            resolve_precision(self.precision, resolve_device(self.device))
+            return "fp32"
+        return self.precision
 
     def _load_tokenizer(self) -> Any:
         return load_checkpoint_tokenizer(Side.CONTEXT, self._location(Side.CONTEXT), self.revision)

@@ -231,12 +231,13 @@ def test_whole_sentences_find_more_than_blocks(command: Command, xquad: Path) ->
     assert found["recall"] == pytest.approx(expected, abs=0.2)
 
 
-def test_int8_has_the_reference_figures_within_half_a_point(command: Command, xquad: Path) -> None:
+def test_int8_loses_hardly_any_recall(command: Command, xquad: Path) -> None:
+    """0.08 points at most at any k; one question is as much."""
     pytest.importorskip("onnxruntime")
     options = ["-c", "x", "--model", "demo", "--precision", "int8", "--json"]
     assert command("ingest", xquad / "passages.tsv", *options).json["points"] == 410
     recall = command("eval", xquad / "questions.jsonl", *options).json["recall"]
-    assert recall == pytest.approx(XQUAD_RECALL, abs=0.5)
+    assert all(recall[k] > XQUAD_RECALL[k] - 0.2 for k in XQUAD_RECALL), recall
 
 
 def test_bench_says_how_fast_and_how_long(command: Command, pair: list[str], tsv: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import DPRConfig
 
-from rdr_qdrant import RDREmbeddings
+from rdr_qdrant import RDREmbeddings, embeddings
 from rdr_qdrant.collection.compatibility import check_identity
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.encoding.checkpoint import Checkpoint, load_checkpoint
@@ -113,6 +113,17 @@ def test_collections_of_int8_and_float32_are_compatible(demo: RDREmbeddings) -> 
     check_identity("c", ours.to_metadata(), theirs, allow_unverified=False)
 
 
-def test_int8_is_for_the_cpu() -> None:
+def test_questions_are_encoded_in_float32(demo: RDREmbeddings) -> None:
+    eight = RDREmbeddings(model="demo", precision="int8")
+    question = "Who saw the fox?"
+    assert eight.embed_query(question) == demo.embed_query(question)
+    assert eight.embed_documents([question]) != demo.embed_documents([question])
+    assert eight.encoder(Side.QUESTION).precision == "fp32"
+
+
+def test_int8_is_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match="int8 is for the CPU, but the device is cuda"):
         resolve_precision("int8", "cuda")
+    monkeypatch.setattr(embeddings, "resolve_device", lambda device: device)
+    with pytest.raises(ModelError, match="int8 is for the CPU, but the device is cuda"):
+        RDREmbeddings(model="demo", precision="int8", device="cuda").embed_query("who?")
