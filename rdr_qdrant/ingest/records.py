@@ -40,11 +40,8 @@ class SourceRecord(NamedTuple):
         metadata = passage.metadata
         if metadata.get("source") == self.source:
             metadata = {key: value for key, value in metadata.items() if key != "source"}
-        digest = hashlib.blake2b(digest_size=16)
-        for data in (passage.title.encode(), passage.text.encode(), _canonical_bytes(metadata)):
-            digest.update(len(data).to_bytes(8, "big"))
-            digest.update(data)
-        return digest.digest()
+        content = [passage.title, passage.text, metadata]
+        return hashlib.blake2b(_canonical_bytes(content), digest_size=16).digest()
 
     def key(self) -> bytes:
         """The `id_key` of its point."""
@@ -179,9 +176,9 @@ def id_key(point_id: PointId) -> bytes:
     return bytes.fromhex(point_id.replace("-", ""))
 
 
-def _canonical_bytes(metadata: Mapping[str, Any]) -> bytes:
-    """The same bytes for the same metadata, whatever the order of the keys."""
+def _canonical_bytes(value: Any) -> bytes:
+    """The same bytes for the same value, whatever the order of keys, and others for another."""
     try:
-        return orjson.dumps(metadata, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # an integer beyond 64 bits
-        return canonical_json(metadata).encode()
+        return canonical_json(value).encode()
