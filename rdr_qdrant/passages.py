@@ -61,15 +61,19 @@ def id_from_content(title: str, text: str) -> str:
     return _digest(title, text)[:32]
 
 
-@lru_cache(maxsize=8192)  # a passage's is asked for again when its batch is read, some thousands
 def point_id(passage_id: str) -> int | str:
     """Return the Qdrant point id of a passage id.
 
     A canonical decimal (no sign, no leading zero, below 2**64) becomes that number; any other id
     becomes its UUIDv5.
     """
-    if _CANONICAL_DECIMAL.fullmatch(passage_id) and int(passage_id) <= MAX_POINT_NUMBER:
-        return int(passage_id)
+    if _CANONICAL_DECIMAL.fullmatch(passage_id) and (number := int(passage_id)) <= MAX_POINT_NUMBER:
+        return number
+    return _uuid(passage_id)
+
+
+@lru_cache(maxsize=8192)  # a passage's is asked for again when its batch is read, some thousands
+def _uuid(passage_id: str) -> str:
     return str(uuid.uuid5(POINT_ID_NAMESPACE, passage_id))
 
 

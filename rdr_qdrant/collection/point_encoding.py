@@ -94,11 +94,12 @@ def to_message(
         ValueError: a payload has an integer beyond 63 bits, which protobuf cannot hold.
     """
     from qdrant_client import grpc
-    from qdrant_client.conversions.conversion import RestToGrpc, payload_to_grpc
+    from qdrant_client.conversions.conversion import RestToGrpc
 
     request = grpc.UpsertPoints(collection_name=collection_name, wait=True)
     for point in points:
-        message = request.points.add(payload=payload_to_grpc(dict(point.payload)))
+        message = request.points.add()
+        _fill(message.payload, point.payload)
         if isinstance(point.id, int):
             message.id.num = point.id
         else:
@@ -116,6 +117,19 @@ def to_message(
         else:
             message.vectors.vector.MergeFromString(dense)
     return request
+
+
+def _fill(fields: Any, values: Mapping[str, Any]) -> None:
+    """Add values to a protobuf map; strings in place, since nearly all of a payload are."""
+    for key, value in values.items():
+        if type(value) is str:
+            fields[key].string_value = value
+        elif type(value) is dict and value:
+            _fill(fields[key].struct_value.fields, value)
+        else:
+            from qdrant_client.conversions.conversion import json_to_value
+
+            fields[key].CopyFrom(json_to_value(value))
 
 
 @lru_cache(maxsize=8)

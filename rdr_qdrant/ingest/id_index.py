@@ -6,8 +6,9 @@ import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rdr_qdrant.collection import PointId
 from rdr_qdrant.errors import RDRQdrantError
@@ -23,8 +24,7 @@ CREATE TABLE IF NOT EXISTS sources (number INTEGER PRIMARY KEY, name TEXT);
 """
 
 
-@dataclass(frozen=True, slots=True)
-class FirstOccurrence:
+class FirstOccurrence(NamedTuple):
     """The place where an id was first read, and a digest of its content there."""
 
     digest: bytes

@@ -52,7 +52,7 @@ class QdrantWriter:
                 conflicting.append(point)
                 continue
             if found is None or found.content_hash != point.content_hash:
-                diff.to_embed.append(replace(point, replaces=True) if found else point)
+                diff.to_embed.append(point.replacing() if found else point)
             elif not same_json(point.metadata, found.metadata):
                 diff.to_update_metadata.append(point)
             else:

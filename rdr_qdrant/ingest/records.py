@@ -1,12 +1,16 @@
-"""The shapes of a record on its way: read, pending, tokenized, embedded."""
+"""The shapes of a record on its way: read, pending, tokenized, embedded.
+
+Those that each record has of its own are named tuples, made in half the time of a frozen dataclass.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+import orjson
 
 from rdr_qdrant.collection import PointId
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, canonical_json, to_payload
@@ -15,8 +19,7 @@ from rdr_qdrant.passages import Passage, content_hash, point_id
 from rdr_qdrant.readers import Reject
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRecord:
+class SourceRecord(NamedTuple):
     """A passage, and where it came from.
 
     Attributes:
@@ -37,12 +40,8 @@ class SourceRecord:
         metadata = passage.metadata
         if metadata.get("source") == self.source:
             metadata = {key: value for key, value in metadata.items() if key != "source"}
-        digest = hashlib.blake2b(digest_size=16)
-        for part in (passage.title, passage.text, canonical_json(metadata)):
-            data = part.encode()
-            digest.update(len(data).to_bytes(8, "big"))
-            digest.update(data)
-        return digest.digest()
+        content = [passage.title, passage.text, metadata]
+        return hashlib.blake2b(_canonical_bytes(content), digest_size=16).digest()
 
     def key(self) -> bytes:
         """The `id_key` of its point."""
@@ -84,8 +83,7 @@ class RecordBatch:
     error: RDRQdrantError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PendingPoint:
+class PendingPoint(NamedTuple):
     """A record with the id and payload of the point that it is to become.
 
     Attributes:
@@ -99,6 +97,10 @@ class PendingPoint:
     id: PointId
     payload: dict[str, Any]
     replaces: bool = False
+
+    def replacing(self) -> PendingPoint:
+        """The same point, known to replace one."""
+        return PendingPoint(self.record, self.id, self.payload, replaces=True)
 
     @property
     def content_hash(self) -> str:
@@ -169,4 +171,14 @@ def to_pending(record: SourceRecord, fingerprint: str) -> PendingPoint:
 
 def id_key(point_id: PointId) -> bytes:
     """A point id in 8 bytes (a number) or 16 (a UUID)."""
-    return point_id.to_bytes(8, "big") if isinstance(point_id, int) else uuid.UUID(point_id).bytes
+    if isinstance(point_id, int):
+        return point_id.to_bytes(8, "big")
+    return bytes.fromhex(point_id.replace("-", ""))
+
+
+def _canonical_bytes(value: Any) -> bytes:
+    """The same bytes for the same value, whatever the order of keys, and others for another."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # an integer beyond 64 bits
+        return canonical_json(value).encode()

@@ -84,10 +84,11 @@ class RowSource(PassageSource):
             self.records_read += 1
             reject(row)
 
+        source = self.name.encode("utf-8", "replace").decode()
         for line, row in self.rows(count_and_reject):
             self.records_read += 1
             try:
-                passage = passage_from_row(row, self.name)
+                passage = passage_from_row(row, source)
             except RowError as error:
                 reject(Reject(self.name, line, str(error), row))
             else:

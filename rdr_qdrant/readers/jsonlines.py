@@ -8,6 +8,8 @@ import stat
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
 
+import orjson
+
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.base import RowFileSource, RowSource
 from rdr_qdrant.readers.file_io import MAX_LINE_BYTES, FileState, as_utf8, open_bytes
@@ -15,6 +17,8 @@ from rdr_qdrant.readers.rejects import Reject, RejectHandler
 
 STDIN = "-"
 """Name of standard input as a source."""
+
+_EXACTLY_READ = {str, int, bool, type(None)}
 
 
 class JSONLinesSource(RowFileSource):
@@ -76,6 +80,9 @@ def read_objects(
             reason = f"line longer than {MAX_LINE_BYTES:,} bytes"
             reject(Reject(source, number, reason, line[:200].decode("utf-8", "replace")))
             continue
+        if row := _flat_object(line):
+            yield number, row
+            continue
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
         except UnicodeDecodeError as error:
@@ -94,6 +101,21 @@ def read_objects(
             reject(Reject(source, number, "not a JSON object", value))
             continue
         yield number, value
+
+
+def _flat_object(line: bytes) -> dict[str, Any] | None:
+    """Return the object on a line if orjson is sure to read it as the json module does, or `None`.
+
+    That is most lines, in a fifth of the time. But orjson makes floats of integers beyond 64 bits,
+    so where there are floats, or values that may hold some, the json module has to look.
+    """
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(value, dict) and _EXACTLY_READ.issuperset(map(type, value.values())):
+        return value
+    return None
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -26,7 +26,8 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
 
     Args:
         row: values by column.
-        source: value of the metadata key `source`, unless the row has a column of that name.
+        source: value of the metadata key `source`, unless the row has a column of that name;
+            valid Unicode.
 
     Raises:
         RowError: the row has no text, its id is neither a string nor a whole number, or a value
@@ -45,9 +46,12 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
     if not isinstance(title, str):
         raise RowError(f"title is {_type_name(title)}, not a string")
     id_column = find_id_column(row)
-    metadata = {"source": source.encode("utf-8", "replace").decode("utf-8")}
-    metadata.update((k, v) for k, v in row.items() if k not in ("id", "text", "title", id_column))
+    metadata = {"source": source, **row}
+    for column in ("id", "text", "title", id_column):
+        metadata.pop(column, None)
     for column, value in row.items():
+        if type(value) is str and value.isascii() and column.isascii():  # nearly all
+            continue
         check_json(column)
         try:
             check_json(value, depth=1)

@@ -20,6 +20,7 @@ PAYLOAD: dict[str, Any] = {
     "metadata": {
         "id": "1",
         "none": None,
+        "empty": {},
         "flags": [True, False, [], {}],
         "numbers": [0, -(2**63), 2**63 - 1, 0.1, 1e300, -0.0],
         "": {"deep": {"deeper": ["x", 1]}},

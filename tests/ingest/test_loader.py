@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -47,6 +48,15 @@ def test_every_passage_becomes_the_point_of_its_id(
         assert payload["page_content"] == passage.text
         assert payload["metadata"]["title"] == passage.title
         assert np.abs(np.array(found) - vector).max() < 1e-6
+
+
+def test_the_garbage_collector_skips_what_is_older_than_the_load(
+    load: Load, passages: list[Passage]
+) -> None:
+    skipped = []
+    load(passages, on_progress=lambda report: skipped.append(gc.get_freeze_count()))
+    assert min(skipped) > 10_000
+    assert gc.get_freeze_count() == 0
 
 
 def test_loading_twice_leaves_the_same_points_and_encodes_nothing(

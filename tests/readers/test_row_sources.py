@@ -169,6 +169,27 @@ def test_only_line_feeds_end_a_json_line(tmp_path: Path) -> None:
     assert [p.text for p in read(written(tmp_path / "r.jsonl", data))] == ["a\u2028b\x85c", "d"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("18446744073709551615", "18446744073709551616", "-9223372036854775809"),
+        *("-0", "-0.0", "1E2", "0.1", "1e-400", "true", "null", "{}", '""'),
+        *('"\\u00e9\\/\\u0000"', '"\\ud83d\\ude00"', "[18446744073709551616]"),
+    ],
+)
+def test_values_of_json_lines_are_those_of_the_json_module(tmp_path: Path, value: str) -> None:
+    line = f'{{"b": 0, "text": "x", "a": {value}, "b": {value}}}'
+    [passage] = read(written(tmp_path / "r.jsonl", line.encode()))
+    expected = {"source": str(tmp_path / "r.jsonl"), **json.loads(line)}
+    del expected["text"]
+    assert repr(passage.metadata) == repr(expected)
+
+
+def test_an_id_beyond_64_bits_stays_as_it_is(tmp_path: Path) -> None:
+    data = b'{"id": 18446744073709551616, "text": "x"}\n'
+    assert [p.id for p in read(written(tmp_path / "r.jsonl", data))] == ["18446744073709551616"]
+
+
 @pytest.mark.parametrize("name", ["r.tsv", "r.csv", "r.tsv.gz"])
 def test_a_byte_order_mark_is_not_part_of_the_header(tmp_path: Path, name: str) -> None:
     data = b"\xef\xbb\xbftext\n\xef\xbb\xbfkept inside\n"
