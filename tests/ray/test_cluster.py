@@ -89,7 +89,6 @@ def test_a_lost_machine_costs_nothing_but_time(
         with pytest.raises(SourceError, match="The stream broke"):
             load(one, broken_stream(), executor, machines=1)
         assert client.count(one).count == ROWS
-    with RayExecutor(tiny, url=server.url, address=cluster.address, workers=1) as executor:
         with pytest.raises(WorkerError, match="No machine with a CPU for a worker is left"):
             load(none, iter(passages), executor, machines=0)
         kept = client.count(none).count
