@@ -57,7 +57,7 @@ def test_a_lost_machine_costs_nothing_but_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for module in (ray_pipeline, ray_executor):
-        monkeypatch.setattr(module, "SECONDS_BETWEEN_CLUSTER_CHECKS", 1.0)
+        monkeypatch.setattr(module, "SECONDS_BETWEEN_CLUSTER_CHECKS", 0.3)
     passages = [Passage(str(n), f"river {n}") for n in range(ROWS)]
     client = connect(url=server.url)
 
