@@ -29,6 +29,8 @@ from tests.support.faults import Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
 
 ray = pytest.importorskip("ray")
+from ray.data import DataContext  # noqa: E402
+
 from rdr_qdrant.ingest.ray import RayExecutor  # noqa: E402
 from rdr_qdrant.ingest.ray.ray_pipeline import BATCHES_AHEAD  # noqa: E402
 
@@ -223,9 +225,11 @@ def test_sources_of_all_kinds_are_loaded_as_by_threads(
 
 
 def test_an_iterable_is_read_little_further_than_it_is_loaded_and_may_fail(
-    client: QdrantClient, executor: RayExecutor
+    client: QdrantClient, executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of one id the first passage is loaded; what came before an error is kept."""
+    # Ray Data would fail a stream that pauses for longer (by default half an hour)
+    monkeypatch.setattr(DataContext.get_current(), "execution_no_progress_timeout_s", 0.1)
     given = 0
     reports: list[LoadReport] = []
     ahead: list[int] = []

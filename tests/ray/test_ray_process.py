@@ -64,6 +64,7 @@ def test_a_killed_worker_and_the_key_do_not_show_in_the_output(
             time.sleep(0.1)
         [worker] = processes("(Worker)", running.pid)
         os.kill(worker, signal.SIGKILL)
+        server.clear_faults()
         out, err = running.communicate(timeout=300)
     report = json.loads(out)  # and nothing else: Ray's own messages are on stderr
     assert report["uploaded"] + report["unchanged"] == report["verified"] == ROWS

@@ -23,7 +23,7 @@ Ray Data), which differs in ways that matter here:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
@@ -40,7 +40,12 @@ from rdr_qdrant.ingest.executor import Execution
 from rdr_qdrant.ingest.qdrant_sink import QdrantSink
 from rdr_qdrant.ingest.ray.errors import ray_get
 from rdr_qdrant.ingest.ray.ray_pipeline import RayPipeline
-from rdr_qdrant.ingest.ray.runtime import RaySession, import_ray
+from rdr_qdrant.ingest.ray.runtime import (
+    SECONDS_BETWEEN_CLUSTER_CHECKS,
+    RaySession,
+    count_possible_workers,
+    import_ray,
+)
 from rdr_qdrant.ingest.ray.worker import EncoderActor, ServerAddress, WorkerOptions
 from rdr_qdrant.passages import Passage
 from rdr_qdrant.registry import PairIdentity
@@ -62,8 +67,7 @@ class RayExecutor:
     workers in Ray's own messages (encrypted if Ray is set up with TLS), never in an environment, a
     command line or a log. Ray prints messages about processes that died to stdout.
 
-    If the cluster loses all machines for workers, the job fails. If the caller had initialized Ray,
-    the failed pipeline then still waits for a machine until one joins or the caller disconnects.
+    If the cluster loses all machines for workers, the job fails.
 
     A collection that limits the rate of writes gets one worker, since several would take each
     other's share of it.
@@ -129,7 +133,9 @@ class RayExecutor:
         actor = self._ray.remote(EncoderActor).options(
             **self._resources, max_restarts=3, max_task_retries=-1
         )
-        self.embeddings = RemoteEncoder(embeddings.pair_label, lambda: actor.remote(self._pair))
+        self.embeddings = RemoteEncoder(
+            embeddings.pair_label, lambda: actor.remote(self._pair), self._resources
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -235,11 +241,15 @@ class RemoteEncoder:
     Args:
         pair_label: name of the pair, or both ids.
         start: starts an `EncoderActor`; it takes the place of a worker until `release`.
+        resources: of a worker.
     """
 
-    def __init__(self, pair_label: str, start: Callable[[], Any]) -> None:
+    def __init__(
+        self, pair_label: str, start: Callable[[], Any], resources: Mapping[str, float]
+    ) -> None:
         self.pair_label = pair_label
         self._start = start
+        self._resources = resources
         self._actor: Any = None
         self._identities: dict[tuple[Side, ...], PairIdentity] = {}
         self._fingerprint: str | None = None
@@ -247,22 +257,22 @@ class RemoteEncoder:
     def identity(self, *sides: Side) -> PairIdentity:
         """See `RDREmbeddings.identity`."""
         if sides not in self._identities:
-            self._identities[sides] = ray_get(self._started().identity.remote(sides))
+            self._identities[sides] = self._call("identity", sides)
         return self._identities[sides]
 
     def fingerprint(self) -> str:
         """See `RDREmbeddings.fingerprint`."""
         if self._fingerprint is None:
-            self._fingerprint = str(ray_get(self._started().fingerprint.remote()))
+            self._fingerprint = str(self._call("fingerprint"))
         return self._fingerprint
 
     def token_counter(self) -> TokenCounting:
         """See `RDREmbeddings.token_counter`."""
-        return cast("TokenCounting", ray_get(self._started().token_counter.remote()))
+        return cast("TokenCounting", self._call("token_counter"))
 
     def passages_at_a_time(self) -> int:
         """See `RDREmbeddings.passages_at_a_time`."""
-        return int(ray_get(self._started().passages_at_a_time.remote()))
+        return int(self._call("passages_at_a_time"))
 
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
         """The passages unchanged: the actor tokenizes."""
@@ -270,7 +280,7 @@ class RemoteEncoder:
 
     def encode_batches(self, tokens: Sequence[Passage]) -> Iterator[EncodedBatch]:
         """Their vectors, by the actor."""
-        yield from ray_get(self._started().encode.remote(tokens))
+        yield from self._call("encode", tokens)
 
     def release(self) -> None:
         """Free the resources for a worker."""
@@ -280,7 +290,18 @@ class RemoteEncoder:
             ray.kill(self._actor)
             self._actor = None
 
-    def _started(self) -> Any:
+    def _call(self, method: str, *args: object) -> Any:
+        """The value that a method of the actor returns.
+
+        Raises:
+            RDRQdrantError: raised by the actor.
+            WorkerError: it cannot be started, or no machine is left for it.
+        """
+        import ray
+
         if self._actor is None:
             self._actor = self._start()
-        return self._actor
+        reference = getattr(self._actor, method).remote(*args)
+        while not ray.wait([reference], timeout=SECONDS_BETWEEN_CLUSTER_CHECKS)[0]:
+            count_possible_workers(self._resources)
+        return ray_get(reference)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -25,6 +26,7 @@ from rdr_qdrant.ingest.ray.control_actor import ControlActor
 from rdr_qdrant.ingest.ray.datasource import READ_TASKS, record_datasource
 from rdr_qdrant.ingest.ray.deduplicator import Deduplicator
 from rdr_qdrant.ingest.ray.errors import WorkerError, to_rdr_error
+from rdr_qdrant.ingest.ray.runtime import SECONDS_BETWEEN_CLUSTER_CHECKS, count_possible_workers
 from rdr_qdrant.ingest.ray.spool import Spool
 from rdr_qdrant.ingest.ray.worker import Worker, WorkerOptions
 from rdr_qdrant.ingest.records import RecordBatch
@@ -40,15 +42,15 @@ DEDUPLICATOR_BYTES = 200 * 2**20
 same resources, and then all partitions would be read in one process."""
 SECONDS_BETWEEN_CHECKS = 0.1
 SECONDS_BETWEEN_RETRY_POLLS = 1.0
-SECONDS_BETWEEN_CLUSTER_CHECKS = 10.0
 SECONDS_FOR_LAST_RETRIES = 10.0
+SECONDS_TO_END = 30.0
 
 
 class RayPipeline:
     """One run of a job; it starts at once.
 
-    Ray Data has no public way to end a pipeline that waits for a machine. Such a pipeline is
-    abandoned by `close`: it ends with its next result, or with the driver's connection to Ray.
+    Nothing of it is left after `close`, even if it waits for a machine: Ray ends a process that
+    leaves the cluster while one of its threads still calls Ray.
 
     Args:
         run: whose results are applied, and whose cancellation is checked, while the caller waits.
@@ -71,14 +73,15 @@ class RayPipeline:
         self._results: SimpleQueue[BatchResult | Exception | None] = SimpleQueue()
         self._finished = False
         self._lacks_machines = False
-        self._abandoned = threading.Event()
         self._retries: Any = None
         self._retries_polled = self._cluster_checked = time.monotonic()
         self._control = _start_control_actor()
+        self._end = Path(self._folder.name, "end")
         dataset = self._dataset(Path(self._folder.name))
-        threading.Thread(
+        self._thread = threading.Thread(
             target=self._collect_results, args=(dataset,), name="ray-data", daemon=True
-        ).start()
+        )
+        self._thread.start()
 
     def submit(self, batch: RecordBatch) -> None:
         """Hand on a batch that the driver has read, once there is space for it.
@@ -142,11 +145,13 @@ class RayPipeline:
             self._apply_retries(last=True)
 
     def close(self) -> None:
-        """Free what the driver holds; a pipeline that still runs is abandoned."""
+        """End the pipeline if it still runs, and free what the driver holds."""
         import ray
 
-        self._abandoned.set()
+        with suppress(OSError):  # the disk is full
+            self._end.touch()
         ray.kill(self._control)  # ends the read tasks, and workers that start later
+        self._thread.join(SECONDS_TO_END)
         self._folder.cleanup()
 
     def _wait_until(self, is_ready: Callable[[], bool]) -> None:
@@ -183,27 +188,15 @@ class RayPipeline:
         return result
 
     def _check_cluster(self) -> None:
-        """Ray waits forever for a resource that the cluster has lost; a job does not.
+        """From time to time: note if machines are lacking.
 
         Raises:
             WorkerError: no machine can run a worker any more.
         """
-        import ray
-
         now = time.monotonic()
-        if now - self._cluster_checked < SECONDS_BETWEEN_CLUSTER_CHECKS:
-            return
-        self._cluster_checked = now
-        available: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        self._lacks_machines = False
-        for option, needed in self._resources.items():
-            resource = {"num_gpus": "GPU", "num_cpus": "CPU"}[option]
-            if available.get(resource, 0) < needed:
-                raise WorkerError(
-                    f"No machine with a {resource} for a worker is left in the Ray cluster. "
-                    "Finished batches are kept; add a machine, and run the same command to resume."
-                )
-            self._lacks_machines |= available.get(resource, 0) < needed * self._options.workers
+        if now - self._cluster_checked >= SECONDS_BETWEEN_CLUSTER_CHECKS:
+            self._cluster_checked = now
+            self._lacks_machines = count_possible_workers(self._resources) < self._options.workers
 
     def _apply_retries(self, *, last: bool = False) -> None:
         """Report what the workers retried meanwhile."""
@@ -232,8 +225,6 @@ class RayPipeline:
             ):
                 for result in decode_results(rows):
                     self._results.put(result)
-                if self._abandoned.is_set():
-                    return  # the iterator is dropped, which shuts the pipeline down
         except Exception as error:
             self._results.put(to_rdr_error(error))
         else:
@@ -253,6 +244,9 @@ class RayPipeline:
         context.enable_progress_bars = False  # the job reports its own progress
         context.print_on_execution_start = False
         context.execution_options.preserve_order = True
+        context.execution_no_progress_timeout_s = -1  # a stream may pause, and so may the server
+        stop_callback: Any = partial(StopCallback, self._end)
+        context.custom_execution_callback_classes.append(stop_callback)
         context.target_max_block_size = 1  # one block for each row, that is for each batch
         with DataContext.current(context):
             batches = ray.data.read_datasource(
@@ -285,6 +279,34 @@ class RayPipeline:
                 ),
                 **self._resources,
             )
+
+
+class StopCallback:
+    """Ends a dataset once a file exists, whatever the dataset waits for.
+
+    Ray Data calls it at each step of its loop, several times a second. There is no public method
+    that ends a dataset from another thread.
+
+    Args:
+        end: the file. (Ray pickles what creates the callback, so it cannot hold an event.)
+    """
+
+    def __init__(self, end: Path) -> None:
+        self._end = end
+
+    def before_execution_starts(self, executor: Any) -> None:
+        """Do nothing."""
+
+    def on_execution_step(self, executor: Any) -> None:
+        """Raise `WorkerError` if the file exists, which ends the dataset."""
+        if self._end.exists():
+            raise WorkerError("The job has ended.")
+
+    def after_execution_succeeds(self, executor: Any) -> None:
+        """Do nothing."""
+
+    def after_execution_fails(self, executor: Any, error: Exception) -> None:
+        """Do nothing."""
 
 
 def _start_control_actor() -> Any:

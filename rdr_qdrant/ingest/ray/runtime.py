@@ -10,15 +10,17 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from rdr_qdrant.client.api_key import KEY_VARIABLE
 from rdr_qdrant.errors import RDRQdrantError, install_hint
+from rdr_qdrant.ingest.ray.errors import WorkerError
 
 SECONDS_BETWEEN_CHECKS = 0.1
+SECONDS_BETWEEN_CLUSTER_CHECKS = 10.0
 
 
 def import_ray() -> Any:
@@ -83,6 +85,34 @@ class RaySession:
         with suppress(RuntimeError):  # closed before
             self._thread.submit(self._ray.shutdown)
         self._thread.shutdown()
+
+
+def count_possible_workers(resources: Mapping[str, float]) -> int:
+    """Workers that the machines of the cluster can run in all.
+
+    Ray waits forever for a resource that the cluster has lost; a job does not.
+
+    Args:
+        resources: of a worker (`num_cpus`, `num_gpus`).
+
+    Raises:
+        WorkerError: no machine can run a worker any more.
+    """
+    import ray
+
+    total: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    names = {"num_gpus": "GPU", "num_cpus": "CPU"}
+    count, name = min(
+        (int(total.get(names[option], 0) // needed), names[option])
+        for option, needed in resources.items()
+        if needed
+    )
+    if not count:
+        raise WorkerError(
+            f"No machine with a {name} for a worker is left in the Ray cluster. "
+            "Finished batches are kept; add a machine, and run the same command to resume."
+        )
+    return count
 
 
 def _init_ray(ray: Any, address: str | None) -> None:
