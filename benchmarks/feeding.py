@@ -1,6 +1,7 @@
 """Speed of everything in a load but the encoder: passages into a sink in another process.
 
     python benchmarks/feeding.py [--passages 200000] [--sinks grpc,rest] [--rival-points 20000]
+    python benchmarks/feeding.py --only load --sinks grpc --rate 15000
     python benchmarks/feeding.py --device cuda [--passages 200000] [--layers 12]
 
 An encoder that costs nothing hands out ready vectors of 768 numbers for passages of 100 words, read
@@ -13,15 +14,17 @@ Processor time is the measure, in microseconds a passage: on a shared machine th
 `send` has the threads that write; `others` is what no part accounts for, gRPC's own threads
 among it.
 
-With `--device` a real encoder runs there, BERT-base with random weights, and the measure is the
-clock: how much longer than encoding alone a whole load over gRPC takes. Then the sink keeps what it
-is sent, so that vectors are verified too.
+With `--rate` the vectors come as slowly as from a GPU of that many passages a second, and leave the
+host alone meanwhile. With `--device` a real encoder runs there, BERT-base with random weights, and
+the measure is the clock: how much longer than encoding alone a whole load over gRPC takes. Then the
+sink keeps what it is sent, so that vectors are verified too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import resource
 import subprocess
@@ -29,7 +32,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -53,6 +56,7 @@ from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Collection, Point, upload
 from rdr_qdrant.collection.payload import to_payload
 from rdr_qdrant.encoding import EncodedBatch, Side
+from rdr_qdrant.encoding.encoder import BATCHES_AHEAD
 from rdr_qdrant.ingest import id_index, qdrant_sink, qdrant_writer, thread_executor
 from rdr_qdrant.ingest.partitions import PartitionReader
 from rdr_qdrant.passages import content_hash
@@ -215,9 +219,17 @@ def client_of(kind: str, url: str, port: int) -> QdrantClient:
 
 
 class ReadyVectors:
-    """An encoder that costs nothing."""
+    """An encoder that costs nothing, or takes the time of a GPU, which leaves the host alone.
+
+    Args:
+        rate: passages a second of that GPU.
+    """
 
     pair_label = "ready"
+
+    def __init__(self, rate: float = math.inf) -> None:
+        self._rate = rate
+        self._free_at = 0.0
 
     def passages_at_a_time(self) -> int:
         return WINDOW
@@ -246,11 +258,21 @@ class ReadyVectors:
         return [int(one.id) for one in passages]
 
     def encode_batches(self, tokens: list[int]) -> Iterator[EncodedBatch]:
+        started: deque[tuple[float, int]] = deque()
         for start in range(0, len(tokens), BATCH):
-            part = tokens[start : start + BATCH]
-            rows = VECTORS[[one % DISTINCT for one in part]]
-            positions = list(range(start, start + len(part)))
-            yield EncodedBatch(positions, rows, [False] * len(part))
+            count = min(BATCH, len(tokens) - start)
+            self._free_at = max(self._free_at, time.perf_counter()) + count / self._rate
+            started.append((self._free_at, start))
+            if len(started) > BATCHES_AHEAD:
+                yield self._wait_for(tokens, *started.popleft())
+        while started:
+            yield self._wait_for(tokens, *started.popleft())
+
+    def _wait_for(self, tokens: list[int], done_at: float, start: int) -> EncodedBatch:
+        time.sleep(max(0.0, done_at - time.perf_counter()))
+        part = tokens[start : start + BATCH]
+        rows = VECTORS[[one % DISTINCT for one in part]]
+        return EncodedBatch(list(range(start, start + len(part))), rows, [False] * len(part))
 
 
 class Parts:
@@ -319,14 +341,20 @@ class Parts:
 
 
 def whole_load(
-    kind: str, file: Path, count: int, *, parts: bool = False, again: bool = False
+    kind: str,
+    file: Path,
+    count: int,
+    *,
+    rate: float = math.inf,
+    parts: bool = False,
+    again: bool = False,
 ) -> dict[str, Any]:
     """Passages a second, and microseconds of processor time a passage, perhaps of a second load."""
     watched = Parts()
     with sink() as (url, port), ExitStack() as stack:
         client = client_of(kind, url, port)
         stack.callback(client.close)
-        loader = QdrantLoader(embeddings=ReadyVectors(), client=client, collection_name=NAME)
+        loader = QdrantLoader(embeddings=ReadyVectors(rate), client=client, collection_name=NAME)
         if again:
             loader.load_sources([open_source(file, SOURCE)])
         source = open_source(file, SOURCE)
@@ -455,6 +483,7 @@ def main() -> None:
     parser.add_argument("--sinks", default="grpc,rest")
     parser.add_argument("--only", choices=["load", "again", "parts", "upsert", "rival"])
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rate", type=float, default=math.inf, help="of a GPU, for `load`")
     parser.add_argument("--device", help="a real encoder there: whole load beside encoding alone")
     parser.add_argument("--layers", type=int, default=12, help="of that encoder")
     parser.add_argument("--serve", choices=["ids", "points"], help=argparse.SUPPRESS)
@@ -471,7 +500,7 @@ def main() -> None:
             for one in map(passage, range(options.passages)):
                 out.write(json.dumps({"id": one.id, "title": one.title, "text": one.text}) + "\n")
         runs: dict[str, Callable[[str], dict[str, Any]]] = {
-            "load": lambda kind: whole_load(kind, file, options.passages),
+            "load": lambda kind: whole_load(kind, file, options.passages, rate=options.rate),
             "again": lambda kind: whole_load(kind, file, options.passages, parts=True, again=True),
             "parts": lambda kind: whole_load(kind, file, options.passages, parts=True),
             "upsert": lambda kind: upserts(kind, options.rival_points),
