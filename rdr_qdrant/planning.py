@@ -34,9 +34,9 @@ WORD_IN_RAM = 16  # the same, in the index that a segment has while it is writte
 PROCESS_BYTES = 75_000_000  # RAM of the engine without a point: 29 MB heap, 46 MB code and log
 LOG_BYTES = 2 * 32 * 1024**2  # two files of wal_capacity_mb (Qdrant configuration)
 
-# Rates. Measured on two shared cores with the embedded engine: no server, no GPU.
+# Rates. Measured on two shared cores with the embedded engine, but for the GPU's.
 FLOP_PER_PASSAGE = 21.656e9  # BERT-base at 135 tokens, the mean of 100 words and a title in XQuAD
-UTILIZATION = 0.4  # part of a GPU's peak: assumed
+UTILIZATION = 0.3  # part of a GPU's peak: measured on an H100, assumed of others
 UPLOAD_RATE = 8_909.0  # points/s
 INDEX_RATE = 227.0  # points/s of one core: the slowest of three runs; the fastest had 1,381
 

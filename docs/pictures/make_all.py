@@ -2,8 +2,8 @@
 
     make pictures
 
-Needs the extras of `dev`, and for the page Chromium and its driver. encoding.svg is a measurement:
-benchmarks/encoding.py --draw makes it.
+Needs the extras of `dev`, and for the page Chromium and its driver. encoding.svg and gpu.svg are
+measurements: benchmarks/encoding.py and benchmarks/gpu.py --draw make them.
 """
 
 from __future__ import annotations
