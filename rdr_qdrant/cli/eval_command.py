@@ -143,6 +143,7 @@ def evaluate_command(
         raise UsageError("--exact and --compare-exact contradict each other: leave one out.")
     params = searching.search_params()
     modes = list(dict.fromkeys(mode.split(",")))
+    fusing.check_used(modes)
     query_options = {one: fusing.query_options(one) for one in modes}
     if len(modes) > 1:
         _refuse_options(

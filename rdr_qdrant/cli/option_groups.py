@@ -506,6 +506,15 @@ class FusionOptions:
         ),
     ] = None
 
+    def check_used(self, modes: Sequence[str]) -> None:
+        """Refuse options that no search of these modes looks at.
+
+        Raises:
+            UsageError: one is set, but no mode is hybrid.
+        """
+        if "hybrid" not in modes and (given := explicitly_set(self)):
+            raise UsageError(f"{given[0]} is for mode hybrid: add --mode hybrid, or leave it out.")
+
     def query_options(self, mode: str, k: int = 1) -> QueryOptions:
         """Mode, `k` and these options, as a search takes them.
 

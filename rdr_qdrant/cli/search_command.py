@@ -57,6 +57,7 @@ def search(
     from rdr_qdrant.collection import check_options
 
     params = searching.search_params()
+    fusing.check_used([mode])
     query_options = fusing.query_options(mode, k)
     query_options |= {
         "filter": filters or None,

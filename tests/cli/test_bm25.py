@@ -44,6 +44,8 @@ def test_wrong_options_are_refused_by_name(command: Command, loaded: list[str]) 
     for options, message in (
         (["--mode", "words"], "no mode 'words'. Known: dense, bm25, hybrid"),
         (["--mode", "hybrid", "--fusion", "max"], "no fusion 'max'"),
+        (["--fusion", "rrf"], "--fusion is for mode hybrid: add --mode hybrid, or leave it out"),
+        (["--mode", "bm25", "--candidates", "9"], "--candidates is for mode hybrid"),
         (["--mode", "hybrid", "--fusion-weights", "1"], "is not two numbers such as 1,0.5"),
         (["--mode", "hybrid", "--score-threshold", "1"], "no meaning with the fusion dbsf"),
     ):
