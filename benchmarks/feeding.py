@@ -57,6 +57,7 @@ from rdr_qdrant.collection import Collection, Point, upload
 from rdr_qdrant.collection.payload import to_payload
 from rdr_qdrant.encoding import EncodedBatch, Side
 from rdr_qdrant.encoding.encoder import BATCHES_AHEAD
+from rdr_qdrant.export import ShardEncoder
 from rdr_qdrant.ingest import id_index, qdrant_sink, qdrant_writer, thread_executor
 from rdr_qdrant.ingest.partitions import PartitionReader
 from rdr_qdrant.passages import content_hash
@@ -372,6 +373,17 @@ def whole_load(
     return found
 
 
+def encode_into_files(file: Path, count: int, rate: float) -> dict[str, Any]:
+    """The same for `encode`, whose sink is a folder of Parquet files."""
+    with tempfile.TemporaryDirectory() as folder:
+        encoder = ShardEncoder(embeddings=ReadyVectors(rate), folder=folder)
+        started, cpu = time.perf_counter(), time.process_time()
+        report = encoder.encode_sources([open_source(file, SOURCE)])
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    assert report.encoded == count, report
+    return {"passages_per_second": round(count / seconds), "us": round(1e6 * cpu / count, 1)}
+
+
 # Building and sending alone
 
 
@@ -481,9 +493,9 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=200_000)
     parser.add_argument("--rival-points", type=int, default=20_000)
     parser.add_argument("--sinks", default="grpc,rest")
-    parser.add_argument("--only", choices=["load", "again", "parts", "upsert", "rival"])
+    parser.add_argument("--only", choices=["encode", "load", "again", "parts", "upsert", "rival"])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rate", type=float, default=math.inf, help="of a GPU, for `load`")
+    parser.add_argument("--rate", type=float, default=math.inf, help="of a GPU")
     parser.add_argument("--device", help="a real encoder there: whole load beside encoding alone")
     parser.add_argument("--layers", type=int, default=12, help="of that encoder")
     parser.add_argument("--serve", choices=["ids", "points"], help=argparse.SUPPRESS)
@@ -506,6 +518,11 @@ def main() -> None:
             "upsert": lambda kind: upserts(kind, options.rival_points),
             "rival": lambda kind: upload_collection(kind, options.rival_points),
         }
+        if options.only in (None, "encode"):
+            found = encode_into_files(file, options.passages, options.rate)
+            results["encode"] = found
+            if not options.json:
+                print(f"encode        {found}", flush=True)
         for kind in options.sinks.split(","):
             for name, run in runs.items():
                 if options.only in (None, name):

@@ -6,3 +6,6 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" in os.environ:  # there are as many processes as cores, or more
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Ray gives its processes the lowest priority, so that beside other work they would wait for ever.
+os.environ.setdefault("RAY_worker_niceness", "0")
