@@ -157,14 +157,21 @@ class IngestJob(Generic[ReportT]):
             self.on_progress(self.sink.report(self.counters, in_hand=in_hand))
 
 
+FROZEN_BY_PYTHON = 10_000
+"""Objects that Python may freeze when it starts; 3.12 freezes some hundreds."""
+
+
 @contextmanager
 def _older_objects_frozen() -> Iterator[None]:
     """Keep the garbage collector from going through all objects that exist by now.
 
     The libraries have some 400,000. A job makes so many new ones that Python would go through all
     of them every 30,000 passages, in a fifth of the time of a load whose encoder is fast, and
-    nothing else could run meanwhile.
+    nothing else could run meanwhile. Nothing is done where the caller has frozen them.
     """
+    if gc.get_freeze_count() > FROZEN_BY_PYTHON:
+        yield
+        return
     gc.freeze()
     try:
         yield
