@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import tempfile
 import uuid
@@ -70,11 +69,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    # a million objects by now, which the garbage collector would go through again and again
-    gc.freeze()
 
 
 def _rank(item: pytest.Item) -> int:
