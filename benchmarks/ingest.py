@@ -62,6 +62,7 @@ class Watched:
     def __init__(self, encoder: Encoder) -> None:
         self.seconds = 0.0
         self._forward = encoder._forward
+        self.batches = encoder._forward.batches
         encoder._forward = self
 
     def __call__(self, ids: TokenIds) -> Fetch:
