@@ -144,6 +144,7 @@ def evaluate_command(
     params = searching.search_params()
     modes = list(dict.fromkeys(mode.split(",")))
     fusing.check_used(modes)
+    searching.check_used(modes)
     query_options = {one: fusing.query_options(one) for one in modes}
     if len(modes) > 1:
         _refuse_options(

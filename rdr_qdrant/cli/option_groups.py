@@ -442,6 +442,21 @@ class SearchOptions:
     vector_name: VectorNameOption = ""
     allow_unverified: UnverifiedOption = False
 
+    def check_used(self, modes: Sequence[str]) -> None:
+        """Refuse options of a search by vectors where every mode compares words.
+
+        Raises:
+            UsageError: one is set.
+        """
+        given = {
+            "--oversampling": self.oversampling is not None,
+            "--hnsw-ef": self.hnsw_ef is not None,
+            "--no-rescore": not self.rescore,
+        }
+        for name, is_given in given.items():
+            if is_given and set(modes) == {"bm25"}:
+                raise UsageError(f"{name} is for vectors, and bm25 compares words: leave it out.")
+
     def search_params(self) -> models.SearchParams:
         """These options as Qdrant's search parameters.
 

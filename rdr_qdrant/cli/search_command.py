@@ -58,6 +58,7 @@ def search(
 
     params = searching.search_params()
     fusing.check_used([mode])
+    searching.check_used([mode])
     query_options = fusing.query_options(mode, k)
     query_options |= {
         "filter": filters or None,

@@ -46,6 +46,8 @@ def test_wrong_options_are_refused_by_name(command: Command, loaded: list[str]) 
         (["--mode", "hybrid", "--fusion", "max"], "no fusion 'max'"),
         (["--fusion", "rrf"], "--fusion is for mode hybrid: add --mode hybrid, or leave it out"),
         (["--mode", "bm25", "--candidates", "9"], "--candidates is for mode hybrid"),
+        (["--mode", "bm25", "--hnsw-ef", "9"], "--hnsw-ef is for vectors, and bm25 compares words"),
+        (["--mode", "bm25", "--no-rescore"], "--no-rescore is for vectors"),
         (["--mode", "hybrid", "--fusion-weights", "1"], "is not two numbers such as 1,0.5"),
         (["--mode", "hybrid", "--score-threshold", "1"], "no meaning with the fusion dbsf"),
     ):
