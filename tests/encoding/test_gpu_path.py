@@ -6,7 +6,9 @@ would, raises.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -26,6 +28,7 @@ from rdr_qdrant.encoding.cls_forward import CLSForward, Forward, PaddedForward
 from rdr_qdrant.encoding.cuda_graphs import GraphedForward, Recording, Work
 from rdr_qdrant.encoding.demo_model import demo_encoder
 from rdr_qdrant.encoding.token_ids import TokenIds
+from rdr_qdrant.encoding.tokenizer import EncoderInput, Tokens
 from rdr_qdrant.encoding.transfer import Fetch, start_copy_back
 from tests.checkpoints import (
     VOCABULARY,
@@ -254,9 +257,25 @@ def test_a_gpu_encodes_while_the_next_inputs_are_tokenized(
     encoder = Encoder(Side.CONTEXT, tiny_pair[0], max_length=8, device="cpu")
     inputs = ["the river " * (n % 7) for n in range(25)]
     expected = encoder.encode(inputs)
+    tokenize, forward = encoder.tokenize, encoder._forward
+    parts, second_part = [], threading.Event()
+
+    def watched_tokenize(part: Sequence[EncoderInput]) -> Tokens:
+        parts.append(len(part))
+        if len(parts) == 2:
+            second_part.set()
+        return tokenize(part)
+
+    def start(ids: TokenIds) -> Fetch:
+        assert second_part.wait(60)  # for ever, if parts took turns
+        return forward(ids)
+
     monkeypatch.setattr("rdr_qdrant.encoding.encoder.TOKENIZED_BESIDE", 10)
     monkeypatch.setattr(encoder, "device", "cuda")
+    monkeypatch.setattr(encoder, "tokenize", watched_tokenize)
+    monkeypatch.setattr(encoder, "_forward", OtherCalls(forward, start))
     found = encoder.encode(inputs)
+    assert parts == [10, 10, 5]
     assert found.truncated == expected.truncated
     assert any(found.truncated)
     assert np.abs(found.vectors - expected.vectors).max() < 1e-5
