@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import tempfile
 import uuid
@@ -48,6 +49,7 @@ module that is started should be a short one."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.set_threshold(200_000)  # a test session has millions of objects, and keeps most of them
     if hasattr(config.option, "loadscopereorder"):  # of pytest-xdist: most tests first
         config.option.loadscopereorder = False
 

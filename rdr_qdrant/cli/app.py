@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -41,6 +42,10 @@ from rdr_qdrant.cli.stderr import (
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 
 RESUMABLE = ("ingest", "encode", "copy", "index")
+
+OBJECTS_PER_COLLECTION = 200_000
+"""New objects between two runs of the garbage collector. By Python's own 700 it would go again and
+again through what libraries make while they are imported."""
 
 app = typer.Typer(
     name="rdr-qdrant",
@@ -96,6 +101,7 @@ def main() -> None:
         )
         sys.exit(ExitStatus.FAILED)
     raise_keyboard_interrupt_on_sigterm()
+    gc.set_threshold(OBJECTS_PER_COLLECTION)
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it would report lost connections in its way
     try:
         status = run(sys.argv[1:])
@@ -103,6 +109,7 @@ def main() -> None:
         print_traceback()
         status = ExitStatus.FAILED
     discard_stderr_if_unwritable()
+    gc.freeze()  # what lives to the end need not be searched for cycles
     sys.exit(status)
 
 
