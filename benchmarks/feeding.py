@@ -472,14 +472,13 @@ def load_with_encoder(device: str, count: int, layers: int) -> dict[str, Any]:
 def _seconds_of_encoding(embeddings: RDREmbeddings, windows: Sequence[Sequence[Passage]]) -> float:
     """Encoding alone, the next passages tokenized meanwhile, as in a load."""
     started = time.perf_counter()
-    with ThreadPoolExecutor(1) as pool:
-        tokenized = pool.submit(embeddings.tokenize_passages, windows[0])
-        for following in [*windows[1:], None]:
-            tokens = tokenized.result()
-            if following is not None:
-                tokenized = pool.submit(embeddings.tokenize_passages, following)
-            for _ in embeddings.encode_batches(tokens):
-                pass
+    tokenized = embeddings.tokenize_passages(windows[0])
+    for following in [*windows[1:], None]:
+        tokens = tokenized
+        if following is not None:
+            tokenized = embeddings.tokenize_passages(following)
+        for _ in embeddings.encode_batches(tokens):
+            pass
     return time.perf_counter() - started
 
 

@@ -113,8 +113,8 @@ def ours(folder: Path, device: str, precision: str, budget: int | None = None) -
 def tokenized_before(folder: Path, device: str, precision: str, texts: list[str]) -> Encode:
     """The forward pass alone, from token ids on the host to vectors on the host."""
     encoder = Encoder(Side.CONTEXT, str(folder), max_length=256, device=device, precision=precision)
-    tokens = encoder.tokenize(texts)
-    few = encoder.tokenize(texts[:PASSAGES_COMPARED])
+    tokens = encoder.tokenize(texts).result()
+    few = encoder.tokenize(texts[:PASSAGES_COMPARED]).result()
 
     def encode(wanted: list[str]) -> np.ndarray:
         given = tokens if len(wanted) > PASSAGES_COMPARED else few

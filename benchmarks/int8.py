@@ -192,7 +192,7 @@ def measure_speed(layers: int, passages: int, rounds: int) -> dict[str, dict[str
     with tempfile.TemporaryDirectory() as scratch:
         folder, _ = write_checkpoints(Path(scratch), layers)
         encoder = Encoder(Side.CONTEXT, str(folder), max_length=256, device="cpu")
-        tokens = encoder.tokenize(texts_of(passages))
+        tokens = encoder.tokenize(texts_of(passages)).result()
         ready = {}
         for name, load in ROUTES.items():
             ready[name] = fastest(load(folder, Side.CONTEXT, Path(scratch)), tokens)
@@ -236,7 +236,9 @@ def measure_recall(xquad: Path) -> dict[str, dict[str, float]]:
         vectors = {}
         for side, texts in inputs.items():
             folder = demo_encoder(side)
-            tokens = Encoder(side, str(folder), max_length=256, device="cpu").tokenize(texts)
+            tokens = (
+                Encoder(side, str(folder), max_length=256, device="cpu").tokenize(texts).result()
+            )
             with tempfile.TemporaryDirectory() as scratch:
                 route = load(folder, side, Path(scratch))
                 encode = route if chooses_batches(route) else in_padded_batches(route, 2048)

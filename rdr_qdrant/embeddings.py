@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from functools import lru_cache
 from typing import Any, Self
 
@@ -174,13 +175,13 @@ class RDREmbeddings(BaseModel, Embeddings):
 
     # Tokenization and encoding apart, to run them in different threads
 
-    def tokenize_passages(self, passages: Sequence[Passage]) -> Tokens:
-        """Tokenize passages for `encode_batches`."""
+    def tokenize_passages(self, passages: Sequence[Passage]) -> Future[Tokens]:
+        """Tokenize passages for `encode_batches`; beside a GPU in the background."""
         return self._encoder(Side.CONTEXT).tokenize(_inputs(passages))
 
-    def encode_batches(self, tokens: Tokens) -> Iterator[EncodedBatch]:
+    def encode_batches(self, tokens: Future[Tokens]) -> Iterator[EncodedBatch]:
         """Yield the vectors of tokenized passages batch by batch, the longest first."""
-        return self._encoder(Side.CONTEXT).encode_batches(tokens)
+        return self._encoder(Side.CONTEXT).encode_batches(tokens.result())
 
     def passages_at_a_time(self) -> int:
         """Return how many passages the context encoder should be given at a time, or more.

@@ -27,7 +27,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = [
     {"embedded"},
     {"errors"},
-    {"atomic_io", "passages"},
+    {"atomic_io", "child_process", "passages"},
     {"registry", "client"},
     {"splitter"},
     {"collection", "encoding", "readers"},

@@ -65,9 +65,9 @@ def measure(encoder: Encoder, inputs: Sequence[EncoderInput], seconds: float) ->
             batches are as full.
         seconds: duration; at least one round runs.
     """
-    lengths = encoder.tokenize(inputs).ids.lengths.tolist()
+    lengths = encoder.tokenize(inputs).result().ids.lengths.tolist()
     speed = matrix_speed(encoder.config, encoder.device, encoder.precision)
-    list(encoder.encode_batches(encoder.tokenize(inputs[: len(inputs) // 4 + 1])))
+    list(encoder.encode_batches(encoder.tokenize(inputs[: len(inputs) // 4 + 1]).result()))
     rounds, started = 0, time.perf_counter()
     while rounds == 0 or time.perf_counter() - started < seconds:
         encoder.encode(inputs)

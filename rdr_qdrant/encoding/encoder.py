@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from rdr_qdrant.encoding.cls_forward import Forward, make_forward
 from rdr_qdrant.encoding.device import resolve_device, resolve_precision
 from rdr_qdrant.encoding.token_ids import TokenIds
 from rdr_qdrant.encoding.tokenizer import EncoderInput, InputTokenizer, Tokens
+from rdr_qdrant.encoding.tokenizer_process import TokenizerProcess
 from rdr_qdrant.encoding.transfer import Fetch, FloatArray
 from rdr_qdrant.errors import ModelError
 
@@ -114,7 +115,13 @@ class Encoder:
             )
         self._weights_digest = checkpoint.weights_digest() if side is Side.CONTEXT else ""
         self._tokenizer = checkpoint.tokenizer
-        self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
+        self._tokenize: Callable[[Sequence[EncoderInput]], Tokens]
+        self._tokenizing: ThreadPoolExecutor | None = None
+        if self.device == "cpu":
+            self._tokenize = InputTokenizer(checkpoint.tokenizer, max_length)
+        else:
+            self._tokenize = TokenizerProcess(checkpoint.tokenizer, max_length)
+            self._tokenizing = ThreadPoolExecutor(1, "tokenize")
         self._batch_tokens = batch_tokens or _by_device(BATCH_TOKENS, self.device)
         self._batches_ahead = BATCHES_AHEAD if self.device.startswith("cuda") else 0
         self._forward = self._make_forward(checkpoint)
@@ -143,12 +150,11 @@ class Encoder:
             ModelError: see `encode_batches`; or a vector holds NaN or infinity.
         """
         vectors = np.empty((len(inputs), self.dimension), dtype=np.float32)
-        truncated: list[bool] = []
-        for tokens in self._tokenize_in_parts(inputs):
-            part = vectors[len(truncated) : len(truncated) + len(tokens.truncated)]
-            for batch in self.encode_batches(tokens):
-                part[batch.positions] = batch.vectors
-            truncated += tokens.truncated
+        truncated = [False] * len(inputs)
+        for batch in self._encode_parts(self._tokenize_in_parts(inputs)):
+            vectors[batch.positions] = batch.vectors
+            for position, cut in zip(batch.positions, batch.truncated, strict=True):
+                truncated[position] = cut
         if not np.isfinite(vectors).all():
             raise ModelError(
                 f"The {self._side.value} {self._source} gave vectors that are not finite in "
@@ -157,14 +163,18 @@ class Encoder:
             )
         return EncodedInputs(vectors, truncated)
 
-    def tokenize(self, inputs: Sequence[EncoderInput]) -> Tokens:
-        """Tokenize inputs on the CPU; may run while another thread encodes.
+    def tokenize(self, inputs: Sequence[EncoderInput]) -> Future[Tokens]:
+        """Tokenize inputs on the CPU; beside a GPU, after those that were given before.
 
         Raises:
             ModelError: this is a fork of the process that loaded the encoder.
         """
         self._check_not_forked()
-        return self._tokenize(inputs)
+        if self._tokenizing:
+            return self._tokenizing.submit(self._tokenize, inputs)
+        tokens: Future[Tokens] = Future()
+        tokens.set_result(self._tokenize(inputs))
+        return tokens
 
     def encode_batches(self, tokens: Tokens) -> Iterator[EncodedBatch]:
         """Yield the vectors of tokenized inputs batch by batch, the longest inputs first.
@@ -177,27 +187,31 @@ class Encoder:
                 the process that loaded the encoder.
         """
         self._check_not_forked()
-        started: deque[tuple[list[int], list[Fetch]]] = deque()
-        for batch in self._forward.batches(tokens.ids.lengths, self._batch_tokens):
-            started.append((batch, self._start(tokens.ids.select(batch))))
-            if len(started) > self._batches_ahead:
-                yield self._finish(tokens, *started.popleft())
+        return self._encode_parts([tokens])
+
+    def _encode_parts(self, parts: Iterable[Tokens]) -> Iterator[EncodedBatch]:
+        """Encode parts of a list of inputs, one after the other; a GPU is never waited for."""
+        started: deque[tuple[int, Tokens, list[int], list[Fetch]]] = deque()
+        first = 0
+        for tokens in parts:
+            for batch in self._forward.batches(tokens.ids.lengths, self._batch_tokens):
+                started.append((first, tokens, batch, self._start(tokens.ids.select(batch))))
+                if len(started) > self._batches_ahead:
+                    yield self._finish(*started.popleft())
+            first += len(tokens.truncated)
         while started:
-            yield self._finish(tokens, *started.popleft())
+            yield self._finish(*started.popleft())
 
     def _tokenize_in_parts(self, inputs: Sequence[EncoderInput]) -> Iterator[Tokens]:
-        """Tokenize inputs in their order; on a GPU each part while the one before is encoded."""
-        size = TOKENIZED_BESIDE
-        if self.device == "cpu" or len(inputs) <= size:
-            yield self.tokenize(inputs)
-            return
-        with ThreadPoolExecutor(1, "tokenize") as thread:
-            following = thread.submit(self.tokenize, inputs[:size])
-            for start in range(size, len(inputs), size):
-                tokens = following.result()
-                following = thread.submit(self.tokenize, inputs[start : start + size])
-                yield tokens
-            yield following.result()
+        """Tokenize inputs in their order, beside a GPU each part while another is encoded."""
+        size = TOKENIZED_BESIDE if self._tokenizing else max(1, len(inputs))
+        ahead: deque[Future[Tokens]] = deque()
+        for start in range(0, len(inputs), size):
+            ahead.append(self.tokenize(inputs[start : start + size]))
+            if len(ahead) > 1:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
     def _check_not_forked(self) -> None:
         if self._uses_threads and _threads_started_in not in (None, os.getpid()):
@@ -233,10 +247,13 @@ class Encoder:
         parts = range(half), range(half, len(ids))
         return [fetch for part in parts for fetch in self._start(ids.select(part))]
 
-    def _finish(self, tokens: Tokens, batch: list[int], parts: list[Fetch]) -> EncodedBatch:
-        """Wait for the vectors of a batch."""
+    def _finish(
+        self, first: int, tokens: Tokens, batch: list[int], parts: list[Fetch]
+    ) -> EncodedBatch:
+        """Wait for the vectors of a batch of some inputs, the first of which has this position."""
         vectors = np.concatenate([fetch() for fetch in parts]) if len(parts) > 1 else parts[0]()
-        return EncodedBatch(batch, vectors, [tokens.truncated[i] for i in batch])
+        truncated = [tokens.truncated[i] for i in batch]
+        return EncodedBatch([first + i for i in batch], vectors, truncated)
 
 
 def inputs_at_a_time(device: str) -> int:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_an_interrupted_encoding_tells_what_it_kept_and_goes_on(
     original = RDREmbeddings.encode_batches
     windows: list[int] = []
 
-    def interrupted(self: RDREmbeddings, tokens: Tokens) -> Iterator[EncodedBatch]:
+    def interrupted(self: RDREmbeddings, tokens: Future[Tokens]) -> Iterator[EncodedBatch]:
         windows.append(1)
         if len(windows) == 3:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def on_first_batch(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> 
 
     original, done = RDREmbeddings.encode_batches, []
 
-    def encode_and_act(self: RDREmbeddings, tokens: Tokens) -> Iterator[EncodedBatch]:
+    def encode_and_act(self: RDREmbeddings, tokens: Future[Tokens]) -> Iterator[EncodedBatch]:
         for batch in original(self, tokens):
             if not done:
                 done.append(True)

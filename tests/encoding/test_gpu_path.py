@@ -254,11 +254,12 @@ def test_a_batch_is_started_before_the_vectors_of_the_last_are_waited_for(
 def test_a_gpu_encodes_while_the_next_inputs_are_tokenized(
     tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It is given the batches of a part before the vectors of the part before are waited for."""
     encoder = Encoder(Side.CONTEXT, tiny_pair[0], max_length=8, device="cpu")
     inputs = ["the river " * (n % 7) for n in range(25)]
     expected = encoder.encode(inputs)
-    tokenize, forward = encoder.tokenize, encoder._forward
-    parts, second_part = [], threading.Event()
+    tokenize, forward = encoder._tokenize, encoder._forward
+    parts, second_part, events = [], threading.Event(), []
 
     def watched_tokenize(part: Sequence[EncoderInput]) -> Tokens:
         parts.append(len(part))
@@ -268,14 +269,23 @@ def test_a_gpu_encodes_while_the_next_inputs_are_tokenized(
 
     def start(ids: TokenIds) -> Fetch:
         assert second_part.wait(60)  # for ever, if parts took turns
-        return forward(ids)
+        events.append(f"S{len(ids)}")
+        fetch = forward(ids)
+
+        def wait() -> np.ndarray:
+            events.append(f"F{len(ids)}")
+            return fetch()
+
+        return wait
 
     monkeypatch.setattr("rdr_qdrant.encoding.encoder.TOKENIZED_BESIDE", 10)
-    monkeypatch.setattr(encoder, "device", "cuda")
-    monkeypatch.setattr(encoder, "tokenize", watched_tokenize)
+    monkeypatch.setattr(encoder, "_tokenize", watched_tokenize)
+    monkeypatch.setattr(encoder, "_tokenizing", ThreadPoolExecutor(1))
+    monkeypatch.setattr(encoder, "_batches_ahead", 1)
     monkeypatch.setattr(encoder, "_forward", OtherCalls(forward, start))
     found = encoder.encode(inputs)
     assert parts == [10, 10, 5]
+    assert events == ["S10", "S10", "F10", "S5", "F10", "F5"]
     assert found.truncated == expected.truncated
     assert any(found.truncated)
     assert np.abs(found.vectors - expected.vectors).max() < 1e-5

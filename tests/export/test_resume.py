@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -65,8 +66,8 @@ def test_a_failed_encoding_is_resumed_and_encodes_nothing_again(
     encoded: list[int] = []
     original = RDREmbeddings.encode_batches
 
-    def failing(self: RDREmbeddings, tokens: Tokens) -> Iterator[EncodedBatch]:
-        encoded.append(len(tokens.ids))
+    def failing(self: RDREmbeddings, tokens: Future[Tokens]) -> Iterator[EncodedBatch]:
+        encoded.append(len(tokens.result().ids))
         if len(encoded) == 8:
             raise RuntimeError("no memory")
         return original(self, tokens)

@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_failed_encoder_leaves_what_was_written(
     encode = RDREmbeddings.encode_batches
     windows = itertools.count(1)
 
-    def fails_at_three(self: RDREmbeddings, tokens: Tokens) -> Iterator[EncodedBatch]:
+    def fails_at_three(self: RDREmbeddings, tokens: Future[Tokens]) -> Iterator[EncodedBatch]:
         if next(windows) == 3:
             raise RuntimeError("the device is gone")
         return encode(self, tokens)

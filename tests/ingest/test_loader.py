@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -244,7 +245,7 @@ def test_batches_are_as_large_as_suits_the_encoder(
         def passages_at_a_time(self) -> int:
             return 300
 
-        def tokenize_passages(self, passages: Sequence[Passage]) -> Tokens:
+        def tokenize_passages(self, passages: Sequence[Passage]) -> Future[Tokens]:
             found.append(len(passages))
             return super().tokenize_passages(passages)
 

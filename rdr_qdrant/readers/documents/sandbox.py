@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from rdr_qdrant.child_process import start_child
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
 from rdr_qdrant.readers.documents.document_files import open_document, sha256_of
@@ -33,13 +34,7 @@ MAX_MEMORY_BYTES = 2 * 2**30
 """Address space of the worker; a document that needs more is rejected."""
 FORBIDDEN_EVENTS = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork")
 """Prefixes of the audit events (PEP 578) that the worker refuses, besides writing files."""
-ENVIRONMENT = frozenset(
-    """DYLD_LIBRARY_PATH LANG LC_ALL LC_CTYPE LD_LIBRARY_PATH PATH PYTHONHOME SYSTEMROOT TEMP TMP
-    TMPDIR""".split()
-)
-"""Environment variables that the worker gets; all others may hold secrets, such as API keys."""
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_WORKER_CODE = f"from {__name__} import run_worker; run_worker()"
 
 
 class DocumentConverter:
@@ -138,18 +133,8 @@ class DocumentConverter:
         raise DocumentError(f"the converter crashed: status {status}")
 
     def _start(self) -> subprocess.Popen[str]:
-        """Start a worker with this process's module path, out of reach of terminal signals."""
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `close`)
-        environment = {name: os.environ[name] for name in ENVIRONMENT & os.environ.keys()}
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _WORKER_CODE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            encoding="ascii",
-            env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            start_new_session=True,
-        )
+        self._process = start_child(run_worker, stderr=self._stderr, encoding="ascii")
         return self._process
 
     def _last_stderr_line(self) -> str:

@@ -161,9 +161,10 @@ def test_a_worker_that_crashes_costs_one_document(write: Write) -> None:
 def test_a_worker_that_does_not_start_is_one_error(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "rdr_qdrant.readers.documents.sandbox._WORKER_CODE", "import rdr_qdrant.none"
-    )
+    def run_worker() -> None: ...
+
+    run_worker.__module__ = "rdr_qdrant.none"
+    monkeypatch.setattr("rdr_qdrant.readers.documents.sandbox.run_worker", run_worker)
     with (
         DocumentConverter() as converter,
         pytest.raises(SourceError, match=r"does not start.*none"),

@@ -1,0 +1,157 @@
+"""Tokenizing in a process of its own, for encoders on a GPU.
+
+A tokenizer hands over ids as Python numbers, and nothing else can run in the interpreter meanwhile:
+7 us for 200 tokens. Beside a fast GPU that is a fifth of all that a load has. Here they are bytes.
+
+Each request and each reply is 8 bytes with its length and then that: of a request JSON, a list of
+inputs; of a reply int32 numbers (inputs n, their lengths, whether each was truncated, all ids), or
+nothing after an error.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import threading
+import weakref
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO, Any
+
+import numpy as np
+
+from rdr_qdrant.child_process import start_child
+from rdr_qdrant.encoding.token_ids import TokenIds
+from rdr_qdrant.encoding.tokenizer import EncoderInput, InputTokenizer, Tokens
+
+logger = logging.getLogger(__name__)
+
+FEWEST_INPUTS = 256
+"""Fewer are tokenized at once in this process."""
+
+
+class TokenizerProcess:
+    """An `InputTokenizer` that does many inputs in another process, started when first needed.
+
+    If that process cannot be started or dies, they are tokenized in this one. Thread-safe.
+
+    Args:
+        tokenizer: a `tokenizers.Tokenizer`; a copy is used.
+        max_length: maximum number of tokens of an input, special tokens included.
+    """
+
+    def __init__(self, tokenizer: Any, max_length: int) -> None:
+        self._tokenize_here = InputTokenizer(tokenizer, max_length)
+        self._first_request = json.dumps([tokenizer.to_str(), max_length]).encode()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, inputs: Sequence[EncoderInput]) -> Tokens:
+        """Tokenize inputs; titles must not be empty, texts must be stripped."""
+        if len(inputs) >= FEWEST_INPUTS:
+            with self._lock:
+                reply = self._ask(json.dumps(inputs).encode())
+            if reply:
+                return _from_reply(reply)
+        return self._tokenize_here(inputs)
+
+    def _ask(self, request: bytes) -> bytes:
+        """The reply to a request; empty if there is none."""
+        try:
+            process = self._process or self._start()
+            _write(process.stdin, request)
+            return _read(process.stdout)
+        except (OSError, EOFError) as error:
+            status = self._end()
+            logger.warning(
+                "The process that tokenizes does not answer (%s, status %s); this one tokenizes, "
+                "which is slower",
+                str(error) or type(error).__name__,
+                status,
+            )
+            return b""
+        except BaseException:  # interrupted: the reply would be taken for that to the next request
+            self._end()
+            raise
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._process = process = start_child(run_worker, stderr=subprocess.DEVNULL)
+        weakref.finalize(self, _end_process, process)
+        _write(process.stdin, self._first_request)
+        return process
+
+    def _end(self) -> int | None:
+        process, self._process = self._process, None
+        return _end_process(process) if process else None
+
+
+def run_worker() -> None:
+    """Answer requests from standard input until it ends; runs in the worker process."""
+    from tokenizers import Tokenizer
+
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # keeps what a library prints out of the replies
+    with suppress(EOFError):
+        settings, max_length = json.loads(_read(requests))
+        tokenize = InputTokenizer(Tokenizer.from_str(settings), max_length)
+        while True:
+            inputs = [one if isinstance(one, str) else tuple(one) for one in _inputs(requests)]
+            try:
+                reply = _to_reply(tokenize(inputs))
+            except Exception:  # raised again by the caller, which tokenizes the same inputs
+                reply = b""
+            _write(replies, reply)
+
+
+def _inputs(requests: IO[bytes]) -> list[Any]:
+    inputs: list[Any] = json.loads(_read(requests))
+    return inputs
+
+
+def _to_reply(tokens: Tokens) -> bytes:
+    parts = ([len(tokens.truncated)], tokens.ids.lengths, tokens.truncated, tokens.ids.ids)
+    return np.concatenate([np.asarray(part, dtype=np.int32) for part in parts]).tobytes()
+
+
+def _from_reply(reply: bytes) -> Tokens:
+    numbers = np.frombuffer(reply, dtype=np.int32)
+    count = int(numbers[0])
+    lengths, truncated, ids = np.split(numbers[1:], [count, 2 * count])
+    return Tokens(TokenIds(ids, lengths), truncated.astype(bool).tolist())
+
+
+def _write(file: IO[bytes] | None, content: bytes) -> None:
+    assert file is not None
+    file.write(len(content).to_bytes(8, "little"))
+    file.write(content)
+    file.flush()
+
+
+def _read(file: IO[bytes] | None) -> bytes:
+    """Read what `_write` wrote.
+
+    Raises:
+        EOFError: the other end is closed.
+    """
+    assert file is not None
+    size = int.from_bytes(_read_all(file, 8), "little")
+    return _read_all(file, size)
+
+
+def _read_all(file: IO[bytes], size: int) -> bytes:
+    content = file.read(size)
+    if len(content) < size:
+        raise EOFError
+    return content
+
+
+def _end_process(process: subprocess.Popen[bytes]) -> int:
+    """End a process if it still runs; its exit status."""
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        with suppress(OSError):  # bytes that were not sent
+            if pipe:
+                pipe.close()
+    return process.wait()

@@ -1,0 +1,169 @@
+"""Tokenizing in another process gives what tokenizing here gives, whatever happens to it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rdr_qdrant.encoding import tokenizer_process
+from rdr_qdrant.encoding.checkpoint import Side, load_checkpoint_tokenizer
+from rdr_qdrant.encoding.tokenizer import EncoderInput, InputTokenizer, Tokens
+from rdr_qdrant.encoding.tokenizer_process import TokenizerProcess
+
+MAX_LENGTH = 16
+INPUTS: list[EncoderInput] = [
+    "the river",
+    ("Rhine", "the river " * 20),
+    ("the river " * 20, "Rhine"),
+    "",
+    'naïve café 河 \U0001f600 a\x00b\n\r\ttab \u2028 [SEP] [PAD] \\u0041 "quoted"',
+    ("a", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def here(tiny_pair: tuple[str, str]) -> InputTokenizer:
+    return InputTokenizer(load_checkpoint_tokenizer(Side.CONTEXT, tiny_pair[0]), MAX_LENGTH)
+
+
+@pytest.fixture
+def beside(
+    tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TokenizerProcess]:
+    monkeypatch.setattr(tokenizer_process, "FEWEST_INPUTS", 2)
+    tokenizer = load_checkpoint_tokenizer(Side.CONTEXT, tiny_pair[0])
+    yield TokenizerProcess(tokenizer, MAX_LENGTH)
+    gc.collect()
+
+
+def assert_equal(found: Tokens, expected: Tokens) -> None:
+    assert found.truncated == expected.truncated
+    assert found.ids.ids.dtype == found.ids.lengths.dtype == np.int32
+    assert found.ids.lengths.tolist() == expected.ids.lengths.tolist()
+    assert found.ids.ids.tolist() == expected.ids.ids.tolist()
+
+
+def pid_of(beside: TokenizerProcess) -> int:
+    assert beside._process
+    return beside._process.pid
+
+
+def test_any_inputs_have_the_same_tokens(here: InputTokenizer, beside: TokenizerProcess) -> None:
+    for size in (2, 6, 1000):
+        inputs = random.Random(size).choices(INPUTS, k=size)
+        expected = here(inputs)
+        assert_equal(beside(inputs), expected)
+        pid = pid_of(beside)
+    assert any(expected.truncated)
+    assert not all(expected.truncated)
+    assert pid == pid_of(beside), "one process for all of them"
+
+
+def test_few_inputs_start_no_process(here: InputTokenizer, beside: TokenizerProcess) -> None:
+    for few in ([], INPUTS[:1]):
+        assert_equal(beside(few), here(few))
+    assert beside._process is None
+
+
+def test_threads_may_share_it(here: InputTokenizer, beside: TokenizerProcess) -> None:
+    several = [random.Random(n).choices(INPUTS, k=50) for n in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        for found, inputs in zip(pool.map(beside, several), several, strict=True):
+            assert_equal(found, here(inputs))
+
+
+def test_if_it_dies_this_process_tokenizes_and_says_so(
+    here: InputTokenizer, beside: TokenizerProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = here(INPUTS)
+    beside(INPUTS)
+    first = pid_of(beside)
+    os.kill(first, signal.SIGKILL)
+    assert_equal(beside(INPUTS), expected)
+    [message] = caplog.messages
+    assert "status -9" in message
+    assert "this one tokenizes" in message
+    assert_equal(beside(INPUTS), expected)
+    assert pid_of(beside) != first, "the next inputs start another one"
+    assert len(caplog.messages) == 1
+
+
+def test_if_it_cannot_be_started_this_process_tokenizes(
+    here: InputTokenizer,
+    beside: TokenizerProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/python")
+    assert_equal(beside(INPUTS), here(INPUTS))
+    assert "does not answer" in caplog.text
+
+
+def test_an_error_is_raised_as_it_would_be_here(
+    here: InputTokenizer, beside: TokenizerProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    unusable: list[EncoderInput] = ["the river", "\ud800"]
+    with pytest.raises(Exception) as expected:  # noqa: PT011 (the tokenizer's own)
+        here(unusable)
+    beside(INPUTS)
+    pid = pid_of(beside)
+    with pytest.raises(expected.type):
+        beside(unusable)
+    assert_equal(beside(INPUTS), here(INPUTS))
+    assert pid_of(beside) == pid
+    assert not caplog.messages
+
+
+def test_an_interrupt_leaves_no_reply_for_the_next_request(
+    here: InputTokenizer, beside: TokenizerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside(INPUTS)
+
+    def interrupted(file: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tokenizer_process, "_read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            beside(INPUTS[:3])
+    assert_equal(beside(INPUTS), here(INPUTS))
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
+def test_it_gets_no_secret_and_ends_with_its_owner(
+    tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizer_process, "FEWEST_INPUTS", 2)
+    monkeypatch.setenv("QDRANT_API_KEY", "secret-value")
+    monkeypatch.setenv("HF_TOKEN", "secret-value")
+    owner = TokenizerProcess(load_checkpoint_tokenizer(Side.CONTEXT, tiny_pair[0]), MAX_LENGTH)
+    owner(INPUTS)
+    folder = Path(f"/proc/{pid_of(owner)}")
+    assert b"secret-value" not in (folder / "environ").read_bytes()
+    del owner
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_a_fork_that_ends_does_not_end_it(here: InputTokenizer, beside: TokenizerProcess) -> None:
+    beside(INPUTS)
+    pid = pid_of(beside)
+    child = os.fork()
+    if child == 0:
+        threading.Thread(target=lambda: (time.sleep(20), os._exit(1)), daemon=True).start()
+        beside._end()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert_equal(beside(INPUTS), here(INPUTS))
+    assert pid_of(beside) == pid
