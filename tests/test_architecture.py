@@ -33,7 +33,7 @@ LAYERS = [
     {"collection", "encoding", "readers"},
     {"embeddings", "planning"},
     {"ingest", "searcher"},
-    {"ingest.ray", "export", "evaluation", "retriever", "vectorstore"},
+    {"ingest.ray", "export", "evaluation", "mcp_server", "retriever", "vectorstore"},
     {"cli"},
 ]
 """Packages and top-level modules; each imports only those of the lists above it."""

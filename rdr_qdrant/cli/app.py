@@ -20,6 +20,7 @@ from rdr_qdrant.cli import eval_command as evaluate
 from rdr_qdrant.cli import index_command as index
 from rdr_qdrant.cli import info_command as info
 from rdr_qdrant.cli import ingest_command as ingest
+from rdr_qdrant.cli import mcp_command as mcp
 from rdr_qdrant.cli import models_command as models
 from rdr_qdrant.cli import plan_command as plan
 from rdr_qdrant.cli import search_command as search
@@ -68,6 +69,7 @@ for _name, _command, _example in (
     ("delete", delete.delete, delete.EXAMPLE),
     ("bench", bench.bench, bench.EXAMPLE),
     ("plan", plan.plan_command, plan.EXAMPLE),
+    ("mcp", mcp.mcp, mcp.EXAMPLE),
     ("models", models.list_models, models.EXAMPLE),
     ("demo", demo.demo, demo.EXAMPLE),
 ):

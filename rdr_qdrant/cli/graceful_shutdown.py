@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
@@ -36,10 +36,6 @@ def raise_keyboard_interrupt_on_sigterm() -> None:
 @contextmanager
 def stop_on_signal(work: Stoppable) -> Iterator[None]:
     """Inside, the first SIGINT or SIGTERM asks the work to stop; the second exits at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
     stopping = False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -52,12 +48,33 @@ def stop_on_signal(work: Stoppable) -> Iterator[None]:
             raise KeyboardInterrupt
         _write_unbuffered("Finishing what is in flight. Press Ctrl-C again to stop at once.")
 
-    previous = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    with _handling_signals(on_signal):
+        yield
+
+
+@contextmanager
+def exit_on_signal() -> Iterator[None]:
+    """Inside, SIGINT or SIGTERM ends the process at once: nothing is written anywhere."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        _write_unbuffered("Interrupted.")
+        os._exit(ExitStatus.INTERRUPTED)
+
+    with _handling_signals(on_signal):
+        yield
+
+
+@contextmanager
+def _handling_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, handler) for number in _SIGNALS}
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)
 
 
 def _write_unbuffered(message: str) -> None:

@@ -1,0 +1,60 @@
+"""`rdr-qdrant mcp`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from rdr_qdrant.cli import option_groups as options
+from rdr_qdrant.cli.graceful_shutdown import exit_on_signal
+from rdr_qdrant.cli.stderr import print_message
+
+EXAMPLE = "rdr-qdrant mcp -c wiki --mode hybrid"
+
+
+def mcp(
+    collection: options.CollectionOption,
+    *,
+    k: Annotated[
+        int,
+        typer.Option("-k", min=1, metavar="N", help="Passages, if an agent asks for no number."),
+    ] = 5,
+    mode: Annotated[
+        str, typer.Option(metavar="NAME", help="dense, bm25 or hybrid: see search.")
+    ] = "dense",
+    conditions: options.FilterOption = None,
+    searching: options.SearchOptions,
+    fusing: options.FusionOptions,
+    qdrant: options.QdrantOptions,
+    encoders: options.EncoderOptions,
+) -> None:
+    """Let agents search a collection, over the Model Context Protocol on stdin and stdout.
+
+    An MCP client (an agent, an editor, a chat program) starts this command and ends it. It gets one
+    tool, search, that returns what search --json prints. With --filter it never sees other
+    passages. Needs the extra mcp.
+    """
+    filters = options.parse_filters(conditions)
+    params = searching.search_params()
+    fusing.check_used([mode])
+    searching.check_used([mode])
+    query_options = fusing.query_options(mode, k)
+    query_options["exact"] = searching.exact
+    from rdr_qdrant.mcp_server import make_mcp_server
+    from rdr_qdrant.searcher import PassageSearcher
+
+    with closing(qdrant.connect()) as client:
+        searcher = PassageSearcher(
+            encoders.embeddings_for(client, collection),
+            client,
+            collection,
+            vector_name=searching.vector_name,
+            allow_unverified=searching.allow_unverified,
+            search_params=params,
+        )
+        server = make_mcp_server(searcher, query_options, filters)
+        print_message(f"Serving the collection {collection!r} to an MCP client on stdin.")
+        with exit_on_signal():  # its reading of stdin cannot be broken off
+            server.run("stdio")

@@ -1,0 +1,83 @@
+"""An MCP server (Model Context Protocol, extra `mcp`): agents search a collection with one tool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from rdr_qdrant.collection import QueryOptions, UntypedValue
+from rdr_qdrant.errors import RDRQdrantError, UsageError, install_hint
+from rdr_qdrant.searcher import PassageSearcher
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
+
+MOST_PASSAGES = 100
+"""Passages of one answer: a language model reads all of them."""
+
+
+def make_mcp_server(
+    searcher: PassageSearcher,
+    options: QueryOptions,
+    conditions: Mapping[str, UntypedValue] | None = None,
+) -> MCPServer[Any]:
+    """A server with the tool `search`, which gives passages as the command `search --json` does.
+
+    Args:
+        searcher: searches the collection.
+        options: of each search; `k` is the number of passages if the agent asks for no other.
+        conditions: metadata that each passage must have, whatever the agent asks for.
+
+    Raises:
+        UsageError: the extra is not installed.
+        CollectionError: the collection is missing, was made with another pair, or lacks BM25.
+    """
+    try:
+        from mcp.server import MCPServer
+        from mcp.server.mcpserver.exceptions import ToolError
+        from mcp.types import ToolAnnotations
+    except ImportError:
+        raise UsageError(f"An MCP server needs the extra mcp: {install_hint('mcp')}.") from None
+    mode = options.get("mode", "dense")
+    searcher.check(mode)
+    if mode != "dense":
+        searcher.collection.check_bm25()
+    name = searcher.collection.name
+
+    def search(
+        question: Annotated[str, Field(description="A question, as a person would ask it.")],
+        k: Annotated[
+            int, Field(ge=1, le=MOST_PASSAGES, description="Number of passages, best first.")
+        ] = options["k"],
+        filter: Annotated[
+            dict[str, str | int | float | bool] | None,
+            Field(description="Metadata that each passage must have."),
+        ] = None,
+    ) -> list[dict[str, Any]]:
+        if not question.strip():
+            raise ToolError("The question is empty: there is nothing to search for.")
+        wanted = {
+            key: UntypedValue(value) if isinstance(value, str) else value
+            for key, value in (filter or {}).items()
+        }
+        every: QueryOptions = {
+            **options,
+            "k": k,
+            "filter": {**wanted, **(conditions or {})} or None,
+        }
+        try:
+            [hits] = searcher.search([question], **every)
+        except RDRQdrantError as error:
+            raise ToolError(str(error)) from None
+        return [hit.to_json() for hit in hits]
+
+    server: MCPServer[Any] = MCPServer("rdr-qdrant", log_level="WARNING")
+    server.tool(
+        description=f"Find the passages of the collection {name!r} that answer a question. Each "
+        "has a score (higher is better, comparable within one answer only), its id, title, text "
+        "and metadata.",
+        annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
+    )(search)
+    return server
