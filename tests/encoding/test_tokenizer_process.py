@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.encoding import tokenizer_process
 from rdr_qdrant.encoding.checkpoint import Side, load_checkpoint_tokenizer
 from rdr_qdrant.encoding.tokenizer import EncoderInput, InputTokenizer, Tokens
@@ -167,3 +169,37 @@ def test_a_fork_that_ends_does_not_end_it(here: InputTokenizer, beside: Tokenize
     assert os.waitpid(child, 0)[1] == 0
     assert_equal(beside(INPUTS), here(INPUTS))
     assert pid_of(beside) == pid
+
+
+def test_a_load_beside_a_gpu_makes_the_same_collection(
+    tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its windows are tokenized in the background, while others are encoded and written."""
+    monkeypatch.setattr(tokenizer_process, "FEWEST_INPUTS", 2)
+    pair = {"context_encoder": tiny_pair[0], "question_encoder": tiny_pair[1], "max_length": 16}
+    words = ("river", "king", "city", "people", "music")
+    passages = [
+        Passage(str(n), " ".join(words[n % 5] for _ in range(n % 23 + 1)), f"Title {n}")
+        for n in range(300)
+    ]
+    stored = []
+    for beside_gpu in (False, True):
+        embeddings = RDREmbeddings(**pair)
+        encoder = embeddings.encoder(Side.CONTEXT)
+        if beside_gpu:
+            tokenizer = load_checkpoint_tokenizer(Side.CONTEXT, tiny_pair[0])
+            tokenize = TokenizerProcess(tokenizer, 16)
+            monkeypatch.setattr(encoder, "_tokenize", tokenize)
+            monkeypatch.setattr(encoder, "_tokenizing", ThreadPoolExecutor(1))
+        with closing(connect(path=":memory:")) as client:
+            loader = QdrantLoader(
+                embeddings=embeddings, client=client, collection_name="c", batch_size=40
+            )
+            report = loader.load(passages)
+            points, _ = client.scroll("c", limit=999, with_vectors=True)
+        counts = (report.uploaded, report.truncated, report.verified)
+        stored.append((counts, {point.id: (point.payload, point.vector) for point in points}))
+    assert stored[0][0] == stored[1][0]
+    assert stored[0][0][1] > 0
+    assert stored[0][1] == stored[1][1]
+    assert pid_of(tokenize)
