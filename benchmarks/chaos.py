@@ -74,7 +74,11 @@ KINDS: list[Fault] = [
     Status(503),
     Status(504),
 ]
-GRPC_ALWAYS = {"POINTS_WORTH_GRPC": 1, "SHORTEST_PAUSE_SECONDS": 0.0, "PAUSE_PER_WAIT": 0.0}
+GRPC_ALWAYS: dict[str, Any] = {
+    "POINTS_WORTH_GRPC": 1,
+    "SHORTEST_PAUSE_SECONDS": 0.0,
+    "PAUSE_PER_WAIT": 0.0,
+}
 """Constants of `upload` by which every write tries gRPC, however small it is."""
 WORDS = "the river is in the north and the king built the old city by the water".split()
 COLLECTION = "chaos"

@@ -32,11 +32,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -147,7 +148,7 @@ class RestSink(QdrantHTTPServer):
             if self._ids.points is not None:
                 for point in orjson.loads(request.body)["points"]:
                     content = point["payload"], point["vector"]
-                    self._ids.points[point["id"]] = lambda content=content: content
+                    self._ids.points[point["id"]] = partial(tuple, content)
             self._ids.stored.update(map(int, ids))
             return _reply({"operation_id": 1, "status": "completed"})
         if request.method == "POST" and request.path.endswith("/points"):
@@ -173,13 +174,14 @@ class GrpcSink(GrpcPoints):
     def Upsert(self, request: Any, context: Any) -> Any:  # noqa: N802
         if self._ids.points is not None:
             for point in request.points:
-                self._ids.points[point.id.num] = lambda point=point: (
-                    GrpcToRest.convert_payload(point.payload),
-                    point.vectors.vector.dense.data,
-                )
+                self._ids.points[point.id.num] = partial(_content, point)
         self._ids.stored.update([point.id.num for point in request.points])
         status = messages.UpdateStatus.Completed
         return messages.PointsOperationResponse(result=messages.UpdateResult(status=status))
+
+
+def _content(point: Any) -> tuple[dict[str, Any], Sequence[float]]:
+    return GrpcToRest.convert_payload(point.payload), point.vectors.vector.dense.data
 
 
 def serve(*, keeps_points: bool) -> None:
@@ -280,7 +282,7 @@ class Parts:
     """Processor time of parts of a load, by the threads that run them."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
         self._inside = threading.local()
 
@@ -361,15 +363,18 @@ def whole_load(
         source = open_source(file, SOURCE)
         if parts:
             stack.enter_context(watched.watching())
-        started, cpu = time.perf_counter(), time.process_time()
+        started, spent = time.perf_counter(), time.process_time()
         report = loader.load_sources([source])
-        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+        seconds, cpu = time.perf_counter() - started, time.process_time() - spent
     assert (report.unchanged if again else report.uploaded) == report.verified == count, report
-    found = {"passages_per_second": round(count / seconds), "us": round(1e6 * cpu / count, 1)}
+    found: dict[str, Any] = {
+        "passages_per_second": round(count / seconds),
+        "us": round(1e6 * cpu / count, 1),
+    }
     if parts:
         watched.seconds["others"] = cpu - sum(watched.seconds.values())
-        for name, spent in watched.seconds.items():
-            found[name] = round(1e6 * spent / count, 1)
+        for name, part in watched.seconds.items():
+            found[name] = round(1e6 * part / count, 1)
     return found
 
 

@@ -356,7 +356,7 @@ def main() -> int:
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # about odd escapes in answers
     logging.disable()  # warnings about broken documents
-    document_source.DocumentConverter = InProcessConverter  # type: ignore[misc,assignment]
+    document_source.DocumentConverter = InProcessConverter  # type: ignore[attr-defined,assignment]
     results: dict[str, Any] = {}
     failed = 0
     memory = Path("/dev/shm")

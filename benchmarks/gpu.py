@@ -23,13 +23,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import transformers
-from transformers import (
+from transformers import (  # type: ignore[attr-defined]
     AutoConfig,
     BertConfig,
     BertModel,
@@ -159,9 +160,11 @@ def sentence_transformers(folder: Path, device: str, dtype: torch.dtype, size: i
     if not bert.exists():
         dpr = DPRContextEncoder.from_pretrained(folder)
         config = {k: v for k, v in dpr.config.to_dict().items() if k in BertConfig().to_dict()}
-        model = BertModel(BertConfig(**{**config, "model_type": "bert"}), add_pooling_layer=False)
-        model.load_state_dict(dpr.ctx_encoder.bert_model.state_dict())
-        model.save_pretrained(bert)
+        bert_model = BertModel(
+            BertConfig(**{**config, "model_type": "bert"}), add_pooling_layer=False
+        )
+        bert_model.load_state_dict(dpr.ctx_encoder.bert_model.state_dict())
+        bert_model.save_pretrained(bert)
         (bert / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
         BertTokenizerFast.from_pretrained(bert).save_pretrained(bert)
     transformer = Transformer(str(bert), max_seq_length=256, model_kwargs={"dtype": dtype})
@@ -186,15 +189,15 @@ def routes(
             yield (
                 f"{name}, batch {size}",
                 usual,
-                lambda load=load, size=size: load(folder, device, dtype_of(usual), size),
+                partial(load, folder, device, dtype_of(usual), size),
             )
     for precision in others:
-        yield "rdr-qdrant", precision, lambda precision=precision: ours(folder, device, precision)
+        yield "rdr-qdrant", precision, partial(ours, folder, device, precision)
     for budget in BUDGETS:
         yield (
             f"rdr-qdrant, {budget:,} tokens a batch",
             usual,
-            lambda budget=budget: ours(folder, device, usual, budget),
+            partial(ours, folder, device, usual, budget),
         )
 
 

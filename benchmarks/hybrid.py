@@ -27,10 +27,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from rdr_qdrant import CollectionSettings, Passage, QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.collection import BM25_VECTOR, Bm25Encoder, Collection, Fusion, Questions
+from rdr_qdrant import CollectionSettings, EmbeddedQdrant, Passage, QdrantLoader, RDREmbeddings
+from rdr_qdrant.collection import BM25_VECTOR, Bm25Encoder, Collection, Fusion, Point, Questions
 from rdr_qdrant.collection.payload import to_payload
-from rdr_qdrant.collection.points import Point
 from rdr_qdrant.evaluation.answer_matcher import make_matcher
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import open_source, read_questions
@@ -52,7 +51,7 @@ def fusion(data: Path, *, titles: bool = True) -> None:
     matchers = [make_matcher(question.answers, "string") for question in questions]
     embeddings = RDREmbeddings(model="demo")
     for source, split in (("passages.tsv", None), ("paragraphs.jsonl", 120)):
-        with tempfile.TemporaryDirectory() as folder, connect(path=folder) as client:
+        with tempfile.TemporaryDirectory() as folder, EmbeddedQdrant(Path(folder)) as client:
             settings = CollectionSettings(bm25="english")
             loader = QdrantLoader(
                 embeddings=embeddings,
@@ -103,7 +102,9 @@ def drop_titles(collection: Collection) -> None:
     """Make the sparse vectors anew, of the texts alone."""
     encoder = Bm25Encoder()
     for records in collection.points.scroll_records(500):
-        vectors = {one.id: encoder.document(one.payload["page_content"]) for one in records}
+        vectors: dict[Any, Any] = {
+            one.id: encoder.document((one.payload or {})["page_content"]) for one in records
+        }
         collection.points.update_vectors(BM25_VECTOR, vectors)
 
 
@@ -139,14 +140,14 @@ def filled(client: Any, number: int, settings: CollectionSettings | None = None)
 
 def index(number: int) -> None:
     """Measure what adding BM25 to a collection takes."""
-    with tempfile.TemporaryDirectory() as folder, connect(path=folder) as client:
+    with tempfile.TemporaryDirectory() as folder, EmbeddedQdrant(Path(folder)) as client:
         collection = filled(client, number)
         before = client.disk_bytes("c")
         started, processor = time.perf_counter(), time.process_time()
         report = collection.bm25.add()
         seconds, processor = time.perf_counter() - started, time.process_time() - processor
         client.close()
-        with connect(path=folder) as again:
+        with EmbeddedQdrant(Path(folder)) as again:
             again.count("c")
             grown = again.disk_bytes("c") - before
         print(
@@ -157,7 +158,7 @@ def index(number: int) -> None:
 
 def latency(number: int, questions: int = 60) -> None:
     """Compare the latency of the modes over a folder, one question at a time, in turn."""
-    with tempfile.TemporaryDirectory() as folder, connect(path=folder) as client:
+    with tempfile.TemporaryDirectory() as folder, EmbeddedQdrant(Path(folder)) as client:
         collection = filled(client, number, CollectionSettings(bm25="english"))
         collection.build_index()
         generator = np.random.default_rng(1)

@@ -17,11 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from rdr_qdrant import Passage
 
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED_MIB = 100
@@ -30,6 +34,11 @@ DIM = 8
 
 class FreeEncoder:
     """Encodes everything as zeros; stands in for `RDREmbeddings`."""
+
+    pair_label = "free"
+
+    def token_counter(self) -> None:
+        return None
 
     def fingerprint(self) -> str:
         return "free"
@@ -40,14 +49,14 @@ class FreeEncoder:
     def passages_at_a_time(self) -> int:
         return 256
 
-    def tokenize_passages(self, passages: list[Any]) -> int:
+    def tokenize_passages(self, passages: Sequence[Passage]) -> int:
         return len(passages)
 
-    def encode_batches(self, count: int) -> Any:
+    def encode_batches(self, tokens: int) -> Any:
         yield SimpleNamespace(
-            positions=range(count),
-            vectors=np.zeros((count, DIM), dtype=np.float32),
-            truncated=[False] * count,
+            positions=range(tokens),
+            vectors=np.zeros((tokens, DIM), dtype=np.float32),
+            truncated=[False] * tokens,
         )
 
 
@@ -112,7 +121,7 @@ def load(rows: int, folder: str) -> dict[str, float]:
             file.write(json.dumps(row_of(number)) + "\n")
     started = time.perf_counter()
     report = QdrantLoader(
-        embeddings=FreeEncoder(),  # type: ignore[arg-type]
+        embeddings=FreeEncoder(),
         client=FreeQdrant(),  # type: ignore[arg-type]
         collection_name="free",
     ).load_sources([open_source(path)])

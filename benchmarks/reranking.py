@@ -26,14 +26,15 @@ from rerank import FUSION_CONSTANT, LexicalReranker, ranks
 from examples.rag_backend.extractive_answer import split_sentences
 from rdr_qdrant import (
     CollectionSettings,
+    EmbeddedQdrant,
     Passage,
     QdrantLoader,
     RDREmbeddings,
     answer_recall,
-    connect,
 )
 from rdr_qdrant.readers import open_source, read_questions
-from rdr_qdrant.retriever import PassageSearcher, hit_to_document
+from rdr_qdrant.retriever import hit_to_document
+from rdr_qdrant.searcher import PassageSearcher
 
 HITS = 20
 DEPTHS = (1, 5)
@@ -71,7 +72,7 @@ def main() -> None:
     by_words = LexicalReranker(top_n=HITS)
     for source, split in (("passages.tsv", None), ("paragraphs.jsonl", 120)):
         sentence_vectors.clear()
-        with tempfile.TemporaryDirectory() as folder, connect(path=folder) as client:
+        with tempfile.TemporaryDirectory() as folder, EmbeddedQdrant(Path(folder)) as client:
             loader = QdrantLoader(
                 embeddings=embeddings,
                 client=client,

@@ -150,7 +150,12 @@ class Bench:
             **options,
         )
         if stop_at is not None:
-            loader.on_progress = lambda report: report.read >= stop_at and loader.stop()
+
+            def stop(report: LoadReport) -> None:
+                if report.read >= stop_at:
+                    loader.stop()
+
+            loader.on_progress = stop
         return loader.load_sources([open_source(self.file)], prune=prune)
 
     def check(self, name: str, count: int) -> None:
@@ -159,7 +164,7 @@ class Bench:
         Raises:
             SystemExit: they differ.
         """
-        expected = {point_id(f"p{number}"): f"p{number}" for number in range(count)}
+        expected: dict[Any, str] = {point_id(f"p{number}"): f"p{number}" for number in range(count)}
         offset: Any = None
         found = 0
         while True:
@@ -277,7 +282,9 @@ class Bench:
         self.check("hybrid", self.passages)
         records, _ = self.client.scroll(name, limit=PAGE, with_vectors=True)
         for record in records:
-            found, expected = record.vector[BM25_VECTOR], encoder.passage(record.payload)
+            vectors: Any = record.vector
+            found, expected = vectors[BM25_VECTOR], encoder.passage(record.payload or {})
+            assert expected
             if dict(zip(found.indices, found.values, strict=True)) != dict(
                 zip(expected.indices, expected.values, strict=True)
             ):
@@ -298,7 +305,7 @@ class Bench:
         }
 
     def step_presets(self) -> dict[str, Any]:
-        found = {}
+        found: dict[str, Any] = {}
         for preset in PRESETS:
             settings = CollectionSettings.preset(preset)
             collection = Collection(self.client, f"{self.prefix}-{preset}")
@@ -355,7 +362,11 @@ class Bench:
                 os.kill(self.pid, signal.SIGKILL)
                 print("The server was killed: start it again.", file=sys.stderr, flush=True)
 
-        options = {"on_progress": kill, "batch_size": 64, "retry_for": SECONDS_FOR_A_RESTART}
+        options: dict[str, Any] = {
+            "on_progress": kill,
+            "batch_size": 64,
+            "retry_for": SECONDS_FOR_A_RESTART,
+        }
         report = self.load("kill", **options)
         self.check("kill", self.passages)
         return {"killed_at": killed, "retries": report.retries, "seconds": report.seconds}

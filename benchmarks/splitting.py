@@ -23,7 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from rdr_qdrant import QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant import EmbeddedQdrant, QdrantLoader, RDREmbeddings
 from rdr_qdrant.evaluation import (
     BootstrapInterval,
     evaluate,
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON value")
     options = parser.parse_args()
     embeddings = RDREmbeddings(model=options.model)
-    with tempfile.TemporaryDirectory() as folder, connect(path=folder) as client:
+    with tempfile.TemporaryDirectory() as folder, EmbeddedQdrant(Path(folder)) as client:
         found = [measure(way, options.docs, options.questions, embeddings, client) for way in WAYS]
     rows = summarize(found)
     if options.json:
