@@ -204,7 +204,11 @@ class Encoder:
 
     def _tokenize_in_parts(self, inputs: Sequence[EncoderInput]) -> Iterator[Tokens]:
         """Tokenize inputs in their order, beside a GPU each part while another is encoded."""
-        size = TOKENIZED_BESIDE if self._tokenizing else max(1, len(inputs))
+        size = TOKENIZED_BESIDE if self._tokenizing else len(inputs)
+        if len(inputs) <= size:
+            self._check_not_forked()
+            yield self._tokenize(inputs)
+            return
         ahead: deque[Future[Tokens]] = deque()
         for start in range(0, len(inputs), size):
             ahead.append(self.tokenize(inputs[start : start + size]))
