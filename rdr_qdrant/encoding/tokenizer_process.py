@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 FEWEST_INPUTS = 256
 """Fewer are tokenized at once in this process."""
+MOST_FAILURES = 3
+"""A process that failed so often is not started again."""
 
 
 class TokenizerProcess:
@@ -46,11 +48,12 @@ class TokenizerProcess:
         self._tokenize_here = InputTokenizer(tokenizer, max_length)
         self._first_request = json.dumps([tokenizer.to_str(), max_length]).encode()
         self._process: subprocess.Popen[bytes] | None = None
+        self._failures = 0
         self._lock = threading.Lock()
 
     def __call__(self, inputs: Sequence[EncoderInput]) -> Tokens:
         """Tokenize inputs; titles must not be empty, texts must be stripped."""
-        if len(inputs) >= FEWEST_INPUTS:
+        if len(inputs) >= FEWEST_INPUTS and self._failures < MOST_FAILURES:
             with self._lock:
                 reply = self._ask(json.dumps(inputs).encode())
             if reply:
@@ -65,6 +68,7 @@ class TokenizerProcess:
             return _read(process.stdout)
         except (OSError, EOFError) as error:
             status = self._end()
+            self._failures += 1
             logger.warning(
                 "The process that tokenizes does not answer (%s, status %s); this one tokenizes, "
                 "which is slower",
