@@ -46,6 +46,7 @@ class Forward(Protocol):
 
     def batches(self, lengths: IntArray, max_tokens: int) -> Iterator[list[int]]:
         """Yield the positions of inputs of these lengths in batches, the longest inputs first."""
+        return length_sorted_batches(lengths, max_tokens)
 
     def __call__(self, ids: TokenIds) -> Fetch:
         """Start the forward pass of a batch; return the function that waits for its vectors."""
@@ -65,7 +66,7 @@ def make_forward(checkpoint: Checkpoint, device: str, precision: str) -> Forward
     return GraphedForward(forward, device, CudaRecorder(device))
 
 
-class PaddedForward:
+class PaddedForward(Forward):
     """Transformers' own forward pass on a padded batch.
 
     The attention mask is always passed: without one, transformers would mask a literal `[PAD]` in
@@ -75,10 +76,6 @@ class PaddedForward:
     def __init__(self, model: Any, device: str) -> None:
         self._model = model
         self._device = device
-
-    def batches(self, lengths: IntArray, max_tokens: int) -> Iterator[list[int]]:
-        """See `Forward.batches`."""
-        return length_sorted_batches(lengths, max_tokens)
 
     def __call__(self, ids: TokenIds) -> Fetch:
         import torch
@@ -120,7 +117,7 @@ def batch_array(ids: TokenIds, shape: BatchShape) -> IntArray:
     return array
 
 
-class CLSForward:
+class CLSForward(Forward):
     """DPR's BERT on concatenated sequences, computing the `[CLS]` vector alone.
 
     A batch is copied to the device once; from then on nothing waits for the device.
@@ -156,10 +153,6 @@ class CLSForward:
         self._layers = [_Layer(layer, heads, attention, epsilon, rows) for layer in layers]
         self._last_layer = _LastLayer(last, heads, epsilon, rows)
         self._projection = weights.linear(PROJECTION) if config.projection_dim else None
-
-    def batches(self, lengths: IntArray, max_tokens: int) -> Iterator[list[int]]:
-        """See `Forward.batches`."""
-        return length_sorted_batches(lengths, max_tokens)
 
     def __call__(self, ids: TokenIds) -> Fetch:
         tokens = len(ids.ids) + -len(ids.ids) % self._row_multiple

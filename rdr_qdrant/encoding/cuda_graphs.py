@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rdr_qdrant.encoding.batching import filled_batches
-from rdr_qdrant.encoding.cls_forward import BatchShape, CLSForward, batch_array
+from rdr_qdrant.encoding.cls_forward import BatchShape, CLSForward, Forward, batch_array
 from rdr_qdrant.encoding.token_ids import IntArray, TokenIds
 from rdr_qdrant.encoding.transfer import Fetch, copy_to_device, start_copy_back
 
@@ -64,7 +64,7 @@ class _RecordedBatch:
     vectors: torch.Tensor
 
 
-class GraphedForward:
+class GraphedForward(Forward):
     """`CLSForward` by recorded graphs; threads may share an instance.
 
     Args:

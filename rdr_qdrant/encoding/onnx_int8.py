@@ -10,16 +10,14 @@ that ONNX Runtime and torchao offer (docs/encoding.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from rdr_qdrant.encoding.batching import length_sorted_batches
-from rdr_qdrant.encoding.cls_forward import CLSForward
-from rdr_qdrant.encoding.token_ids import IntArray, TokenIds
+from rdr_qdrant.encoding.cls_forward import CLSForward, Forward
+from rdr_qdrant.encoding.token_ids import TokenIds
 from rdr_qdrant.encoding.transfer import Fetch
 from rdr_qdrant.errors import ModelError, install_hint
 
@@ -53,8 +51,8 @@ SLOW_FUSIONS = ["SkipLayerNormFusion"]
 """Optimizations of ONNX Runtime to disable: this one makes LayerNorm four times slower on CPUs."""
 
 
-class Int8Forward:
-    """The forward pass, as `Forward`; it is done once it is called.
+class Int8Forward(Forward):
+    """The forward pass; it is done once it is called.
 
     Args:
         model: a DPR encoder, float32 on the CPU.
@@ -72,10 +70,6 @@ class Int8Forward:
                 f"encoder (hidden_act {model.config.hidden_act!r}). Use fp32."
             )
         self._session = _session(int8_graph(model, unsigned=not _adds_without_overflow()))
-
-    def batches(self, lengths: IntArray, max_tokens: int) -> Iterator[list[int]]:
-        """See `Forward.batches`."""
-        return length_sorted_batches(lengths, max_tokens)
 
     def __call__(self, ids: TokenIds) -> Fetch:
         lengths = ids.lengths.astype(np.int64)
