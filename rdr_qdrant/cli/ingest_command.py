@@ -25,7 +25,7 @@ from rdr_qdrant.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from rdr_qdrant.embeddings import RDREmbeddings
-    from rdr_qdrant.ingest import LoadReport, PassageEncoder
+    from rdr_qdrant.ingest import PassageEncoder
 
 EXAMPLE = "rdr-qdrant ingest passages.tsv -c wiki --url http://localhost:6333"
 
@@ -212,7 +212,7 @@ def ingest(
     from rdr_qdrant.client import RetryPolicy, capabilities
     from rdr_qdrant.collection import Collection, CollectionSettings
     from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
-    from rdr_qdrant.ingest import LoadReport, QdrantLoader, fraction_read
+    from rdr_qdrant.ingest import QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog
 
     if language and not bm25:
@@ -224,8 +224,8 @@ def ingest(
         tenant,
         (language or DEFAULT_LANGUAGE) if bm25 else None,
     )
-    encoding_options = [*splitting.explicitly_set(), *encoders.explicitly_set()]
-    opened = open_sources(sources, encoding_options, quoting)
+    encoding = [*options.explicitly_set(splitting), *options.explicitly_set(encoders)]
+    opened = open_sources(sources, encoding, quoting)
     split = splitting.settings(opened.sources)
     check_rejects_file(rejects, opened.sources)
     executor.check(qdrant, encoded=opened.vectors is not None)
@@ -249,19 +249,12 @@ def ingest(
             f"a new collection for the alias {collection!r}" if swap_alias else f"{collection!r}"
         )
         print_message(f"{action} {', '.join(sources)} into {target} with {pair}.")
-        latest = LoadReport(collection)
         with (
             executor.open(qdrant, embeddings) as ray,
             RejectLog(rejects, strict=strict) as log,
             rejects_reported(log),
             progress_shown("passages", lambda: fraction_read(opened.sources)) as progress,
         ):
-
-            def on_progress(report: LoadReport) -> None:
-                nonlocal latest
-                latest = report
-                progress(report.read, waiting=report.in_hand, skipped=report.unchanged)
-
             loader = QdrantLoader(
                 embeddings=ray.embeddings if ray else encoder,
                 executor=ray,
@@ -275,10 +268,10 @@ def ingest(
                 dry_run=dry_run,
                 retry_for=retry_for,
                 on_reject=log,
-                on_progress=on_progress,
-                on_retry=lambda why, seconds: progress.show(
-                    f"{latest.read:,} passages; Qdrant: {why}, retrying in {seconds:.1f} s"
+                on_progress=lambda report: progress(
+                    report.read, waiting=report.in_hand, skipped=report.unchanged
                 ),
+                on_retry=progress.show_retry,
                 index=index,
                 on_indexing=lambda seconds: progress.show(
                     f"building the index, {duration(seconds)}"
@@ -297,8 +290,8 @@ def ingest(
                         opened.sources, split=split, id_prefix=id_prefix, prune=prune
                     )
             except StoreError:
-                if latest.read:
-                    done = pluralize(latest.read, "passages")
+                if progress.done:
+                    done = pluralize(progress.done, "passages")
                     print_message(f"Done and kept: {done}; run the same command to resume.")
                 raise
         print_remarks(

@@ -37,6 +37,7 @@ class RankingReport:
         missing_documents: documents of the qrels that the collection does not hold, or `None` if
             no collection was searched.
         documents: documents of the qrels.
+        seconds: duration of the searches, or `None` if a run was measured.
     """
 
     questions: int
@@ -46,6 +47,7 @@ class RankingReport:
     unjudged_questions: int
     missing_documents: int | None
     documents: int
+    seconds: float | None = None
 
     def remarks(self) -> list[str]:
         """Say how many questions and documents the measures lack, and how many were left out."""
@@ -172,6 +174,10 @@ class RankingEvaluation:
         if not self._run:
             raise _no_common_ids(self._qrels, list(run))
 
+    def clear(self) -> None:
+        """Forget the rankings, for those of another search of the same questions."""
+        self._run = {}
+
     def report(self) -> RankingReport:
         """Measure what was collected."""
         import ir_measures
@@ -199,6 +205,17 @@ class RankingEvaluation:
     def _documents(self) -> dict[str, None]:
         """Return the judged documents, each once."""
         return {document: None for judged in self._qrels.values() for document in judged}
+
+
+def rank_run(qrels: Qrels, run: Run, k: Sequence[int] = RECALL_AT) -> RankingReport:
+    """Measure a run from a file, which `read_trec_run` reads, by relevance judgments.
+
+    Raises:
+        SourceError: none of its questions has judgments, or ir-measures is not installed.
+    """
+    ranking = RankingEvaluation(qrels, k)
+    ranking.add_run(run)
+    return ranking.report()
 
 
 def check_installed() -> None:
