@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,7 +21,66 @@ from rdr_qdrant.registry import PUBLISHED_QUESTIONS, RECALL_AT
 
 EXAMPLE = "rdr-qdrant eval questions.jsonl -c wiki -k 1,5,20,100 --published trivia-test"
 
+FOR_ONE_MODE = ("published", "compare_exact", "output", "trec")
+FOR_ANSWERS = ("quoting", "published", "match", "compare_exact", "output", "plot")
+
 _file = partial(typer.Option, parser=parse_path, metavar="FILE")
+_judged = partial(_file, rich_help_panel="Relevance judgments")
+_written = partial(_file, rich_help_panel="Files")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuringOptions:
+    """Measures of eval, and the files that it writes."""
+
+    k: Annotated[str, typer.Option("-k", metavar="N,N,...", help="Depths to measure at.")] = (
+        ",".join(map(str, RECALL_AT))
+    )
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="MODE,...",
+            help="dense, bm25, hybrid. Several are compared with the first, over the same "
+            "questions.",
+        ),
+    ] = "dense"
+    quoting: options.QuotingOption = "csv"
+    match: Annotated[
+        Literal["string", "regex"],
+        typer.Option(help="Answers are texts, or regular expressions as in CuratedTREC."),
+    ] = "string"
+    published: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Show the published recall of the pair and its baseline beside it, for one of: "
+            f"{', '.join(PUBLISHED_QUESTIONS)}.",
+        ),
+    ] = None
+    compare_exact: Annotated[
+        bool,
+        typer.Option("--compare-exact", help="Search both ways and show what the index loses."),
+    ] = False
+    qrels: Annotated[
+        Path | None,
+        _judged(
+            help="Measure nDCG, MRR, MAP and recall by these relevance judgments, TREC's or "
+            "BEIR's; needs the extra ranking. Default of a BEIR folder: its qrels/test.tsv."
+        ),
+    ] = None
+    run: Annotated[
+        Path | None, _judged(help="Measure this TREC run by the qrels instead of searching.")
+    ] = None
+    output: Annotated[
+        Path | None, _written(metavar="FILE.json", help="Write the hits in DPR's retrieval format.")
+    ] = None
+    trec: Annotated[
+        Path | None, _written(help="Write the hits as a TREC run; white space in ids becomes %20.")
+    ] = None
+    plot: Annotated[
+        Path | None,
+        _written(metavar="FILE.png|.svg", help="Plot recall over k; needs the extra plot."),
+    ] = None
 
 
 def evaluate_command(
@@ -36,72 +96,7 @@ def evaluate_command(
     ] = None,
     collection: options.OptionalCollectionOption = None,
     *,
-    k: Annotated[
-        str, typer.Option("-k", metavar="N,N,...", help="Depths to measure at.")
-    ] = ",".join(map(str, RECALL_AT)),
-    mode: Annotated[
-        str,
-        typer.Option(
-            metavar="MODE,...",
-            help="dense, bm25, hybrid. Several are compared with the first, over the same "
-            "questions.",
-        ),
-    ] = "dense",
-    quoting: options.QuotingOption = "csv",
-    match: Annotated[
-        Literal["string", "regex"],
-        typer.Option(help="Answers are texts, or regular expressions as in CuratedTREC."),
-    ] = "string",
-    published: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA",
-            help="Show the published recall of the pair and its baseline beside it, for one of: "
-            f"{', '.join(PUBLISHED_QUESTIONS)}.",
-        ),
-    ] = None,
-    compare_exact: Annotated[
-        bool,
-        typer.Option("--compare-exact", help="Search both ways and show what the index loses."),
-    ] = False,
-    qrels: Annotated[
-        Path | None,
-        _file(
-            help="Measure nDCG, MRR, MAP and recall by these relevance judgments, TREC's or "
-            "BEIR's; needs the extra ranking. Default of a BEIR folder: its qrels/test.tsv.",
-            rich_help_panel="Relevance judgments",
-        ),
-    ] = None,
-    run: Annotated[
-        Path | None,
-        _file(
-            help="Measure this TREC run by the qrels instead of searching.",
-            rich_help_panel="Relevance judgments",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        _file(
-            metavar="FILE.json",
-            help="Write the hits in DPR's retrieval format.",
-            rich_help_panel="Files",
-        ),
-    ] = None,
-    trec: Annotated[
-        Path | None,
-        _file(
-            help="Write the hits as a TREC run; white space in ids becomes %20.",
-            rich_help_panel="Files",
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        _file(
-            metavar="FILE.png|.svg",
-            help="Plot recall over k; needs the extra plot.",
-            rich_help_panel="Files",
-        ),
-    ] = None,
+    measuring: MeasuringOptions,
     as_json: options.JSONOption = False,
     searching: options.SearchOptions,
     qdrant: options.QdrantOptions,
@@ -111,71 +106,63 @@ def evaluate_command(
 
     Computed as in DPR and on the model cards. With --qrels: nDCG@10, MRR@10, MAP and recall@k.
     """
-    depths = _parse_depths(k)
-    if searching.exact and compare_exact:
+    depths = _parse_depths(measuring.k)
+    if searching.exact and measuring.compare_exact:
         raise UsageError("--exact and --compare-exact contradict each other: leave one out.")
-    modes = searching.query_options(list(dict.fromkeys(mode.split(","))))
+    modes = searching.query_options(list(dict.fromkeys(measuring.mode.split(","))))
     if len(modes) > 1:
-        given = options.typed(
-            published=published, compare_exact=compare_exact, output=output, trec=trec
-        )
+        given = options.explicitly_set(measuring, FOR_ONE_MODE)
         options.refuse(given, "is for one mode at a time: leave it out.")
     from rdr_qdrant import evaluation, readers
     from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy
 
     beir = readers.BEIRFolder.find(Path(questions)) if questions else None
-    if beir:
-        qrels = qrels or beir.qrels()
+    qrels = measuring.qrels or (beir.qrels() if beir else None)
     if qrels:
-        given = options.typed(
-            quoting=quoting != "csv",
-            published=published,
-            match=match != "string",
-            compare_exact=compare_exact,
-            output=output,
-            plot=plot,
-        )
+        given = options.explicitly_set(measuring, FOR_ANSWERS)
         options.refuse(given, "is for questions with answers, not for qrels: leave it out.")
-    if run:
+    if measuring.run:
         if qrels is None:
             raise UsageError("--run is measured by qrels: name them with --qrels FILE.")
         given = ["QUESTIONS"] if questions and not beir else []
-        given += options.typed(collection=collection, trec=trec, mode=list(modes) != ["dense"])
+        given += ["--collection"] if collection is not None else []
+        given += options.explicitly_set(measuring, ("trec", "mode"))
         for group in (searching, qdrant, encoders):
             given += options.explicitly_set(group)
         options.refuse(given, "has no effect on a run from a file: leave it out.")
-        measured = evaluation.rank_run(
-            readers.read_qrels(qrels), readers.read_trec_run(run), depths
-        )
-        print_rankings({"run": measured}, as_json=as_json)
+        of_run = evaluation.RankingEvaluation(readers.read_qrels(qrels), depths)
+        of_run.add_run(readers.read_trec_run(measuring.run))
+        print_rankings({"run": of_run.report()}, as_json=as_json)
         return ExitStatus.DONE
     if questions is None:
         raise UsageError("Missing argument 'QUESTIONS'.")
     if collection is None:
         raise UsageError("Missing option '--collection' / '-c'.")
-    if published is not None:
-        evaluation.check_data_set(published)
+    if measuring.published is not None:
+        evaluation.check_data_set(measuring.published)
     source = beir.questions if beir else Path(questions)
-    inputs = [file for file in (source, qrels) if file]
-    evaluation.check_outputs([file for file in (output, trec, plot) if file], inputs)
-    if plot:
-        evaluation.check_plot(plot)
+    outputs = (measuring.output, measuring.trec, measuring.plot)
+    evaluation.check_outputs(list(filter(None, outputs)), list(filter(None, (source, qrels))))
+    if measuring.plot:
+        evaluation.check_plot(measuring.plot)
     log = readers.RejectLog()
     with rejects_reported(log), ExitStack() as stack:
         ranking = evaluation.RankingEvaluation(readers.read_qrels(qrels), depths) if qrels else None
         if ranking:
             asked = ranking.select_questions(readers.read_questions_with_ids(source, log))
         else:
-            asked = list(readers.read_questions(source, log, quoting=quoting))
+            asked = list(readers.read_questions(source, log, quoting=measuring.quoting))
         client = stack.enter_context(closing(qdrant.connect()))
         embeddings = encoders.embeddings_for(client, collection)
         progress = stack.enter_context(progress_shown("questions"))
         retry = RetryPolicy(RETRY_FOR_SECONDS, progress.show_retry)
         searcher = searching.searcher(embeddings, client, collection, retry)
-        writers = [stack.enter_context(evaluation.dpr_run(output))] if output else []
-        if trec:
+        writers = []
+        if measuring.output:
+            writers.append(stack.enter_context(evaluation.dpr_run(measuring.output)))
+        if measuring.trec:
             tag = "bm25" if list(modes) == ["bm25"] else embeddings.pair.name or "rdr-qdrant"
-            writers.append(stack.enter_context(evaluation.trec_run(trec, tag)))
+            writers.append(stack.enter_context(evaluation.trec_run(measuring.trec, tag)))
         total = len(asked) * len(modes)
         if ranking:
             rankings = evaluation.rank_modes(
@@ -194,8 +181,8 @@ def evaluate_command(
                 modes,
                 k=depths,
                 exact=searching.exact,
-                compare_exact=compare_exact,
-                match=match,
+                compare_exact=measuring.compare_exact,
+                match=measuring.match,
                 writers=writers,
                 on_reject=log,
                 on_progress=lambda done: progress(done, total),
@@ -203,11 +190,11 @@ def evaluate_command(
     if ranking:
         print_rankings(rankings, as_json=as_json)
     else:
-        figures = evaluation.published_figures(embeddings.pair, published) if published else None
+        data, pair = measuring.published, embeddings.pair
+        figures = evaluation.published_figures(pair, data) if data else None
         print_recall(reports, figures, as_json=as_json)
-        if plot:
-            subject = f"{embeddings.pair.label}, collection {collection}"
-            draw_plot(plot, reports, figures, subject)
+        if measuring.plot:
+            draw_plot(measuring.plot, reports, figures, f"{pair.label}, collection {collection}")
     return ExitStatus.REJECTED if log.total else ExitStatus.DONE
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 EXAMPLE = "rdr-qdrant ingest passages.tsv -c wiki --url http://localhost:6333"
 
-_SYNC = "Existing points"
-_NEW = "New collections"
-_ALIAS = "Re-index without downtime"
+_sync = partial(typer.Option, rich_help_panel="Existing points")
+_new = partial(typer.Option, rich_help_panel="New collections")
+_alias = partial(typer.Option, rich_help_panel="Re-index without downtime")
 
 
 def ingest(
@@ -72,49 +73,31 @@ def ingest(
     index: options.IndexOption = True,
     prune: Annotated[
         bool,
-        typer.Option(
-            "--prune",
-            help="Afterwards remove points of these sources that are no longer in them.",
-            rich_help_panel=_SYNC,
+        _sync(
+            "--prune", help="Afterwards remove points of these sources that are no longer in them."
         ),
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run",
-            help="Write nothing; report what would be encoded, updated and removed.",
-            rich_help_panel=_SYNC,
+        _sync(
+            "--dry-run", help="Write nothing; report what would be encoded, updated and removed."
         ),
     ] = False,
     recreate: Annotated[
-        bool,
-        typer.Option(
-            "--recreate",
-            help="Delete the collection first; asks for its name to confirm.",
-            rich_help_panel=_SYNC,
-        ),
+        bool, _sync("--recreate", help="Delete the collection first; asks for its name to confirm.")
     ] = False,
-    yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes",
-            help="Do not ask for confirmation.",
-            rich_help_panel=_SYNC,
-            hidden=True,
-        ),
-    ] = False,
+    yes: Annotated[bool, _sync("--yes", help="Do not ask for confirmation.", hidden=True)] = False,
     preset: Annotated[
         str | None,
-        typer.Option(
+        _new(
             metavar="NAME",
             help="small: vectors and graph in RAM, texts on disk. large: quantized vectors and "
             "graph in RAM, original vectors and texts on disk. disk: everything possible on disk.",
-            rich_help_panel=_NEW,
         ),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
+        _new(
             "--set",
             metavar="NAME=VALUE",
             help="A setting of Qdrant, overriding the preset; may be repeated. "
@@ -124,35 +107,31 @@ def ingest(
             "full_scan_threshold, max_indexing_threads, payload_m, inline_storage; quantization "
             "(none, scalar, binary, product, turbo) and its quantile, encoding, query_encoding, "
             "compression, bits; default_segment_number, max_segment_size, indexing_threshold.",
-            rich_help_panel=_NEW,
         ),
     ] = None,
     bm25: Annotated[
         bool,
-        typer.Option(
+        _new(
             "--bm25",
             help="Give each point a sparse vector of its words too, for the modes bm25 and hybrid.",
-            rich_help_panel=_NEW,
         ),
     ] = False,
     language: options.LanguageOption = None,
     payload_index: Annotated[
         list[str] | None,
-        typer.Option(
+        _new(
             "--payload-index",
             metavar="KEY[:TYPE]",
             help="Create a payload index for --filter, also on an existing collection: keyword "
             "(default), integer, float, bool, datetime, uuid, text or geo. May be repeated.",
-            rich_help_panel=_NEW,
         ),
     ] = None,
     tenant: Annotated[
         str | None,
-        typer.Option(
+        _new(
             metavar="KEY",
             help="Metadata that names the tenant: indexed, and each tenant's points are stored "
             "together.",
-            rich_help_panel=_NEW,
             hidden=True,
         ),
     ] = None,
@@ -167,19 +146,17 @@ def ingest(
     ] = False,
     swap_alias: Annotated[
         bool,
-        typer.Option(
+        _alias(
             "--swap-alias",
             help="Load into a new collection; once it is complete, verified and indexed, point the "
             "alias NAME to it.",
-            rich_help_panel=_ALIAS,
         ),
     ] = False,
     drop_old: Annotated[
         bool,
-        typer.Option(
+        _alias(
             "--drop-old",
             help="Then delete the collection that the alias pointed to before.",
-            rich_help_panel=_ALIAS,
             hidden=True,
         ),
     ] = False,

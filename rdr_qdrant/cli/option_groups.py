@@ -95,7 +95,6 @@ UnverifiedOption = Annotated[
 VectorNameOption = Annotated[
     str,
     typer.Option(
-        "--vector-name",
         metavar="NAME",
         help="Named vector to use. Default: the unnamed one.",
         show_default=False,
@@ -105,18 +104,13 @@ VectorNameOption = Annotated[
 QuotingOption = Annotated[
     Literal["csv", "none"],
     typer.Option(
-        "--quoting",
-        metavar="csv|none",
-        help="none: quotes in TSV and CSV files are plain characters.",
+        metavar="csv|none", help="none: quotes in TSV and CSV files are plain characters."
     ),
 ]
 RejectsOption = Annotated[
     Path | None,
     typer.Option(
-        "--rejects",
-        parser=parse_path,
-        metavar="FILE",
-        help="Write rejected rows to FILE, as JSON Lines.",
+        parser=parse_path, metavar="FILE", help="Write rejected rows to FILE, as JSON Lines."
     ),
 ]
 StrictOption = Annotated[
@@ -144,7 +138,6 @@ LanguageOption = Annotated[
 APIKeyFileOption = Annotated[
     Path | None,
     _where(
-        "--api-key-file",
         parser=parse_path,
         metavar="FILE",
         help="Read the server's API key from FILE instead of QDRANT_API_KEY.",
@@ -154,7 +147,6 @@ APIKeyFileOption = Annotated[
 AllowKeyOverHTTPOption = Annotated[
     str | None,
     _where(
-        "--allow-key-over-http",
         metavar="HOST",
         help="Send the API key unencrypted to this host; other hosts get it over https only.",
         hidden=True,
@@ -169,23 +161,18 @@ def read_api_key(file: Path | None) -> Any:
     return read_key_file(file) if file else None
 
 
-def typed(**given: object) -> list[str]:
-    """Names of the options whose value is neither `None` nor false, as they are typed."""
+def explicitly_set(group: Any, names: Iterable[str] = ()) -> list[str]:
+    """The options of a group that differ from their defaults, as they are typed.
+
+    Args:
+        group: the options.
+        names: the fields to look at; all by default.
+    """
     return [
-        f"--{name.replace('_', '-')}"
-        for name, value in given.items()
-        if value is not None and value is not False
-    ]
-
-
-def explicitly_set(group: Any, names: Sequence[str] = ()) -> list[str]:
-    """The options of a group, or these of them, that differ from their defaults, as typed."""
-    changed = [
-        option
+        f"--{'no-' if option.default is True else ''}{option.name.replace('_', '-')}"
         for option in fields(group)
         if getattr(group, option.name) != option.default and (not names or option.name in names)
     ]
-    return typed(**{("no_" if one.default is True else "") + one.name: True for one in changed})
 
 
 def refuse(given: Iterable[str], reason: str) -> None:
@@ -285,8 +272,7 @@ class EncoderOptions:
         ),
     ] = None
     question_encoder: Annotated[
-        str | None,
-        _encoders(parser=parse_source, metavar="Y", help="Hub id or folder."),
+        str | None, _encoders(parser=parse_source, metavar="Y", help="Hub id or folder.")
     ] = None
     revision: Annotated[
         str | None,
@@ -304,10 +290,7 @@ class EncoderOptions:
             hidden=True,
         ),
     ] = DEFAULT_MAX_LENGTH
-    device: Annotated[
-        str,
-        _encoders(metavar="NAME", help="auto, cpu, cuda or mps."),
-    ] = "auto"
+    device: Annotated[str, _encoders(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto"
     precision: Annotated[
         str,
         _encoders(
@@ -443,8 +426,7 @@ class SearchOptions:
         ),
     ] = "dbsf"
     fusion_weights: Annotated[
-        str,
-        _search(metavar="DENSE,BM25", help="Weights of the two lists.", hidden=True),
+        str, _search(metavar="DENSE,BM25", help="Weights of the two lists.", hidden=True)
     ] = "1,1"
     rrf_k: Annotated[
         int,

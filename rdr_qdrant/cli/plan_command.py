@@ -14,6 +14,7 @@ from rdr_qdrant.cli.path_arguments import parse_source
 from rdr_qdrant.cli.progress import duration, progress_shown
 from rdr_qdrant.cli.stderr import rejects_reported
 from rdr_qdrant.cli.stdout import print_json, print_table
+from rdr_qdrant.errors import UsageError
 from rdr_qdrant.planning import Plan, PlanInputs, Quantity, format_bytes, plan
 
 EXAMPLE = "rdr-qdrant plan --passages 21M --preset large --gpu h100"
@@ -86,8 +87,8 @@ def plan_command(
     from rdr_qdrant.collection import PRESETS
 
     if sources:
-        given = options.typed(passages=passages, text_bytes=text_bytes)
-        options.refuse(given, "has no effect on sources, which are counted: leave it out.")
+        if passages or text_bytes:
+            raise UsageError("Sources are counted: leave out --passages and --text-bytes.")
         passages, text_bytes = _measure(sources, splitting)
     else:
         given = options.explicitly_set(splitting)

@@ -28,8 +28,7 @@ def search(
     ] = "dense",
     conditions: options.FilterOption = None,
     score_threshold: Annotated[
-        float | None,
-        typer.Option(metavar="SCORE", help="Only passages with at least this score."),
+        float | None, typer.Option(metavar="SCORE", help="Only passages with at least this score.")
     ] = None,
     neighbors: Annotated[
         int,

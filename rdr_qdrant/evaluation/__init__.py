@@ -22,12 +22,7 @@ from rdr_qdrant.evaluation.mode_comparison import (
     rank_modes,
 )
 from rdr_qdrant.evaluation.plot import check_plot, draw_recall
-from rdr_qdrant.evaluation.ranking import (
-    RankingEvaluation,
-    RankingReport,
-    rank_run,
-    ranking_table,
-)
+from rdr_qdrant.evaluation.ranking import RankingEvaluation, RankingReport, ranking_table
 from rdr_qdrant.evaluation.recall import answer_recall, first_hit, percent_at
 from rdr_qdrant.evaluation.run_files import QuestionResult, check_outputs, dpr_run, trec_run
 
@@ -57,7 +52,6 @@ __all__ = [
     "percent_at",
     "published_figures",
     "rank_modes",
-    "rank_run",
     "ranking_table",
     "recall_table",
     "trec_run",

@@ -207,17 +207,6 @@ class RankingEvaluation:
         return {document: None for judged in self._qrels.values() for document in judged}
 
 
-def rank_run(qrels: Qrels, run: Run, k: Sequence[int] = RECALL_AT) -> RankingReport:
-    """Measure a run from a file, which `read_trec_run` reads, by relevance judgments.
-
-    Raises:
-        SourceError: none of its questions has judgments, or ir-measures is not installed.
-    """
-    ranking = RankingEvaluation(qrels, k)
-    ranking.add_run(run)
-    return ranking.report()
-
-
 def check_installed() -> None:
     """Refuse to measure without ir-measures, before any work is done.
 

@@ -81,7 +81,7 @@ def test_given_rates_are_said_to_be_given(command: Command) -> None:
         (["--gpu", "l4", "--encode-rate", "-5"], "'--encode-rate': Input should be greater than"),
         (["--encode-rate", "inf"], "'--encode-rate': Input should be less than"),
         (["--split", "100"], "--split has no effect without a SOURCE"),
-        (["x.tsv", "--text-bytes", "9"], "--text-bytes has no effect on sources"),
+        (["x.tsv", "--text-bytes", "9"], "leave out --passages and --text-bytes"),
         (["--dimension", "0"], "'--dimension': Input should be greater than or equal to 1"),
     ],
 )

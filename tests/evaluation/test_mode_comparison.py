@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import pytest
 
 from rdr_qdrant.collection import QueryOptions, Questions, ScoredPassage
-from rdr_qdrant.evaluation import RankingEvaluation, evaluate, evaluate_modes, rank_modes, rank_run
+from rdr_qdrant.evaluation import RankingEvaluation, evaluate, evaluate_modes, rank_modes
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import Question, Reject
 from tests.evaluation.fake_searcher import FakeSearcher, id_of
@@ -75,6 +75,8 @@ def test_the_rankings_of_a_mode_are_measured_without_those_of_the_one_before() -
 
 
 def test_a_run_from_a_file_has_no_duration() -> None:
-    report = rank_run({"q": {"a": 1}}, {"q": {"b": 2.0, "a": 1.0}, "x": {"a": 1.0}}, [1, 2])
+    ranking = RankingEvaluation({"q": {"a": 1}}, [1, 2])
+    ranking.add_run({"q": {"b": 2.0, "a": 1.0}, "x": {"a": 1.0}})
+    report = ranking.report()
     assert (report.measures["mrr@10"], report.measures["recall@1"]) == (pytest.approx(0.5), 0)
     assert (report.seconds, report.missing_documents, report.unjudged_questions) == (None, None, 1)
