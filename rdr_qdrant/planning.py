@@ -70,6 +70,7 @@ GPUS: Mapping[str, tuple[str, float]] = {
 """Label and dense half-precision FLOP/s (sums in fp32), as published."""
 
 EXACT_PARTS = ("vectors", "quantized")
+"""Parts whose sizes are no estimates."""
 SEGMENTS = ("vectors", "quantized", "graph", "ids", "payload", "bm25")
 """Parts that are written a second time while the index is built."""
 MEMORY_SETTINGS = {

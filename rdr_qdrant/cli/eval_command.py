@@ -21,6 +21,7 @@ from rdr_qdrant.registry import PUBLISHED_QUESTIONS, RECALL_AT
 
 EXAMPLE = "rdr-qdrant eval questions.jsonl -c wiki -k 1,5,20,100 --published trivia-test"
 
+# Options, by their fields, that have no effect with several modes, and with qrels.
 FOR_ONE_MODE = ("published", "compare_exact", "output", "trec")
 FOR_ANSWERS = ("quoting", "published", "match", "compare_exact", "output", "plot")
 

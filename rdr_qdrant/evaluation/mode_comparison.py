@@ -38,16 +38,13 @@ def evaluate_modes(
     on_reject: RejectHandler | None = None,
     on_progress: ProgressHandler | None = None,
 ) -> dict[str, EvaluationReport]:
-    """Evaluate the same questions in each mode; returns a report for each.
+    """`evaluate` the same questions in each mode; returns the reports by mode.
 
     Args:
         searcher, questions, k, exact, compare_exact, match, writers: see `evaluate`.
-        modes: the options of each search by a name for it.
+        modes: by a name for it, the options of each search.
         on_reject: called once with each answer that cannot be searched for.
         on_progress: called with the number of searches done, of `len(questions) * len(modes)`.
-
-    Raises:
-        SourceError, ValueError: see `evaluate`.
     """
     reports: dict[str, EvaluationReport] = {}
     for mode, options in modes.items():
@@ -76,7 +73,7 @@ def rank_modes(
     writers: Sequence[ResultWriter] = (),
     on_progress: ProgressHandler | None = None,
 ) -> dict[str, RankingReport]:
-    """Measure the same questions by relevance judgments in each mode; returns a report for each.
+    """Measure the same questions by relevance judgments in each mode; returns reports by mode.
 
     Args:
         searcher, modes, exact, writers, on_progress: see `evaluate_modes`.
