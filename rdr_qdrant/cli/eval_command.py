@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.eval_summary import draw_plot, print_rankings, print_recall
 from rdr_qdrant.cli.exit_status import ExitStatus
+from rdr_qdrant.cli.option_groups import explicitly_set, refuse
 from rdr_qdrant.cli.path_arguments import parse_path, parse_source
 from rdr_qdrant.cli.progress import progress_shown
 from rdr_qdrant.cli.stderr import rejects_reported
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.registry import PUBLISHED_QUESTIONS, RECALL_AT
 
-EXAMPLE = "rdr-qdrant eval questions.jsonl -c wiki -k 1,5,20,100 --published trivia-test"
+if TYPE_CHECKING:
+    from rdr_qdrant.evaluation.run_files import ResultWriter
 
-# Options, by their fields, that have no effect with several modes, and with qrels.
-FOR_ONE_MODE = ("published", "compare_exact", "output", "trec")
-FOR_ANSWERS = ("quoting", "published", "match", "compare_exact", "output", "plot")
+EXAMPLE = "rdr-qdrant eval questions.jsonl -c wiki -k 1,5,20,100 --published trivia-test"
 
 _file = partial(typer.Option, parser=parse_path, metavar="FILE")
 _judged = partial(_file, rich_help_panel="Relevance judgments")
@@ -83,6 +84,62 @@ class MeasuringOptions:
         _written(metavar="FILE.png|.svg", help="Plot recall over k; needs the extra plot."),
     ] = None
 
+    def depths(self) -> list[int]:
+        """`-k` as numbers, ascending.
+
+        Raises:
+            UsageError: it holds something else, or a number below 1.
+        """
+        try:
+            depths = sorted({int(part) for part in self.k.split(",")})
+        except ValueError:
+            raise UsageError(f"-k {self.k!r} is not a list of numbers such as 1,5,20.") from None
+        if depths[0] < 1:
+            raise UsageError(f"-k {self.k!r} holds {depths[0]}; every depth must be at least 1.")
+        return depths
+
+    def check_used(self, modes: Collection[str], *, by_qrels: bool) -> None:
+        """Refuse options that have no effect on several modes, or where qrels are measured by.
+
+        Raises:
+            UsageError: one is set.
+        """
+        if len(modes) > 1:
+            names = ["published", "compare_exact", "output", "trec"]
+            refuse(explicitly_set(self, names), "is for one mode at a time: leave it out.")
+        if by_qrels:
+            names = ["quoting", "published", "match", "compare_exact", "output", "plot"]
+            given = explicitly_set(self, names)
+            refuse(given, "is for questions with answers, not for qrels: leave it out.")
+
+    def check_files(self, inputs: Iterable[Path | None]) -> None:
+        """Refuse files that cannot be written, and unknown data, before any work is done.
+
+        Raises:
+            UsageError: a file is one of the inputs, given twice or of an unknown format, or no
+                figures are published for the data.
+            OutputError: a file cannot be written, or matplotlib is not installed.
+        """
+        from rdr_qdrant.evaluation import check_data_set, check_outputs, check_plot
+
+        if self.published is not None:
+            check_data_set(self.published)
+        outputs = (self.output, self.trec, self.plot)
+        check_outputs([file for file in outputs if file], [file for file in inputs if file])
+        if self.plot:
+            check_plot(self.plot)
+
+    @contextmanager
+    def writers(self, tag: str) -> Iterator[list[ResultWriter]]:
+        """Write `--output`, and `--trec` with this tag, while the body runs."""
+        from rdr_qdrant.evaluation import dpr_run, trec_run
+
+        with ExitStack() as stack:
+            opened = [stack.enter_context(dpr_run(self.output))] if self.output else []
+            if self.trec:
+                opened.append(stack.enter_context(trec_run(self.trec, tag)))
+            yield opened
+
 
 def evaluate_command(
     questions: Annotated[
@@ -107,30 +164,25 @@ def evaluate_command(
 
     Computed as in DPR and on the model cards. With --qrels: nDCG@10, MRR@10, MAP and recall@k.
     """
-    depths = _parse_depths(measuring.k)
-    if searching.exact and measuring.compare_exact:
-        raise UsageError("--exact and --compare-exact contradict each other: leave one out.")
-    modes = searching.query_options(list(dict.fromkeys(measuring.mode.split(","))))
-    if len(modes) > 1:
-        given = options.explicitly_set(measuring, FOR_ONE_MODE)
-        options.refuse(given, "is for one mode at a time: leave it out.")
     from rdr_qdrant import evaluation, readers
     from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy
 
+    depths = measuring.depths()
+    if searching.exact and measuring.compare_exact:
+        raise UsageError("--exact and --compare-exact contradict each other: leave one out.")
+    modes = searching.query_options(list(dict.fromkeys(measuring.mode.split(","))))
     beir = readers.BEIRFolder.find(Path(questions)) if questions else None
     qrels = measuring.qrels or (beir.qrels() if beir else None)
-    if qrels:
-        given = options.explicitly_set(measuring, FOR_ANSWERS)
-        options.refuse(given, "is for questions with answers, not for qrels: leave it out.")
+    measuring.check_used(modes, by_qrels=qrels is not None)
     if measuring.run:
         if qrels is None:
             raise UsageError("--run is measured by qrels: name them with --qrels FILE.")
         given = ["QUESTIONS"] if questions and not beir else []
         given += ["--collection"] if collection is not None else []
-        given += options.explicitly_set(measuring, ("trec", "mode"))
+        given += explicitly_set(measuring, ("trec", "mode"))
         for group in (searching, qdrant, encoders):
-            given += options.explicitly_set(group)
-        options.refuse(given, "has no effect on a run from a file: leave it out.")
+            given += explicitly_set(group)
+        refuse(given, "has no effect on a run from a file: leave it out.")
         of_run = evaluation.RankingEvaluation(readers.read_qrels(qrels), depths)
         of_run.add_run(readers.read_trec_run(measuring.run))
         print_rankings({"run": of_run.report()}, as_json=as_json)
@@ -139,13 +191,8 @@ def evaluate_command(
         raise UsageError("Missing argument 'QUESTIONS'.")
     if collection is None:
         raise UsageError("Missing option '--collection' / '-c'.")
-    if measuring.published is not None:
-        evaluation.check_data_set(measuring.published)
     source = beir.questions if beir else Path(questions)
-    outputs = (measuring.output, measuring.trec, measuring.plot)
-    evaluation.check_outputs(list(filter(None, outputs)), list(filter(None, (source, qrels))))
-    if measuring.plot:
-        evaluation.check_plot(measuring.plot)
+    measuring.check_files([source, qrels])
     log = readers.RejectLog()
     with rejects_reported(log), ExitStack() as stack:
         ranking = evaluation.RankingEvaluation(readers.read_qrels(qrels), depths) if qrels else None
@@ -158,12 +205,8 @@ def evaluate_command(
         progress = stack.enter_context(progress_shown("questions"))
         retry = RetryPolicy(RETRY_FOR_SECONDS, progress.show_retry)
         searcher = searching.searcher(embeddings, client, collection, retry)
-        writers = []
-        if measuring.output:
-            writers.append(stack.enter_context(evaluation.dpr_run(measuring.output)))
-        if measuring.trec:
-            tag = "bm25" if list(modes) == ["bm25"] else embeddings.pair.name or "rdr-qdrant"
-            writers.append(stack.enter_context(evaluation.trec_run(measuring.trec, tag)))
+        tag = "bm25" if list(modes) == ["bm25"] else embeddings.pair.name or "rdr-qdrant"
+        writers = stack.enter_context(measuring.writers(tag))
         total = len(asked) * len(modes)
         if ranking:
             rankings = evaluation.rank_modes(
@@ -197,14 +240,3 @@ def evaluate_command(
         if measuring.plot:
             draw_plot(measuring.plot, reports, figures, f"{pair.label}, collection {collection}")
     return ExitStatus.REJECTED if log.total else ExitStatus.DONE
-
-
-def _parse_depths(text: str) -> list[int]:
-    """Parse `"20,1,5"` as `[1, 5, 20]`."""
-    try:
-        depths = sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        raise UsageError(f"-k {text!r} is not a list of numbers such as 1,5,20.") from None
-    if depths[0] < 1:
-        raise UsageError(f"-k {text!r} holds {depths[0]}; every depth must be at least 1.")
-    return depths
