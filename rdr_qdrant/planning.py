@@ -8,7 +8,7 @@ compares the results with real collections.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -69,6 +69,8 @@ GPUS: Mapping[str, tuple[str, float]] = {
 }
 """Label and dense half-precision FLOP/s (sums in fp32), as published."""
 
+EXACT_PARTS = ("vectors", "quantized")
+"""Parts whose sizes are no estimates."""
 SEGMENTS = ("vectors", "quantized", "graph", "ids", "payload", "bm25")
 """Parts that are written a second time while the index is built."""
 MEMORY_SETTINGS = {
@@ -154,28 +156,22 @@ def plan(inputs: PlanInputs) -> Plan:
     ):
         for unknown in set(names) - set(known):
             raise UsageError(f"Unknown {kind} {unknown!r}. Known: {', '.join(known)}.")
-    layouts, used = [], set(inputs.quantizations)
-    for name in inputs.presets:
-        preset = PRESETS[name]
-        in_ram = [part for part, key in MEMORY_SETTINGS.items() if preset.get(key) != "cold"]
-        if "ids" not in in_ram:
-            in_ram.append("versions")
-        layouts.append(_layout(inputs, name, preset["quantization"], in_ram))
-        used.add(preset["quantization"])
+    settings = {name: PRESETS[name] for name in inputs.presets}
     for name in inputs.quantizations:
-        vectors = "quantized" if QUANTIZATIONS[name].bits else "vectors"
-        layouts.append(_layout(inputs, name, name, (vectors, "graph", "ids")))
+        originals = "cold" if QUANTIZATIONS[name].bits else "cached"
+        settings[name] = {"quantization": name, "vectors_memory": originals}
+    layouts = tuple(_layout(inputs, name, one) for name, one in settings.items())
     parts = list(_parts(inputs, "none").values())
-    for name, how in QUANTIZATIONS.items():
-        if name in used and how.bits:
-            parts.append(replace(_parts(inputs, name)["quantized"], name=f"quantized, {name}"))
+    used = {one["quantization"] for one in settings.values()}
+    for name in (name for name, how in QUANTIZATIONS.items() if how.bits and name in used):
+        parts.append(replace(_parts(inputs, name)["quantized"], name=f"quantized, {name}"))
     n = inputs.passages
     encoding = tuple(_encoding(inputs))
     upload = Quantity("upload", n / UPLOAD_RATE, f"{n:,} / {UPLOAD_RATE:,.0f} points/s")
     longer = max(encoding[0], upload, key=lambda step: step.value)
     index = layouts[0].index
     ingest = Quantity("ingest --bulk", longer.value + index.value, f"{longer.name} + {index.name}")
-    return Plan(inputs, tuple(layouts), tuple(parts), encoding, upload, index, ingest)
+    return Plan(inputs, layouts, tuple(parts), encoding, upload, index, ingest)
 
 
 def _parts(inputs: PlanInputs, quantization: str) -> dict[str, Quantity]:
@@ -183,53 +179,45 @@ def _parts(inputs: PlanInputs, quantization: str) -> dict[str, Quantity]:
     n, dimension, how = inputs.passages, inputs.dimension, QUANTIZATIONS[quantization]
     number = how.vector_bits // 8
     quantized = math.ceil(dimension * how.bits / 8) + how.extra_bytes
-    link_bits = max(8, math.ceil(math.log2(n + 1)))
+    bits = max(8, math.ceil(math.log2(n + 1)))
     payload = inputs.text_bytes + PAYLOAD_BESIDE_TEXT
     stored = payload * PAYLOAD_PACKED + PAYLOAD_OVERHEAD
     words = math.ceil(inputs.text_bytes * WORDS_PER_BYTE) if inputs.bm25 else 0
     servers = inputs.servers / inputs.replicas  # that hold one copy
-    each = f"{n:,} x"
-    parts = [
-        Quantity("vectors", n * dimension * number, f"{each} {dimension} x {number} B", False),
-        Quantity(
-            "quantized",
-            n * quantized,
-            f"{each} ({dimension} x {how.bits} / 8 + {how.extra_bytes}) B",
-            False,
-        ),
-        Quantity(
-            "graph",
-            n * 2 * GRAPH_M * link_bits / 8,
-            f"{each} 2 x {GRAPH_M} links x {link_bits} / 8 B (at most)",
-        ),
-        Quantity("ids", n * ID_BYTES, f"{each} {ID_BYTES} B"),
-        Quantity("versions", n * VERSION_BYTES, f"{each} {VERSION_BYTES} B, of the ids"),
-        Quantity(
-            "payload",
-            n * stored,
-            f"{each} ({payload:,} x {PAYLOAD_PACKED} + {PAYLOAD_OVERHEAD}) B",
-        ),
-        Quantity("bm25", n * words * WORD_ON_DISK, f"{each} {words} words x {WORD_ON_DISK} B"),
-        Quantity(
-            "bm25 index", n * words * WORD_IN_RAM, f"{each} {words} words x {WORD_IN_RAM} B, in RAM"
-        ),
-        Quantity("log", LOG_BYTES * servers, "2 x 32 MiB of each shard, one shard a server"),
-        Quantity("process", PROCESS_BYTES * servers, "75 MB of each server"),
-    ]
-    return {part.name: part for part in parts if part.value}
+    of_a_point = {
+        "vectors": (dimension * number, f"{dimension} x {number} B"),
+        "quantized": (quantized, f"({dimension} x {how.bits} / 8 + {how.extra_bytes}) B"),
+        "graph": (2 * GRAPH_M * bits / 8, f"2 x {GRAPH_M} links x {bits} / 8 B (at most)"),
+        "ids": (ID_BYTES, f"{ID_BYTES} B"),
+        "versions": (VERSION_BYTES, f"{VERSION_BYTES} B, of the ids"),
+        "payload": (stored, f"({payload:,} x {PAYLOAD_PACKED} + {PAYLOAD_OVERHEAD}) B"),
+        "bm25": (words * WORD_ON_DISK, f"{words} words x {WORD_ON_DISK} B"),
+        "bm25 index": (words * WORD_IN_RAM, f"{words} words x {WORD_IN_RAM} B, in RAM"),
+    }
+    parts = {
+        name: Quantity(name, n * each, f"{n:,} x {arithmetic}", name not in EXACT_PARTS)
+        for name, (each, arithmetic) in of_a_point.items()
+        if each
+    }
+    log = Quantity("log", LOG_BYTES * servers, "2 x 32 MiB of each shard, one shard a server")
+    process = Quantity("process", PROCESS_BYTES * servers, "75 MB of each server")
+    return {**parts, "log": log, "process": process}
 
 
-def _layout(inputs: PlanInputs, name: str, quantization: str, in_ram: Iterable[str]) -> Layout:
-    parts = _parts(inputs, quantization)
+def _layout(inputs: PlanInputs, name: str, settings: Mapping[str, str]) -> Layout:
+    parts = _parts(inputs, settings["quantization"])
+    in_ram = [part for part, key in MEMORY_SETTINGS.items() if settings.get(key) != "cold"]
+    if "ids" not in in_ram:
+        in_ram.append("versions")
+    in_ram = [part for part in (*in_ram, "bm25 index") if part in parts]
 
     def total(*names: str) -> float:
         return inputs.replicas * sum(parts[name].value for name in names if name in parts)
 
-    present = tuple(name for name in (*in_ram, "bm25 index") if name in parts)
     points = inputs.passages * inputs.replicas / inputs.servers
-    rate, factor = inputs.index_rate or INDEX_RATE, QUANTIZATIONS[quantization].index_time
+    rate, factor = INDEX_RATE, QUANTIZATIONS[settings["quantization"]].index_time
     if inputs.index_rate:
-        factor = 1.0
+        rate, factor = inputs.index_rate, 1.0
     index = Quantity(
         "index",
         factor * points / (rate * inputs.cores),
@@ -237,7 +225,8 @@ def _layout(inputs: PlanInputs, name: str, quantization: str, in_ram: Iterable[s
         f"{_times(factor)}",
     )
     disk = total(*SEGMENTS, "log")
-    return Layout(name, present, total(*present, "process"), disk, disk + total(*SEGMENTS), index)
+    peak = disk + total(*SEGMENTS)
+    return Layout(name, tuple(in_ram), total(*in_ram, "process"), disk, peak, index)
 
 
 def _encoding(inputs: PlanInputs) -> Iterator[Quantity]:
@@ -246,8 +235,7 @@ def _encoding(inputs: PlanInputs) -> Iterator[Quantity]:
         arithmetic = f"{n:,} / ({rate:,.1f} passages/s{_times(devices)})"
         yield Quantity("encoding", n / (rate * devices), arithmetic, estimate=devices > 1)
         return
-    for name in inputs.gpus:
-        label, peak = GPUS[name]
+    for label, peak in (GPUS[name] for name in inputs.gpus):
         yield Quantity(
             f"encoding, {devices} x {label}" if devices > 1 else f"encoding, {label}",
             n * FLOP_PER_PASSAGE / (peak * UTILIZATION * devices),

@@ -60,27 +60,14 @@ def copy(
         allow_key_over_http=allow_key_over_http,
     )
     print_message(f"Copying {collection!r} from {source} to {target}.")
-    done = total = 0
-    with (
-        closing(reader),
-        closing(writer),
-        progress_shown("points", lambda: done / total if total else None) as progress,
-    ):
-
-        def on_progress(copied: int, of: int) -> None:
-            nonlocal done, total
-            done, total = copied, of
-            progress(copied)
-
+    with closing(reader), closing(writer), progress_shown("points") as progress:
         report = copy_collection(
             reader,
             writer,
             collection,
-            progress=on_progress,
+            progress=progress,
             index=index,
-            on_retry=lambda why, seconds: progress.show(
-                f"{done:,} points; Qdrant: {why}, retrying in {seconds:.1f} s"
-            ),
+            on_retry=progress.show_retry,
             on_indexing=lambda seconds: progress.show(f"building the index, {duration(seconds)}"),
         )
     if as_json:

@@ -66,12 +66,9 @@ def delete(
 
     with (
         closing(qdrant.connect()) as client,
-        progress_shown("points", lambda: None) as progress,
+        progress_shown("points") as progress,
     ):
-        retry = RetryPolicy(
-            RETRY_FOR_SECONDS,
-            lambda why, seconds: progress.show(f"Qdrant: {why}, retrying in {seconds:.1f} s"),
-        )
+        retry = RetryPolicy(RETRY_FOR_SECONDS, progress.show_retry)
         deleted = delete_points(
             client,
             collection,

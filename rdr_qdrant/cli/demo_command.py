@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from rdr_qdrant.cli.eval_command import print_recall
 from rdr_qdrant.cli.path_arguments import parse_qdrant_folder
 from rdr_qdrant.cli.progress import duration, progress_shown
 from rdr_qdrant.cli.stderr import print_message
-from rdr_qdrant.cli.stdout import print_hits
+from rdr_qdrant.cli.stdout import print_hits, print_table
 from rdr_qdrant.client.connect import DEFAULT_PATH
 from rdr_qdrant.registry import DEMO_MODEL
 
@@ -43,7 +42,7 @@ def demo(
     """
     from rdr_qdrant.client import connect
     from rdr_qdrant.embeddings import RDREmbeddings
-    from rdr_qdrant.evaluation import evaluate
+    from rdr_qdrant.evaluation import evaluate, recall_table
     from rdr_qdrant.ingest import QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog, open_source, read_questions
     from rdr_qdrant.searcher import PassageSearcher
@@ -77,9 +76,9 @@ def demo(
     for question, [best, *_] in zip(QUESTIONS, searcher.search(QUESTIONS, k=1), strict=True):
         typer.echo(f"? {question}")
         print_hits([best], question)
-    recall = evaluate(searcher, read_questions(data / "questions.tsv", log))
-    typer.echo(f"{recall.questions} questions, {report.points} passages:")
-    print_recall(recall.recall)
+    measured = evaluate(searcher, read_questions(data / "questions.tsv", log))
+    typer.echo(f"{measured.questions} questions, {report.points} passages:")
+    print_table(*recall_table(measured.recall))
     client.close()
     where = f" --path {path}" if path else ""
     command = sys.argv[0] if sys.argv[0].endswith("rdr-qdrant") else "rdr-qdrant"

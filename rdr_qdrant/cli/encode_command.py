@@ -85,10 +85,6 @@ def encode(
         rejects_reported(log),
         progress_shown("passages", lambda: fraction_read(opened)) as progress,
     ):
-
-        def on_progress(report: EncodeReport) -> None:
-            progress(report.read, waiting=report.in_hand, skipped=report.kept)
-
         encoder = ShardEncoder(
             embeddings=embeddings,
             folder=output,
@@ -96,7 +92,9 @@ def encode(
             vectors="float16" if float16 else "float32",
             batch_size=batch_size,
             on_reject=log,
-            on_progress=on_progress,
+            on_progress=lambda report: progress(
+                report.read, waiting=report.in_hand, skipped=report.kept
+            ),
         )
         with stop_on_signal(encoder):
             report = encoder.encode_sources(opened, split=split)

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rdr_qdrant.cli.option_groups import QdrantOptions, read_api_key
+from rdr_qdrant.cli.option_groups import QdrantOptions, explicitly_set, read_api_key, refuse
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 LOCAL = "local"
 RAY = "ray"
 
-_PANEL = "Several GPUs or machines"
+_ray = partial(typer.Option, rich_help_panel="Several GPUs or machines")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,39 +30,35 @@ class ExecutorOptions:
 
     engine: Annotated[
         str,
-        typer.Option(
+        _ray(
             metavar="NAME",
             help="local: this process. ray: one encoder per GPU (or core), on this machine or in a "
             "cluster; needs a server.",
-            rich_help_panel=_PANEL,
         ),
     ] = LOCAL
     address: Annotated[
         str | None,
-        typer.Option(
+        _ray(
             metavar="ADDRESS",
             help="Running Ray cluster, or auto for this machine's. Default: start Ray here.",
-            rich_help_panel=_PANEL,
             hidden=True,
         ),
     ] = None
     gpus: Annotated[
         int | None,
-        typer.Option(
+        _ray(
             min=0,
             metavar="N",
             help="Number of encoders with one GPU each. Default: all GPUs.",
-            rich_help_panel=_PANEL,
             hidden=True,
         ),
     ] = None
     workers: Annotated[
         int | None,
-        typer.Option(
+        _ray(
             min=1,
             metavar="N",
             help="Number of encoders without a GPU. Default: one per core.",
-            rich_help_panel=_PANEL,
             hidden=True,
         ),
     ] = None
@@ -79,13 +76,7 @@ class ExecutorOptions:
         from rdr_qdrant.client import DEFAULT_PATH, server_url
 
         if self.engine == LOCAL:
-            cluster = {
-                "--address": self.address,
-                "--gpus": self.gpus,
-                "--workers": self.workers,
-            }
-            if names := [option for option, value in cluster.items() if value is not None]:
-                raise UsageError(f"{names[0]} is for --engine ray.")
+            refuse(explicitly_set(self), "is for --engine ray: add it, or leave the option out.")
         elif self.engine != RAY:
             raise UsageError(f"There is no engine {self.engine!r}. Known: {LOCAL}, {RAY}.")
         elif encoded:

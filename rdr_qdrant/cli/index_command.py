@@ -49,12 +49,9 @@ def index(
 
     with (
         closing(qdrant.connect()) as client,
-        progress_shown("points", lambda: None) as progress,
+        progress_shown("points") as progress,
     ):
-        retry = RetryPolicy(
-            RETRY_FOR_SECONDS,
-            lambda why, seconds: progress.show(f"Qdrant: {why}, retrying in {seconds:.1f} s"),
-        )
+        retry = RetryPolicy(RETRY_FOR_SECONDS, progress.show_retry)
         target = Collection(client, collection, retry=retry)
         target.check_ours("changed")
         if drop_bm25:

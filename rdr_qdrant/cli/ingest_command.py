@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,13 +26,13 @@ from rdr_qdrant.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from rdr_qdrant.embeddings import RDREmbeddings
-    from rdr_qdrant.ingest import LoadReport, PassageEncoder
+    from rdr_qdrant.ingest import PassageEncoder
 
 EXAMPLE = "rdr-qdrant ingest passages.tsv -c wiki --url http://localhost:6333"
 
-_SYNC = "Existing points"
-_NEW = "New collections"
-_ALIAS = "Re-index without downtime"
+_sync = partial(typer.Option, rich_help_panel="Existing points")
+_new = partial(typer.Option, rich_help_panel="New collections")
+_alias = partial(typer.Option, rich_help_panel="Re-index without downtime")
 
 
 def ingest(
@@ -72,49 +73,31 @@ def ingest(
     index: options.IndexOption = True,
     prune: Annotated[
         bool,
-        typer.Option(
-            "--prune",
-            help="Afterwards remove points of these sources that are no longer in them.",
-            rich_help_panel=_SYNC,
+        _sync(
+            "--prune", help="Afterwards remove points of these sources that are no longer in them."
         ),
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run",
-            help="Write nothing; report what would be encoded, updated and removed.",
-            rich_help_panel=_SYNC,
+        _sync(
+            "--dry-run", help="Write nothing; report what would be encoded, updated and removed."
         ),
     ] = False,
     recreate: Annotated[
-        bool,
-        typer.Option(
-            "--recreate",
-            help="Delete the collection first; asks for its name to confirm.",
-            rich_help_panel=_SYNC,
-        ),
+        bool, _sync("--recreate", help="Delete the collection first; asks for its name to confirm.")
     ] = False,
-    yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes",
-            help="Do not ask for confirmation.",
-            rich_help_panel=_SYNC,
-            hidden=True,
-        ),
-    ] = False,
+    yes: Annotated[bool, _sync("--yes", help="Do not ask for confirmation.", hidden=True)] = False,
     preset: Annotated[
         str | None,
-        typer.Option(
+        _new(
             metavar="NAME",
             help="small: vectors and graph in RAM, texts on disk. large: quantized vectors and "
             "graph in RAM, original vectors and texts on disk. disk: everything possible on disk.",
-            rich_help_panel=_NEW,
         ),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
+        _new(
             "--set",
             metavar="NAME=VALUE",
             help="A setting of Qdrant, overriding the preset; may be repeated. "
@@ -124,35 +107,31 @@ def ingest(
             "full_scan_threshold, max_indexing_threads, payload_m, inline_storage; quantization "
             "(none, scalar, binary, product, turbo) and its quantile, encoding, query_encoding, "
             "compression, bits; default_segment_number, max_segment_size, indexing_threshold.",
-            rich_help_panel=_NEW,
         ),
     ] = None,
     bm25: Annotated[
         bool,
-        typer.Option(
+        _new(
             "--bm25",
             help="Give each point a sparse vector of its words too, for the modes bm25 and hybrid.",
-            rich_help_panel=_NEW,
         ),
     ] = False,
     language: options.LanguageOption = None,
     payload_index: Annotated[
         list[str] | None,
-        typer.Option(
+        _new(
             "--payload-index",
             metavar="KEY[:TYPE]",
             help="Create a payload index for --filter, also on an existing collection: keyword "
             "(default), integer, float, bool, datetime, uuid, text or geo. May be repeated.",
-            rich_help_panel=_NEW,
         ),
     ] = None,
     tenant: Annotated[
         str | None,
-        typer.Option(
+        _new(
             metavar="KEY",
             help="Metadata that names the tenant: indexed, and each tenant's points are stored "
             "together.",
-            rich_help_panel=_NEW,
             hidden=True,
         ),
     ] = None,
@@ -167,19 +146,17 @@ def ingest(
     ] = False,
     swap_alias: Annotated[
         bool,
-        typer.Option(
+        _alias(
             "--swap-alias",
             help="Load into a new collection; once it is complete, verified and indexed, point the "
             "alias NAME to it.",
-            rich_help_panel=_ALIAS,
         ),
     ] = False,
     drop_old: Annotated[
         bool,
-        typer.Option(
+        _alias(
             "--drop-old",
             help="Then delete the collection that the alias pointed to before.",
-            rich_help_panel=_ALIAS,
             hidden=True,
         ),
     ] = False,
@@ -212,7 +189,7 @@ def ingest(
     from rdr_qdrant.client import RetryPolicy, capabilities
     from rdr_qdrant.collection import Collection, CollectionSettings
     from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
-    from rdr_qdrant.ingest import LoadReport, QdrantLoader, fraction_read
+    from rdr_qdrant.ingest import QdrantLoader, fraction_read
     from rdr_qdrant.readers import RejectLog
 
     if language and not bm25:
@@ -224,8 +201,8 @@ def ingest(
         tenant,
         (language or DEFAULT_LANGUAGE) if bm25 else None,
     )
-    encoding_options = [*splitting.explicitly_set(), *encoders.explicitly_set()]
-    opened = open_sources(sources, encoding_options, quoting)
+    encoding = [*options.explicitly_set(splitting), *options.explicitly_set(encoders)]
+    opened = open_sources(sources, encoding, quoting)
     split = splitting.settings(opened.sources)
     check_rejects_file(rejects, opened.sources)
     executor.check(qdrant, encoded=opened.vectors is not None)
@@ -249,19 +226,12 @@ def ingest(
             f"a new collection for the alias {collection!r}" if swap_alias else f"{collection!r}"
         )
         print_message(f"{action} {', '.join(sources)} into {target} with {pair}.")
-        latest = LoadReport(collection)
         with (
             executor.open(qdrant, embeddings) as ray,
             RejectLog(rejects, strict=strict) as log,
             rejects_reported(log),
             progress_shown("passages", lambda: fraction_read(opened.sources)) as progress,
         ):
-
-            def on_progress(report: LoadReport) -> None:
-                nonlocal latest
-                latest = report
-                progress(report.read, waiting=report.in_hand, skipped=report.unchanged)
-
             loader = QdrantLoader(
                 embeddings=ray.embeddings if ray else encoder,
                 executor=ray,
@@ -275,10 +245,10 @@ def ingest(
                 dry_run=dry_run,
                 retry_for=retry_for,
                 on_reject=log,
-                on_progress=on_progress,
-                on_retry=lambda why, seconds: progress.show(
-                    f"{latest.read:,} passages; Qdrant: {why}, retrying in {seconds:.1f} s"
+                on_progress=lambda report: progress(
+                    report.read, waiting=report.in_hand, skipped=report.unchanged
                 ),
+                on_retry=progress.show_retry,
                 index=index,
                 on_indexing=lambda seconds: progress.show(
                     f"building the index, {duration(seconds)}"
@@ -297,8 +267,8 @@ def ingest(
                         opened.sources, split=split, id_prefix=id_prefix, prune=prune
                     )
             except StoreError:
-                if latest.read:
-                    done = pluralize(latest.read, "passages")
+                if progress.done:
+                    done = pluralize(progress.done, "passages")
                     print_message(f"Done and kept: {done}; run the same command to resume.")
                 raise
         print_remarks(

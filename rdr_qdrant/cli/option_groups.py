@@ -8,9 +8,10 @@ options are hidden from `--help` and listed by `--help-all`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_type_hints
 
@@ -29,17 +30,19 @@ from rdr_qdrant.registry import DEFAULT_MAX_LENGTH, PAIRS
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
-    from rdr_qdrant.collection import FusionMethod, QueryOptions, UntypedValue
+    from rdr_qdrant.client import RetryPolicy
+    from rdr_qdrant.collection import FusionMethod, Mode, QueryOptions, UntypedValue
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.encoding.device import Precision
     from rdr_qdrant.readers import PassageSource
+    from rdr_qdrant.searcher import PassageSearcher
     from rdr_qdrant.splitter import SplitSettings
 
 DEBUG_OPTION = "--debug"
 
-_WHERE = "Where"
-_ENCODERS = "Which encoders"
-_SEARCH = "How to search"
+_where = partial(typer.Option, rich_help_panel="Where")
+_encoders = partial(typer.Option, rich_help_panel="Which encoders")
+_search = partial(typer.Option, rich_help_panel="How to search")
 
 
 def parse_count(text: str) -> int:
@@ -92,7 +95,6 @@ UnverifiedOption = Annotated[
 VectorNameOption = Annotated[
     str,
     typer.Option(
-        "--vector-name",
         metavar="NAME",
         help="Named vector to use. Default: the unnamed one.",
         show_default=False,
@@ -102,18 +104,13 @@ VectorNameOption = Annotated[
 QuotingOption = Annotated[
     Literal["csv", "none"],
     typer.Option(
-        "--quoting",
-        metavar="csv|none",
-        help="none: quotes in TSV and CSV files are plain characters.",
+        metavar="csv|none", help="none: quotes in TSV and CSV files are plain characters."
     ),
 ]
 RejectsOption = Annotated[
     Path | None,
     typer.Option(
-        "--rejects",
-        parser=parse_path,
-        metavar="FILE",
-        help="Write rejected rows to FILE, as JSON Lines.",
+        parser=parse_path, metavar="FILE", help="Write rejected rows to FILE, as JSON Lines."
     ),
 ]
 StrictOption = Annotated[
@@ -140,22 +137,18 @@ LanguageOption = Annotated[
 ]
 APIKeyFileOption = Annotated[
     Path | None,
-    typer.Option(
-        "--api-key-file",
+    _where(
         parser=parse_path,
         metavar="FILE",
         help="Read the server's API key from FILE instead of QDRANT_API_KEY.",
-        rich_help_panel=_WHERE,
         hidden=True,
     ),
 ]
 AllowKeyOverHTTPOption = Annotated[
     str | None,
-    typer.Option(
-        "--allow-key-over-http",
+    _where(
         metavar="HOST",
         help="Send the API key unencrypted to this host; other hosts get it over https only.",
-        rich_help_panel=_WHERE,
         hidden=True,
     ),
 ]
@@ -168,13 +161,32 @@ def read_api_key(file: Path | None) -> Any:
     return read_key_file(file) if file else None
 
 
-def explicitly_set(group: Any) -> list[str]:
-    """The options of a group that differ from their defaults, as they are typed."""
+def explicitly_set(group: Any, names: Iterable[str] = ()) -> list[str]:
+    """The options of a group that differ from their defaults, as they are typed.
+
+    Args:
+        group: the options.
+        names: the fields to look at; all by default.
+    """
     return [
-        f"--{field.name.replace('_', '-')}"
-        for field in fields(group)
-        if getattr(group, field.name) != field.default
+        f"--{'no-' if option.default is True else ''}{option.name.replace('_', '-')}"
+        for option in fields(group)
+        if getattr(group, option.name) != option.default and (not names or option.name in names)
     ]
+
+
+def refuse(given: Iterable[str], reason: str) -> None:
+    """Refuse options that have no effect.
+
+    Args:
+        given: the names of those that were given.
+        reason: why they have none, and what to do.
+
+    Raises:
+        UsageError: there is one; it names the first.
+    """
+    for name in given:
+        raise UsageError(f"{name} {reason}")
 
 
 def parse_filters(conditions: list[str] | None) -> dict[str, UntypedValue]:
@@ -200,31 +212,28 @@ class QdrantOptions:
 
     url: Annotated[
         str | None,
-        typer.Option(
+        _where(
             parser=parse_url,
             metavar="URL",
             help="Qdrant server; its API key is read from QDRANT_API_KEY.",
-            rich_help_panel=_WHERE,
         ),
     ] = None
     path: Annotated[
         Path | None,
-        typer.Option(
+        _where(
             parser=parse_qdrant_folder,
             metavar="DIR",
             help="Folder of an embedded Qdrant. Without --url and --path: QDRANT_URL if set, else "
             "./qdrant_data.",
-            rich_help_panel=_WHERE,
         ),
     ] = None
     api_key_file: APIKeyFileOption = None
     allow_key_over_http: AllowKeyOverHTTPOption = None
     grpc_port: Annotated[
         int | None,
-        typer.Option(
+        _where(
             metavar="PORT",
             help="Send points over gRPC to this port of the server. Default: 6334 beside 6333.",
-            rich_help_panel=_WHERE,
             hidden=True,
         ),
     ] = None
@@ -248,68 +257,48 @@ class EncoderOptions:
 
     model: Annotated[
         str | None,
-        typer.Option(
+        _encoders(
             metavar="NAME",
             help="Named pair (see rdr-qdrant models). Default: the pair that made the collection, "
             "else rdr-single-trivia.",
-            rich_help_panel=_ENCODERS,
         ),
     ] = None
     context_encoder: Annotated[
         str | None,
-        typer.Option(
+        _encoders(
             parser=parse_source,
             metavar="X",
             help="Hub id or folder; with --question-encoder, instead of --model.",
-            rich_help_panel=_ENCODERS,
         ),
     ] = None
     question_encoder: Annotated[
-        str | None,
-        typer.Option(
-            parser=parse_source,
-            metavar="Y",
-            help="Hub id or folder.",
-            rich_help_panel=_ENCODERS,
-        ),
+        str | None, _encoders(parser=parse_source, metavar="Y", help="Hub id or folder.")
     ] = None
     revision: Annotated[
         str | None,
-        typer.Option(
-            metavar="REV",
-            help="Branch, tag or commit of both encoders on the hub.",
-            rich_help_panel=_ENCODERS,
-            hidden=True,
+        _encoders(
+            metavar="REV", help="Branch, tag or commit of both encoders on the hub.", hidden=True
         ),
     ] = None
     max_length: Annotated[
         int,
-        typer.Option(
+        _encoders(
             min=8,
             metavar="TOKENS",
             help="Maximum tokens of an input; the same for all passages and questions of a "
             "collection.",
-            rich_help_panel=_ENCODERS,
             hidden=True,
         ),
     ] = DEFAULT_MAX_LENGTH
-    device: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.", rich_help_panel=_ENCODERS),
-    ] = "auto"
+    device: Annotated[str, _encoders(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto"
     precision: Annotated[
         str,
-        typer.Option(
+        _encoders(
             metavar="NAME",
             help="auto (fp32 on a CPU, fp16 on a GPU), fp32, bf16, fp16, or int8 on a CPU.",
-            rich_help_panel=_ENCODERS,
             hidden=True,
         ),
     ] = "auto"
-
-    def explicitly_set(self) -> list[str]:
-        """The options that differ from their defaults, as they are typed."""
-        return explicitly_set(self)
 
     def embeddings(self, recorded_model: str | None = None) -> RDREmbeddings:
         """The encoders, loaded on first use.
@@ -381,10 +370,6 @@ class SplitOptions:
         ),
     ] = 0
 
-    def explicitly_set(self) -> list[str]:
-        """The options that differ from their defaults, as they are typed."""
-        return explicitly_set(self)
-
     def settings(self, sources: Sequence[PassageSource]) -> SplitSettings | None:
         """The settings; `None` leaves rows whole and splits documents as by default.
 
@@ -394,70 +379,130 @@ class SplitOptions:
         from rdr_qdrant.readers import DocumentSource
         from rdr_qdrant.splitter import DEFAULT_WORDS, SplitSettings
 
-        given = self.explicitly_set()
+        given = explicitly_set(self)
         if not given:
             return None
         if self.split is None and not all(isinstance(one, DocumentSource) for one in sources):
-            raise UsageError(
-                f"{given[0]} has no effect on rows that are left whole: add --split WORDS."
-            )
+            refuse(given, "has no effect on rows that are left whole: add --split WORDS.")
         words = DEFAULT_WORDS[self.split_by] if self.split is None else self.split
         return SplitSettings(words, self.split_by, self.overlap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOptions:
-    """How a collection is searched."""
+    """How a collection is searched, and how mode hybrid makes one list of two."""
 
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare with every point instead of using the index.")
     ] = False
     rescore: Annotated[
         bool,
-        typer.Option(
+        _search(
             "--rescore/--no-rescore",
             help="Rescore the best hits of a quantized collection with the original vectors. "
             "Without it scores are approximate, and original vectors on disk are not read.",
-            rich_help_panel=_SEARCH,
         ),
     ] = True
     oversampling: Annotated[
         float | None,
-        typer.Option(
-            min=1.0,
-            metavar="FACTOR",
-            help="Rescore FACTOR times as many candidates as hits.",
-            rich_help_panel=_SEARCH,
-        ),
+        _search(min=1.0, metavar="FACTOR", help="Rescore FACTOR times as many candidates as hits."),
     ] = None
     hnsw_ef: Annotated[
         int | None,
-        typer.Option(
+        _search(
             min=1,
             metavar="N",
             help="Candidates kept while searching the index; more is more exact.",
-            rich_help_panel=_SEARCH,
         ),
     ] = None
     vector_name: VectorNameOption = ""
     allow_unverified: UnverifiedOption = False
+    fusion: Annotated[
+        str,
+        _search(
+            metavar="NAME",
+            help="In mode hybrid: dbsf adds normalised scores, rrf reciprocal ranks, linear raw "
+            "scores.",
+        ),
+    ] = "dbsf"
+    fusion_weights: Annotated[
+        str, _search(metavar="DENSE,BM25", help="Weights of the two lists.", hidden=True)
+    ] = "1,1"
+    rrf_k: Annotated[
+        int,
+        _search(
+            min=1,
+            metavar="N",
+            help="k of rrf: the greater, the less the first ranks stand out.",
+            hidden=True,
+        ),
+    ] = 2
+    candidates: Annotated[
+        int | None,
+        _search(
+            min=1,
+            metavar="N",
+            help="Passages that each list has before they are fused. Default: twice as many as are "
+            "asked for, at least 200.",
+            show_default=False,
+            hidden=True,
+        ),
+    ] = None
 
-    def check_used(self, modes: Sequence[str]) -> None:
-        """Refuse options of a search by vectors where every mode compares words.
+    def query_options(self, modes: Sequence[str], k: int = 1) -> dict[str, QueryOptions]:
+        """The options of a search in each of these modes, for `k` passages.
 
         Raises:
-            UsageError: one is set.
+            UsageError: an unknown mode or fusion, weights that are not two numbers, or an option
+                that none of the modes looks at.
         """
-        given = {
-            "--oversampling": self.oversampling is not None,
-            "--hnsw-ef": self.hnsw_ef is not None,
-            "--no-rescore": not self.rescore,
-        }
-        for name, is_given in given.items():
-            if is_given and set(modes) == {"bm25"}:
-                raise UsageError(f"{name} is for vectors, and bm25 compares words: leave it out.")
+        from rdr_qdrant.collection import Fusion, check_options
 
-    def search_params(self) -> models.SearchParams:
+        params = self._search_params()
+        if "hybrid" not in modes:
+            given = explicitly_set(self, ("fusion", "fusion_weights", "rrf_k", "candidates"))
+            refuse(given, "is for mode hybrid: add --mode hybrid, or leave it out.")
+        if set(modes) == {"bm25"}:
+            given = explicitly_set(self, ("oversampling", "hnsw_ef", "rescore"))
+            refuse(given, "is for vectors, and bm25 compares words: leave it out.")
+        try:
+            dense, bm25 = map(float, self.fusion_weights.split(","))
+        except ValueError:
+            raise UsageError(
+                f"--fusion-weights {self.fusion_weights!r} is not two numbers such as 1,0.5."
+            ) from None
+        by_mode: dict[str, QueryOptions] = {}
+        for mode in modes:
+            by_mode[mode] = {
+                "k": k,
+                "mode": cast("Mode", mode),
+                "search_params": params,
+                "fusion": Fusion(cast("FusionMethod", self.fusion), (dense, bm25), self.rrf_k),
+                "candidates": self.candidates,
+            }
+            check_options(by_mode[mode])
+        return by_mode
+
+    def searcher(
+        self,
+        embeddings: RDREmbeddings,
+        client: QdrantClient,
+        collection: str,
+        retry: RetryPolicy | None = None,
+    ) -> PassageSearcher:
+        """A searcher of the collection; see `PassageSearcher`."""
+        from rdr_qdrant.searcher import PassageSearcher
+
+        return PassageSearcher(
+            embeddings,
+            client,
+            collection,
+            vector_name=self.vector_name,
+            allow_unverified=self.allow_unverified,
+            retry=retry,
+        )
+
+    def _search_params(self) -> models.SearchParams:
         """These options as Qdrant's search parameters.
 
         Raises:
@@ -474,85 +519,6 @@ class SearchOptions:
             rescore=self.rescore, oversampling=self.oversampling
         )
         return models.SearchParams(hnsw_ef=self.hnsw_ef, quantization=quantization)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FusionOptions:
-    """How mode hybrid makes one list of two."""
-
-    fusion: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="In mode hybrid: dbsf adds normalised scores, rrf reciprocal ranks, linear raw "
-            "scores.",
-            rich_help_panel=_SEARCH,
-        ),
-    ] = "dbsf"
-    fusion_weights: Annotated[
-        str,
-        typer.Option(
-            metavar="DENSE,BM25",
-            help="Weights of the two lists.",
-            rich_help_panel=_SEARCH,
-            hidden=True,
-        ),
-    ] = "1,1"
-    rrf_k: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="k of rrf: the greater, the less the first ranks stand out.",
-            rich_help_panel=_SEARCH,
-            hidden=True,
-        ),
-    ] = 2
-    candidates: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Passages that each list has before they are fused. Default: twice as many as are "
-            "asked for, at least 200.",
-            show_default=False,
-            rich_help_panel=_SEARCH,
-            hidden=True,
-        ),
-    ] = None
-
-    def check_used(self, modes: Sequence[str]) -> None:
-        """Refuse options that no search of these modes looks at.
-
-        Raises:
-            UsageError: one is set, but no mode is hybrid.
-        """
-        if "hybrid" not in modes and (given := explicitly_set(self)):
-            raise UsageError(f"{given[0]} is for mode hybrid: add --mode hybrid, or leave it out.")
-
-    def query_options(self, mode: str, k: int = 1) -> QueryOptions:
-        """Mode, `k` and these options, as a search takes them.
-
-        Raises:
-            UsageError: an unknown mode or fusion, or weights that are not two numbers.
-        """
-        from rdr_qdrant.collection import Fusion, Mode, check_options
-
-        try:
-            dense, bm25 = map(float, self.fusion_weights.split(","))
-        except ValueError:
-            raise UsageError(
-                f"--fusion-weights {self.fusion_weights!r} is not two numbers such as 1,0.5."
-            ) from None
-        fusion = Fusion(cast("FusionMethod", self.fusion), (dense, bm25), self.rrf_k)
-        query_options: QueryOptions = {
-            "k": k,
-            "mode": cast(Mode, mode),
-            "fusion": fusion,
-            "candidates": self.candidates,
-        }
-        check_options(query_options)
-        return query_options
 
 
 def _show_all_help(context: typer.Context, wanted: bool) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import typer
 
-IN_MEMORY = ":memory:"
+from rdr_qdrant.client.connect import IN_MEMORY
+
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"[\w.-]+:\d{2,5}/?$")
 

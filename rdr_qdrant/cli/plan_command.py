@@ -15,7 +15,7 @@ from rdr_qdrant.cli.progress import duration, progress_shown
 from rdr_qdrant.cli.stderr import rejects_reported
 from rdr_qdrant.cli.stdout import print_json, print_table
 from rdr_qdrant.errors import UsageError
-from rdr_qdrant.planning import Layout, Plan, PlanInputs, Quantity, format_bytes, plan
+from rdr_qdrant.planning import Plan, PlanInputs, Quantity, format_bytes, plan
 
 EXAMPLE = "rdr-qdrant plan --passages 21M --preset large --gpu h100"
 
@@ -90,6 +90,9 @@ def plan_command(
         if passages or text_bytes:
             raise UsageError("Sources are counted: leave out --passages and --text-bytes.")
         passages, text_bytes = _measure(sources, splitting)
+    else:
+        given = options.explicitly_set(splitting)
+        options.refuse(given, "has no effect without a SOURCE: name one, or leave it out.")
     found = plan(
         PlanInputs(
             passages=passages or planning.WIKIPEDIA_PASSAGES,
@@ -111,7 +114,7 @@ def plan_command(
         figures = asdict(found)
         print_json({"needs": figures.pop("inputs"), **figures})
     else:
-        print_plan(found)
+        _print_plan(found)
 
 
 def _measure(sources: Sequence[str], splitting: options.SplitOptions) -> tuple[int, int]:
@@ -121,42 +124,41 @@ def _measure(sources: Sequence[str], splitting: options.SplitOptions) -> tuple[i
 
     opened = [open_source(source) for source in sources]
     with (
-        RejectLog(None) as log,
+        RejectLog() as log,
         rejects_reported(log),
         progress_shown("passages", lambda: fraction_read(opened)),
     ):
         return measure_texts(opened, splitting.settings(opened), log)
 
 
-def print_plan(found: Plan) -> None:
+def _print_plan(found: Plan) -> None:
     """Print a summary line, the layouts, the parts of one copy, and the times."""
     inputs, first = found.inputs, found.layouts[0]
+    labels = [
+        f"preset {one.name}" if one.name in inputs.presets else one.name for one in found.layouts
+    ]
     encoder = found.encoding[0].name.removeprefix("encoding, ")
     speed = f"at {inputs.encode_rate:,.1f} passages/s" if inputs.encode_rate else f"on {encoder}"
     print(
-        f"{inputs.passages:,} passages ({_label(first, inputs)}): {format_bytes(first.ram)} RAM, "
+        f"{inputs.passages:,} passages ({labels[0]}): {format_bytes(first.ram)} RAM, "
         f"{format_bytes(first.disk)} disk, {format_bytes(first.disk_peak)} at the peak, "
         f"about {duration(found.ingest.value)} {speed}.\n"
     )
     header = ("layout", "RAM", "disk", "peak", "index", "in RAM")
     rows = [
         (
-            _label(layout, inputs),
+            label,
             *map(format_bytes, (layout.ram, layout.disk, layout.disk_peak)),
             duration(layout.index.value),
             ", ".join(layout.in_ram),
         )
-        for layout in found.layouts
+        for label, layout in zip(labels, found.layouts, strict=True)
     ]
     print_table(header, rows, numbers=header[1:5])
     _print_quantities("one copy", "size", found.parts, format_bytes)
     times = (*found.encoding, found.upload, found.index, found.ingest)
     _print_quantities("step", "time", times, duration)
     print("\nRAM: the parts named, and the process. peak: while the index is built. ~: estimate.")
-
-
-def _label(layout: Layout, inputs: PlanInputs) -> str:
-    return f"preset {layout.name}" if layout.name in inputs.presets else layout.name
 
 
 def _print_quantities(

@@ -23,11 +23,15 @@ class ProgressReporter:
         noun: the things that are counted, in the plural.
         fraction: the part of the whole job that is done, 0 to 1, or `None` if unknown.
         bar: rich's display on a terminal; without it lines are printed.
+
+    Attributes:
+        done: the last count.
     """
 
     def __init__(
         self, noun: str, fraction: Callable[[], float | None], bar: Progress | None = None
     ) -> None:
+        self.done = 0
         self._noun = noun
         self._fraction = fraction
         self._bar = bar
@@ -35,16 +39,20 @@ class ProgressReporter:
         self._started = self._last_line = self._skipping_until = time.monotonic()
         self._waiting_since: float | None = None
 
-    def __call__(self, done: int, *, waiting: int = 0, skipped: int = 0) -> None:
+    def __call__(
+        self, done: int, total: int | None = None, *, waiting: int = 0, skipped: int = 0
+    ) -> None:
         """Show how many are done.
 
         Args:
             done: all that are done.
+            total: all that there are, if `fraction` does not tell.
             waiting: read, but not done yet.
             skipped: among those done, found up to date; they do not count into the rate.
         """
+        self.done = done
         now = time.monotonic()
-        fraction = self._fraction()
+        fraction = done / total if total else self._fraction()
         if fraction and done:
             fraction *= done / (done + waiting)
         if done == skipped:
@@ -69,6 +77,10 @@ class ProgressReporter:
             self._last_line = now
             print_message(status)
 
+    def show_retry(self, why: str, seconds: float) -> None:
+        """Show that Qdrant is called again, after this many seconds."""
+        self.show(f"{self.done:,} {self._noun}; Qdrant: {why}, retrying in {seconds:.1f} s")
+
     def show_waiting(self, status: str) -> None:
         """Show what the job waits for, with the time since the first call."""
         now = time.monotonic()
@@ -77,7 +89,9 @@ class ProgressReporter:
 
 
 @contextmanager
-def progress_shown(noun: str, fraction: Callable[[], float | None]) -> Iterator[ProgressReporter]:
+def progress_shown(
+    noun: str, fraction: Callable[[], float | None] = lambda: None
+) -> Iterator[ProgressReporter]:
     """Show progress while the body runs; see `ProgressReporter`."""
     if not sys.stderr.isatty():
         yield ProgressReporter(noun, fraction)

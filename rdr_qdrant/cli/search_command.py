@@ -28,8 +28,7 @@ def search(
     ] = "dense",
     conditions: options.FilterOption = None,
     score_threshold: Annotated[
-        float | None,
-        typer.Option(metavar="SCORE", help="Only passages with at least this score."),
+        float | None, typer.Option(metavar="SCORE", help="Only passages with at least this score.")
     ] = None,
     neighbors: Annotated[
         int,
@@ -41,7 +40,6 @@ def search(
     ] = 0,
     as_json: options.JSONOption = False,
     searching: options.SearchOptions,
-    fusing: options.FusionOptions,
     qdrant: options.QdrantOptions,
     encoders: options.EncoderOptions,
 ) -> None:
@@ -56,10 +54,7 @@ def search(
         raise UsageError("The question is empty: there is nothing to search for.")
     from rdr_qdrant.collection import check_options
 
-    params = searching.search_params()
-    fusing.check_used([mode])
-    searching.check_used([mode])
-    query_options = fusing.query_options(mode, k)
+    query_options = searching.query_options([mode], k)[mode]
     query_options |= {
         "filter": filters or None,
         "score_threshold": score_threshold,
@@ -67,16 +62,9 @@ def search(
         "neighbors": neighbors,
     }
     check_options(query_options)
-    from rdr_qdrant.searcher import PassageSearcher
-
     with closing(qdrant.connect()) as client:
-        searcher = PassageSearcher(
-            encoders.embeddings_for(client, collection),
-            client,
-            collection,
-            vector_name=searching.vector_name,
-            allow_unverified=searching.allow_unverified,
-            search_params=params,
+        searcher = searching.searcher(
+            encoders.embeddings_for(client, collection), client, collection
         )
         [hits] = searcher.search([question], **query_options)
     if as_json:

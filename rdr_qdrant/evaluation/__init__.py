@@ -2,14 +2,25 @@
 
 from rdr_qdrant.evaluation.ann_vs_exact import ExactComparison
 from rdr_qdrant.evaluation.answer_matcher import MatchType
-from rdr_qdrant.evaluation.baselines import PublishedFigures, published_figures, recall_table
+from rdr_qdrant.evaluation.baselines import (
+    PublishedFigures,
+    check_data_set,
+    published_figures,
+    recall_table,
+)
 from rdr_qdrant.evaluation.bootstrap import (
     BootstrapInterval,
     mean_interval,
     paired_difference,
 )
 from rdr_qdrant.evaluation.evaluate import EvaluationReport, evaluate
-from rdr_qdrant.evaluation.mode_comparison import ModeComparison, difference_table, hits_at
+from rdr_qdrant.evaluation.mode_comparison import (
+    ModeComparison,
+    difference_table,
+    evaluate_modes,
+    hits_at,
+    rank_modes,
+)
 from rdr_qdrant.evaluation.plot import check_plot, draw_recall
 from rdr_qdrant.evaluation.ranking import RankingEvaluation, RankingReport, ranking_table
 from rdr_qdrant.evaluation.recall import answer_recall, first_hit, percent_at
@@ -26,18 +37,21 @@ __all__ = [
     "RankingEvaluation",
     "RankingReport",
     "answer_recall",
+    "check_data_set",
     "check_outputs",
     "check_plot",
     "difference_table",
     "dpr_run",
     "draw_recall",
     "evaluate",
+    "evaluate_modes",
     "first_hit",
     "hits_at",
     "mean_interval",
     "paired_difference",
     "percent_at",
     "published_figures",
+    "rank_modes",
     "ranking_table",
     "recall_table",
     "trec_run",

@@ -16,8 +16,8 @@ class ExactComparison:
     Attributes:
         overlap: percentage of exact search's top k passages that are in the index's top k.
         recall: answer recall of exact search, in percent.
-        difference: answer recall of the index minus that of exact search, in percentage points;
-            negative is a loss.
+        difference: answer recall of the index minus that of exact search, both as rounded, in
+            percentage points; negative is a loss.
     """
 
     overlap: dict[int, float]
@@ -52,14 +52,3 @@ class OverlapCounter:
     def percent(self) -> dict[int, float]:
         """Return the mean over the questions, by k, rounded to two decimals."""
         return {depth: round(100 * self._sums[depth] / self._questions, 2) for depth in self.k}
-
-
-def compare_with_exact(
-    recall: dict[int, float], exact_recall: dict[int, float], overlap: OverlapCounter
-) -> ExactComparison:
-    """Build the comparison; the differences are those of the rounded figures."""
-    return ExactComparison(
-        overlap=overlap.percent(),
-        recall=exact_recall,
-        difference={k: round(recall[k] - exact_recall[k], 2) for k in recall},
-    )

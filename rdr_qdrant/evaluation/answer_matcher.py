@@ -156,11 +156,6 @@ class RegexMatcher:
         self.unusable.append(UnusableAnswer(answer, reason))
 
 
-def has_answer(text: str, answers: Iterable[str]) -> bool:
-    """Return whether a string answer's tokens are a contiguous run of the text's tokens."""
-    return StringMatcher(answers).matches(text)
-
-
 def token_form(text: str) -> str:
     """Join the text's tokens, NFD-normalised and lower-cased, each between two delimiters.
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 from rdr_qdrant.collection import QueryOptions, ScoredPassage
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.evaluation.adaptive_batching import AdaptiveBatchSearch
-from rdr_qdrant.evaluation.ann_vs_exact import (
-    ExactComparison,
-    OverlapCounter,
-    compare_with_exact,
-)
+from rdr_qdrant.evaluation.ann_vs_exact import ExactComparison, OverlapCounter
 from rdr_qdrant.evaluation.answer_matcher import MatchType, make_matcher
 from rdr_qdrant.evaluation.recall import first_match, percent_at
 from rdr_qdrant.evaluation.run_files import QuestionResult, ResultWriter
@@ -103,13 +99,9 @@ def evaluate(
     while batch := list(islice(stream, ENCODE_BATCH)):
         prepared = searcher.prepare([question.text for question in batch], mode)
         found = search.search(prepared)
-        if exact_search:
-            found_exactly = exact_search.search(prepared)
-            for question, hits, exact_hits in zip(batch, found, found_exactly, strict=True):
-                evaluation.add_question(question, hits, exact_hits)
-        else:
-            for question, hits in zip(batch, found, strict=True):
-                evaluation.add_question(question, hits)
+        exactly = exact_search.search(prepared) if exact_search else repeat(None, len(batch))
+        for question, hits, exact_hits in zip(batch, found, exactly, strict=True):
+            evaluation.add_question(question, hits, exact_hits)
         if on_progress:
             on_progress(len(evaluation.first_hits))
     if not evaluation.first_hits:
@@ -135,7 +127,7 @@ class _Evaluation:
         self,
         question: Question,
         hits: list[ScoredPassage],
-        exact_hits: list[ScoredPassage] | None = None,
+        exact_hits: list[ScoredPassage] | None,
     ) -> None:
         matcher = make_matcher(question.answers, self.match)
         if self.writers:
@@ -161,6 +153,7 @@ class _Evaluation:
         recall = percent_at(self.first_hits, self.k)
         comparison = None
         if self.exact_first_hits:
-            exact_recall = percent_at(self.exact_first_hits, self.k)
-            comparison = compare_with_exact(recall, exact_recall, self.overlap)
+            exact = percent_at(self.exact_first_hits, self.k)
+            difference = {k: round(recall[k] - exact[k], 2) for k in self.k}
+            comparison = ExactComparison(self.overlap.percent(), exact, difference)
         return EvaluationReport(len(self.first_hits), recall, seconds, comparison, self.first_hits)

@@ -37,6 +37,7 @@ class RankingReport:
         missing_documents: documents of the qrels that the collection does not hold, or `None` if
             no collection was searched.
         documents: documents of the qrels.
+        seconds: duration of the searches, or `None` if a run was measured.
     """
 
     questions: int
@@ -46,6 +47,7 @@ class RankingReport:
     unjudged_questions: int
     missing_documents: int | None
     documents: int
+    seconds: float | None = None
 
     def remarks(self) -> list[str]:
         """Say how many questions and documents the measures lack, and how many were left out."""
@@ -171,6 +173,10 @@ class RankingEvaluation:
                 }
         if not self._run:
             raise _no_common_ids(self._qrels, list(run))
+
+    def clear(self) -> None:
+        """Forget the rankings, for those of another search of the same questions."""
+        self._run = {}
 
     def report(self) -> RankingReport:
         """Measure what was collected."""

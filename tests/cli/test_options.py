@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from rdr_qdrant.cli.app import app
-from rdr_qdrant.cli.option_groups import EncoderOptions
+from rdr_qdrant.cli.option_groups import EncoderOptions, SearchOptions, explicitly_set
 from tests.cli.conftest import Command
 
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
@@ -44,9 +44,11 @@ def test_hidden_options_are_accepted(command: Command, pair: list[str], tsv: Pat
 
 
 def test_explicitly_set_options_are_named_as_they_are_typed() -> None:
-    assert EncoderOptions().explicitly_set() == []
+    assert explicitly_set(EncoderOptions()) == []
     given = EncoderOptions(question_encoder="q", max_length=64)
-    assert given.explicitly_set() == ["--question-encoder", "--max-length"]
+    assert explicitly_set(given) == ["--question-encoder", "--max-length"]
+    assert explicitly_set(SearchOptions(rescore=False, exact=True)) == ["--exact", "--no-rescore"]
+    assert explicitly_set(SearchOptions(rescore=False, exact=True), ["rescore"]) == ["--no-rescore"]
 
 
 def test_bench_takes_counts_as_plan_does(command: Command, pair: list[str], tsv: Path) -> None:

@@ -80,6 +80,8 @@ def test_given_rates_are_said_to_be_given(command: Command) -> None:
         (["--replicas", "3"], "3 replicas need as many servers"),
         (["--gpu", "l4", "--encode-rate", "-5"], "'--encode-rate': Input should be greater than"),
         (["--encode-rate", "inf"], "'--encode-rate': Input should be less than"),
+        (["--split", "100"], "--split has no effect without a SOURCE"),
+        (["x.tsv", "--text-bytes", "9"], "leave out --passages and --text-bytes"),
         (["--dimension", "0"], "'--dimension': Input should be greater than or equal to 1"),
     ],
 )

@@ -43,6 +43,18 @@ def test_what_is_waited_for_is_shown_with_the_time_since_it_began(shown: list[st
 
 
 def test_where_no_length_is_known_no_time_is_left(shown: list[str]) -> None:
-    with progress.progress_shown("points", lambda: None) as update:
+    with progress.progress_shown("points") as update:
         update(100)
     assert shown == ["100 points, 20.0 points/s"]
+
+
+def test_a_total_that_is_known_gives_the_time_left_and_a_retry_says_how_far_it_was(
+    shown: list[str],
+) -> None:
+    with progress.progress_shown("questions") as update:
+        update.show_retry("answer 503", 0.25)
+        update(100, 400)
+        update.show_retry("answer 503", 0.25)
+    assert shown[0] == "0 questions; Qdrant: answer 503, retrying in 0.2 s"
+    assert shown[1].endswith(" left")
+    assert shown[2] == "100 questions; Qdrant: answer 503, retrying in 0.2 s"

@@ -122,6 +122,7 @@ def test_runs_of_ones_own_are_measured_as_by_ir_measures(
         (["--run", "run.txt", "--qrels", "q.txt", "-c", "c"], 2, "--collection has no effect"),
         (["q.jsonl", "--run", "run.txt", "--qrels", "q.txt"], 2, "QUESTIONS has no effect"),
         (["--run", "run.txt", "--qrels", "q.txt", "--exact"], 2, "--exact has no effect"),
+        (["--run", "run.txt", "--qrels", "q.txt", "--no-rescore"], 2, "--no-rescore has no"),
         (["--run", "run.txt", "--qrels", "q.txt", "--model", "demo"], 2, "--model has no"),
         (["--run", "none.txt", "--qrels", "q.txt"], 1, "No such file: none.txt"),
         (["--run", "run.txt", "--qrels", "run.txt"], 1, "run.txt, line 1: has 6 columns, not 4"),
