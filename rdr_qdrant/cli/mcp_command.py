@@ -26,7 +26,6 @@ def mcp(
     ] = "dense",
     conditions: options.FilterOption = None,
     searching: options.SearchOptions,
-    fusing: options.FusionOptions,
     qdrant: options.QdrantOptions,
     encoders: options.EncoderOptions,
 ) -> None:
@@ -37,22 +36,13 @@ def mcp(
     passages. Needs the extra mcp.
     """
     filters = options.parse_filters(conditions)
-    params = searching.search_params()
-    fusing.check_used([mode])
-    searching.check_used([mode])
-    query_options = fusing.query_options(mode, k)
+    query_options = searching.query_options([mode], k)[mode]
     query_options["exact"] = searching.exact
     from rdr_qdrant.mcp_server import make_mcp_server
-    from rdr_qdrant.searcher import PassageSearcher
 
     with closing(qdrant.connect()) as client:
-        searcher = PassageSearcher(
-            encoders.embeddings_for(client, collection),
-            client,
-            collection,
-            vector_name=searching.vector_name,
-            allow_unverified=searching.allow_unverified,
-            search_params=params,
+        searcher = searching.searcher(
+            encoders.embeddings_for(client, collection), client, collection
         )
         server = make_mcp_server(searcher, query_options, filters)
         print_message(f"Serving the collection {collection!r} to an MCP client on stdin.")
