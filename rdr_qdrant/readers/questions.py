@@ -139,6 +139,8 @@ def _read_delimited(path: Path, reject: RejectHandler, quoting: Quoting) -> Iter
                     continue
                 if lines.number == 1 and {*",".join(row).lower().split(",")} >= _PASSAGE_COLUMNS:
                     raise _holds_passages(path, "its header has id and text")
+                if lines.number == 1 and row == ["question", "answers"]:
+                    continue  # a header, which DPR's files do not have
                 if len(row) != 2:
                     raise RowError(f"has {len(row)} tab-separated fields, not 2")
                 if any(map(_is_row, row[0].splitlines()[:-1])):
@@ -176,7 +178,7 @@ def _parse_literal(text: str) -> Any:
             warnings.simplefilter("ignore")  # about backslashes: 'AC\DC'
             return ast.literal_eval(text)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        raise RowError("the answers are not a Python list literal") from None
+        raise RowError("the answers are not a Python list such as ['Paris']") from None
 
 
 def _parse_question(
@@ -190,7 +192,7 @@ def _parse_question(
     if not isinstance(text, str) or not text.strip():
         raise RowError("no question")
     if not isinstance(answers, list | tuple):
-        raise RowError("no list of answers")
+        raise RowError('no list of answers, such as "answers": ["Paris"]')
     check_json(text)
     usable = []
     for answer in answers:

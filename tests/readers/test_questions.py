@@ -13,7 +13,8 @@ import pytest
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers import Question, Reject, read_questions
 
-NOT_A_LITERAL = "the answers are not a Python list literal"
+NOT_A_LITERAL = "the answers are not a Python list such as ['Paris']"
+NO_LIST = 'no list of answers, such as "answers": ["Paris"]'
 
 
 @pytest.fixture(autouse=True)
@@ -92,11 +93,11 @@ def test_a_byte_order_mark_is_not_part_of_the_first_question(tmp_path: Path) -> 
         (b"(" * 1000, NOT_A_LITERAL),
         (b"-" * 100_000 + b"1", NOT_A_LITERAL),
         (b"1" + b"+1" * 60_000, NOT_A_LITERAL),
-        (b"'Paris'", "no list of answers"),
-        (b"5", "no list of answers"),
-        (b"None", "no list of answers"),
-        (b"{'a': 1}", "no list of answers"),
-        (b"{'a'}", "no list of answers"),
+        (b"'Paris'", NO_LIST),
+        (b"5", NO_LIST),
+        (b"None", NO_LIST),
+        (b"{'a': 1}", NO_LIST),
+        (b"{'a'}", NO_LIST),
         (b"['\\ud800']", "not valid UTF-8"),
         (b"['a']\tmore", "has 3 tab-separated fields, not 2"),
     ],
@@ -131,10 +132,10 @@ def test_a_row_that_is_not_utf_8_is_rejected(tmp_path: Path, data: bytes) -> Non
         (b'{"question": "", "answers": ["a"]}', "no question"),
         (b'{"question": " \\n", "answers": ["a"]}', "no question"),
         (b'{"question": 5, "answers": ["a"]}', "no question"),
-        (b'{"question": "q?"}', "no list of answers"),
-        (b'{"question": "q?", "answers": null}', "no list of answers"),
-        (b'{"question": "q?", "answers": "Paris"}', "no list of answers"),
-        (b'{"question": "q?", "answers": {"a": 1}}', "no list of answers"),
+        (b'{"question": "q?"}', NO_LIST),
+        (b'{"question": "q?", "answers": null}', NO_LIST),
+        (b'{"question": "q?", "answers": "Paris"}', NO_LIST),
+        (b'{"question": "q?", "answers": {"a": 1}}', NO_LIST),
         (b'{"question": "\\ud800", "answers": ["a"]}', "not valid UTF-8"),
         (b'{"question": "q?", "answers": ["\\udfff"]}', "not valid UTF-8"),
         (b'["q?"]', "not a JSON object"),
@@ -248,3 +249,12 @@ def test_a_damaged_file_raises_source_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(gzip.compress(b"q?\t['a']\n" * 100)[:-12])
     with pytest.raises(SourceError, match="truncated or damaged"):
         list(read_questions(tmp_path / name, lambda row: None))
+
+
+def test_a_header_is_no_question(tmp_path: Path) -> None:
+    """DPR's files have none, but who writes a file by hand may."""
+    path = tmp_path / "questions.tsv"
+    path.write_text("question\tanswers\nWho?\t['Goethe']\nquestion\tanswers\n")
+    rejects: list[Reject] = []
+    assert [one.text for one in read_questions(path, rejects.append)] == ["Who?"]
+    assert [one.line for one in rejects] == [3]
