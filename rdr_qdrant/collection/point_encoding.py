@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import orjson
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 PointId = int | str
 
 FLOAT_BYTES = 4
+
+
+def normalized_id(point_id: PointId | UUID) -> PointId:
+    """Return a point id as a number or as text."""
+    return str(point_id) if isinstance(point_id, UUID) else point_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +47,12 @@ class Point:
     sparse: models.SparseVector | None = None
     other_vectors: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def needs_names(self) -> bool:
-        """True if its vector is not the only one."""
-        return self.sparse is not None or bool(self.other_vectors)
+    def with_name(self, vector_name: str, vector: Any) -> Any:
+        """Return its vector in some form; beside others, or with a name, as a dict of all."""
+        if not (vector_name or self.sparse is not None or self.other_vectors):
+            return vector
+        named = {vector_name: vector, **self.other_vectors}
+        return named if self.sparse is None else {**named, BM25_VECTOR: self.sparse}
 
 
 def to_structs(
@@ -53,34 +61,22 @@ def to_structs(
     """Return points as the client takes them; vectors are arrays or lists."""
     from qdrant_client import models
 
-    structs = []
-    for point in points:
-        vector = point.vector if arrays else point.vector.tolist()
-        if vector_name or point.needs_names:
-            vector = {vector_name: vector, **point.other_vectors}
-            if point.sparse is not None:
-                vector[BM25_VECTOR] = point.sparse
-        structs.append(
-            models.PointStruct.model_construct(  # ids, vectors and payload are ours, and valid
-                id=point.id, vector=vector, payload=dict(point.payload)
-            )
+    return [
+        models.PointStruct.model_construct(  # ids, vectors and payload are ours, and valid
+            id=point.id,
+            vector=point.with_name(vector_name, point.vector if arrays else point.vector.tolist()),
+            payload=dict(point.payload),
         )
-    return structs
+        for point in points
+    ]
 
 
 def to_json(points: Sequence[Point], vector_name: str) -> bytes:
     """Return the body of a REST request that writes points."""
-    structs = []
-    for point in points:
-        vector = point.vector
-        if vector_name or point.needs_names:
-            vector = {vector_name: vector, **point.other_vectors}
-            if point.sparse is not None:
-                vector[BM25_VECTOR] = {
-                    "indices": point.sparse.indices,
-                    "values": point.sparse.values,
-                }
-        structs.append({"id": point.id, "vector": vector, "payload": point.payload})
+    structs = [
+        {"id": p.id, "vector": p.with_name(vector_name, p.vector), "payload": p.payload}
+        for p in points
+    ]
     option = orjson.OPT_SERIALIZE_NUMPY
     return orjson.dumps({"points": structs}, default=_to_plain, option=option)
 
@@ -105,7 +101,7 @@ def to_message(
         else:
             message.id.uuid = point.id
         dense = _vector_head(len(point.vector)) + point.vector.astype("<f4", copy=False).tobytes()
-        if vector_name or point.needs_names:
+        if vector_name or point.sparse is not None or point.other_vectors:
             vectors = message.vectors
             if point.other_vectors:
                 vectors.CopyFrom(RestToGrpc.convert_vector_struct(dict(point.other_vectors)))

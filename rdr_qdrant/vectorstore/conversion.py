@@ -17,7 +17,7 @@ from rdr_qdrant.collection.payload import (
     canonical_json,
     is_ours,
 )
-from rdr_qdrant.collection.points import normalized_id
+from rdr_qdrant.collection.point_encoding import normalized_id
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.passages import Passage, id_from_content, point_id
 
