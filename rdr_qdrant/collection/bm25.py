@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
+from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY, stored_metadata
 from rdr_qdrant.errors import CollectionError, UsageError
 
 if TYPE_CHECKING:
@@ -122,10 +122,8 @@ class Bm25Encoder:
 
     def passage(self, payload: Mapping[str, Any]) -> models.SparseVector | None:
         """Return the vector of a point's title and text; `None` if they hold no words."""
-        metadata = payload.get(METADATA_KEY)
-        title = metadata.get("title") if isinstance(metadata, Mapping) else None
-        text = payload.get(TEXT_KEY)
-        parts = [part for part in (title, text) if isinstance(part, str) and part]
+        title_and_text = stored_metadata(payload).get("title"), payload.get(TEXT_KEY)
+        parts = [part for part in title_and_text if isinstance(part, str) and part]
         vector = self.document(" ".join(parts))
         return vector if vector.indices else None
 

@@ -19,7 +19,7 @@ from rdr_qdrant.collection.bm25 import (
 )
 from rdr_qdrant.collection.connection import CollectionConnection, metadata_of
 from rdr_qdrant.collection.filters import has_vector
-from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY
+from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, stored_metadata
 from rdr_qdrant.collection.point_encoding import PointId, normalized_id
 from rdr_qdrant.collection.points import Points
 from rdr_qdrant.errors import CollectionError, StoreError
@@ -277,9 +277,7 @@ class Bm25Index:
 
 
 def _fields(payload: Mapping[str, Any]) -> tuple[Any, ...]:
-    metadata = payload.get(METADATA_KEY)
-    title = metadata.get("title") if isinstance(metadata, Mapping) else None
-    return title, payload.get(TEXT_KEY), payload.get(HASH_KEY)
+    return stored_metadata(payload).get("title"), payload.get(TEXT_KEY), payload.get(HASH_KEY)
 
 
 def _has_sparse_vector(info: models.CollectionInfo) -> bool:

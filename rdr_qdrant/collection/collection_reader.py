@@ -19,7 +19,7 @@ from rdr_qdrant.collection.filters import (
 from rdr_qdrant.collection.json_path import metadata_paths
 from rdr_qdrant.collection.limits import StrictLimits, parts
 from rdr_qdrant.collection.neighbors import NEIGHBOR_FIELDS, join_neighbors, neighbor_ids
-from rdr_qdrant.collection.payload import METADATA_KEY
+from rdr_qdrant.collection.payload import METADATA_KEY, stored_metadata
 from rdr_qdrant.collection.point_encoding import PointId
 from rdr_qdrant.collection.query import (
     QueryOptions,
@@ -186,8 +186,7 @@ class CollectionReader:
     async def sample_metadata_keys(self, sample: int = 100) -> list[str]:
         """Return the metadata keys of up to `sample` points, sorted."""
         records, _ = await self.page(sample, with_payload=[METADATA_KEY])
-        found = [(record.payload or {}).get(METADATA_KEY) for record in records]
-        return sorted({key for one in found if isinstance(one, dict) for key in one})
+        return sorted({key for record in records for key in stored_metadata(record.payload)})
 
     async def _is_used(self, key: str) -> bool:
         for path in metadata_paths(key):

@@ -13,6 +13,7 @@ from rdr_qdrant.collection.bulk_indexing import indexing_deferred
 from rdr_qdrant.collection.compatibility import check_vectors
 from rdr_qdrant.collection.connection import CollectionConnection, metadata_of
 from rdr_qdrant.collection.filters import has_vector
+from rdr_qdrant.collection.point_encoding import own_vector
 from rdr_qdrant.collection.qdrant_params import read_settings
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _sample_norms(connection: CollectionConnection) -> dict[str, float] | None:
             with_vectors=[vector_name] if vector_name else True,
         )
     ).points
-    vectors = [p.vector[vector_name] if isinstance(p.vector, dict) else p.vector for p in found]
+    vectors = [own_vector(point.vector, vector_name) for point in found]
     if not vectors:
         return None
     norms = np.linalg.norm(np.array(vectors, dtype=np.float64), axis=1)

@@ -29,6 +29,11 @@ def normalized_id(point_id: PointId | UUID) -> PointId:
     return str(point_id) if isinstance(point_id, UUID) else point_id
 
 
+def own_vector(vector: Any, vector_name: str) -> Any:
+    """Return the vector of this name from the vectors of a point, or its only one."""
+    return vector.get(vector_name) if isinstance(vector, Mapping) else vector
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """A point to be written.
@@ -47,12 +52,10 @@ class Point:
     sparse: models.SparseVector | None = None
     other_vectors: Mapping[str, Any] = field(default_factory=dict)
 
-    def with_name(self, vector_name: str, vector: Any) -> Any:
-        """Return its vector in some form; beside others, or with a name, as a dict of all."""
-        if not (vector_name or self.sparse is not None or self.other_vectors):
-            return vector
-        named = {vector_name: vector, **self.other_vectors}
-        return named if self.sparse is None else {**named, BM25_VECTOR: self.sparse}
+    @property
+    def needs_names(self) -> bool:
+        """True if its vector is not the only one."""
+        return self.sparse is not None or bool(self.other_vectors)
 
 
 def to_structs(
@@ -61,22 +64,34 @@ def to_structs(
     """Return points as the client takes them; vectors are arrays or lists."""
     from qdrant_client import models
 
-    return [
-        models.PointStruct.model_construct(  # ids, vectors and payload are ours, and valid
-            id=point.id,
-            vector=point.with_name(vector_name, point.vector if arrays else point.vector.tolist()),
-            payload=dict(point.payload),
+    structs = []
+    for point in points:
+        vector = point.vector if arrays else point.vector.tolist()
+        if vector_name or point.needs_names:
+            vector = {vector_name: vector, **point.other_vectors}
+            if point.sparse is not None:
+                vector[BM25_VECTOR] = point.sparse
+        structs.append(
+            models.PointStruct.model_construct(  # ids, vectors and payload are ours, and valid
+                id=point.id, vector=vector, payload=dict(point.payload)
+            )
         )
-        for point in points
-    ]
+    return structs
 
 
 def to_json(points: Sequence[Point], vector_name: str) -> bytes:
     """Return the body of a REST request that writes points."""
-    structs = [
-        {"id": p.id, "vector": p.with_name(vector_name, p.vector), "payload": p.payload}
-        for p in points
-    ]
+    structs = []
+    for point in points:
+        vector = point.vector
+        if vector_name or point.needs_names:
+            vector = {vector_name: vector, **point.other_vectors}
+            if point.sparse is not None:
+                vector[BM25_VECTOR] = {
+                    "indices": point.sparse.indices,
+                    "values": point.sparse.values,
+                }
+        structs.append({"id": point.id, "vector": vector, "payload": point.payload})
     option = orjson.OPT_SERIALIZE_NUMPY
     return orjson.dumps({"points": structs}, default=_to_plain, option=option)
 
@@ -101,7 +116,7 @@ def to_message(
         else:
             message.id.uuid = point.id
         dense = _vector_head(len(point.vector)) + point.vector.astype("<f4", copy=False).tobytes()
-        if vector_name or point.sparse is not None or point.other_vectors:
+        if vector_name or point.needs_names:
             vectors = message.vectors
             if point.other_vectors:
                 vectors.CopyFrom(RestToGrpc.convert_vector_struct(dict(point.other_vectors)))

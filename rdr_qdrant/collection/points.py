@@ -25,8 +25,8 @@ from rdr_qdrant.collection.client_calls import run_now
 from rdr_qdrant.collection.connection import CollectionConnection
 from rdr_qdrant.collection.filters import with_ids
 from rdr_qdrant.collection.limits import parts
-from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours
-from rdr_qdrant.collection.point_encoding import Point, PointId, normalized_id
+from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours, stored_metadata
+from rdr_qdrant.collection.point_encoding import Point, PointId, normalized_id, own_vector
 from rdr_qdrant.collection.upload import PointUpload
 from rdr_qdrant.errors import CollectionError
 
@@ -100,11 +100,8 @@ class Points:
         """Return content hash and metadata of those of these points that exist."""
         found = {}
         for one, payload in self._read_payloads(ids, with_payload=[HASH_KEY, METADATA_KEY]):
-            metadata = payload.get(METADATA_KEY)
-            found[one] = StoredPoint(
-                content_hash=payload[HASH_KEY] if is_ours(one, payload) else None,
-                metadata=metadata if isinstance(metadata, Mapping) else {},
-            )
+            content_hash = payload[HASH_KEY] if is_ours(one, payload) else None
+            found[one] = StoredPoint(content_hash, stored_metadata(payload))
         return found
 
     def retrieve_payloads(self, ids: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
@@ -116,7 +113,8 @@ class Points:
     ) -> dict[PointId, tuple[Mapping[str, Any], Any]]:
         """Return payload and vector, a list [dim], of those of these points that exist."""
         records = self.retrieve_records(ids, with_vectors=True)
-        return {normalized_id(r.id): (r.payload or {}, self._own_vector(r.vector)) for r in records}
+        name = self._vector_name
+        return {normalized_id(r.id): (r.payload or {}, own_vector(r.vector, name)) for r in records}
 
     def retrieve_records(
         self, ids: Sequence[PointId], *, with_payload: Any = True, with_vectors: Any = False
@@ -412,9 +410,6 @@ class Points:
             records, offset = run_now(page)
             is_last = offset is None
             yield records
-
-    def _own_vector(self, vector: Any) -> Any:
-        return vector.get(self._vector_name) if isinstance(vector, Mapping) else vector
 
 
 def is_finite(vector: Any) -> bool:

@@ -28,7 +28,7 @@ from rdr_qdrant.collection import (
 )
 from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
 from rdr_qdrant.collection.filters import FilterFactory
-from rdr_qdrant.collection.point_encoding import normalized_id
+from rdr_qdrant.collection.point_encoding import normalized_id, own_vector
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 from rdr_qdrant.ingest import QdrantLoader
@@ -666,8 +666,7 @@ class RDRVectorStore(QdrantVectorStore):
     def _select_mmr(
         self, points: Points, question: FloatArray, k: int, lambda_mult: float
     ) -> list[models.ScoredPoint]:
-        stored = [point.vector for point in points]
-        dense = [v[self.vector_name] if isinstance(v, Mapping) else v for v in stored]
+        dense = [own_vector(point.vector, self.vector_name) for point in points]
         vectors = np.asarray(dense, dtype=np.float32)
         scores = [point.score for point in points]
         selected = select_mmr(scores, vectors, question[0], k, lambda_mult)
