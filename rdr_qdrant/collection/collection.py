@@ -77,8 +77,8 @@ class Collection:
         bulk_indexing: defers, resumes and waits for a server's index building.
         bm25: adds, completes and takes away its sparse vectors.
 
-    Every method raises `StoreError` where Qdrant does not answer or refuses, and all but `exists`,
-    `recorded_model` and `create` raise `CollectionError` where the collection does not exist.
+    Every method raises `StoreError` where Qdrant does not answer or refuses. Those that return
+    what Qdrant says of it, delete it or check it raise `CollectionError` where it does not exist.
     """
 
     def __init__(
