@@ -20,8 +20,8 @@ from rdr_qdrant.collection import (
     ScoredPassage,
 )
 from rdr_qdrant.collection.neighbors import MAX_NEIGHBORS
+from rdr_qdrant.collection.query import refuse_unknown_options
 from rdr_qdrant.embeddings import RDREmbeddings
-from rdr_qdrant.errors import UsageError
 from rdr_qdrant.searcher import PassageSearcher
 
 if TYPE_CHECKING:
@@ -171,16 +171,9 @@ class RDRRetriever(BaseRetriever):
 
     def _query_options(self, given: Mapping[str, Any]) -> QueryOptions:
         """Merge the options of one call over the retriever's fields."""
-        unknown = given.keys() - set(CALL_OPTIONS)
-        if unknown:
-            raise UsageError(
-                f"RDRRetriever has no option {', '.join(sorted(unknown))} for a call. "
-                f"Options: {', '.join(CALL_OPTIONS)}."
-            )
-        options = {**{name: getattr(self, name) for name in CALL_OPTIONS}, **given}
-        if not isinstance(options["k"], int) or options["k"] < 1:
-            raise UsageError(f"k is {options['k']!r}: it must be an integer, 1 or more.")
-        return cast(QueryOptions, options)
+        refuse_unknown_options("RDRRetriever", "for a call", given, CALL_OPTIONS)
+        own = {name: getattr(self, name) for name in CALL_OPTIONS}
+        return cast(QueryOptions, {**own, **given})
 
     def _current_searcher(self) -> PassageSearcher:
         """Return the searcher, rebuilt if `model_copy` or an assignment changed its fields.

@@ -19,6 +19,7 @@ from rdr_qdrant.collection import (
     check_options,
     to_scored_passages,
 )
+from rdr_qdrant.collection.query import refuse_unknown_options
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import UsageError
@@ -202,11 +203,8 @@ class PassageSearcher:
         Raises:
             UsageError: an unknown option, which would be ignored.
         """
-        if unknown := options.keys() - QueryOptions.__annotations__.keys():
-            raise UsageError(
-                f"PassageSearcher has no option {', '.join(sorted(unknown))} for a search. "
-                f"Options: {', '.join(QueryOptions.__annotations__)}."
-            )
+        known = QueryOptions.__annotations__
+        refuse_unknown_options("PassageSearcher", "for a search", options, known)
         if options.get("search_params") is None and self._search_params is not None:
             return {**options, "search_params": self._search_params}
         return options

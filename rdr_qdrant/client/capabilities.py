@@ -32,36 +32,25 @@ class Capabilities:
         supports_clustering: collections may have several shards and replicas.
     """
 
-    takes_arrays: bool
-    takes_bytes: bool
-    write_streams: int
-    indexes_in_background: bool
-    builds_index_on_request: bool
-    reports_disk_bytes: bool
-    has_server_version: bool
-    supports_clustering: bool
+    takes_arrays: bool = False
+    takes_bytes: bool = False
+    write_streams: int = 0
+    indexes_in_background: bool = False
+    builds_index_on_request: bool = False
+    reports_disk_bytes: bool = False
+    has_server_version: bool = False
+    supports_clustering: bool = False
 
 
 SERVER = Capabilities(
-    takes_arrays=False,
     takes_bytes=True,
     write_streams=SERVER_WRITE_STREAMS,
     indexes_in_background=True,
-    builds_index_on_request=False,
-    reports_disk_bytes=False,
     has_server_version=True,
     supports_clustering=True,
 )
-LOCAL_MODE = Capabilities(
-    takes_arrays=False,
-    takes_bytes=False,
-    write_streams=0,
-    indexes_in_background=False,
-    builds_index_on_request=False,
-    reports_disk_bytes=False,
-    has_server_version=True,  # the version of the server whose interface it has
-    supports_clustering=False,
-)
+LOCAL_MODE = Capabilities(has_server_version=True)
+"""Its version is that of the server whose interface it has."""
 
 
 def capabilities(client: QdrantClient | AsyncQdrantClient) -> Capabilities:
@@ -71,13 +60,9 @@ def capabilities(client: QdrantClient | AsyncQdrantClient) -> Capabilities:
         return LOCAL_MODE if server_address(client) is None else SERVER
     return Capabilities(
         takes_arrays=features.takes_arrays,
-        takes_bytes=False,
         write_streams=features.concurrent_writes,
-        indexes_in_background=False,
         builds_index_on_request=features.builds_index_on_request,
         reports_disk_bytes=features.reports_disk_bytes,
-        has_server_version=False,
-        supports_clustering=False,
     )
 
 

@@ -7,10 +7,9 @@ import os
 import re
 import socket
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -33,6 +32,7 @@ TIMEOUT_SECONDS = 60
 SECONDS_TO_TRY_A_PORT = 3.0
 
 FolderPath = str | os.PathLike[str]
+T = TypeVar("T")
 
 
 def connect(
@@ -72,11 +72,7 @@ def connect(
     url = server_url(url, path)
     if url is None:
         return _open_folder(_folder_of(path))
-    try:
-        with _without_key_warning():
-            client = QdrantClient(**_server_options(url, api_key, allow_key_over_http, grpc_port))
-    except ValueError as error:
-        raise _invalid_url(url, error) from None
+    client = _new_client(QdrantClient, url, api_key, allow_key_over_http, grpc_port)
     try:
         with translate_client_errors(client):
             client.get_collections()
@@ -116,13 +112,7 @@ async def connect_async(
             return AsyncQdrantClient(location=IN_MEMORY)
         with translate_embedded_errors():
             return await asyncio.to_thread(AsyncEmbeddedQdrant, folder)
-    try:
-        with _without_key_warning():
-            client = AsyncQdrantClient(
-                **_server_options(url, api_key, allow_key_over_http, grpc_port)
-            )
-    except ValueError as error:
-        raise _invalid_url(url, error) from None
+    client = _new_client(AsyncQdrantClient, url, api_key, allow_key_over_http, grpc_port)
     try:
         with translate_client_errors(client):
             await client.get_collections()
@@ -192,26 +182,29 @@ def server_url(url: str | None, path: FolderPath | None) -> str | None:
     return url
 
 
-def _server_options(
+def _new_client(
+    kind: Callable[..., T],
     url: str,
     api_key: SecretStr | str | None,
     allow_key_over_http: str | None,
     grpc_port: int | None,
-) -> dict[str, Any]:
+) -> T:
     try:
         key = resolve_api_key(url, api_key, allow_key_over_http)
         network = client_options(url, proxy_for(url))
+        with warnings.catch_warnings():  # `resolve_api_key` has allowed a key over http
+            warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+            return kind(
+                url=url,
+                port=_port_of(url),
+                api_key=key.get_secret_value() if key else None,
+                timeout=TIMEOUT_SECONDS,
+                check_compatibility=False,
+                grpc_port=grpc_port or QDRANT_GRPC_PORT,
+                **network,
+            )
     except ValueError as error:
-        raise _invalid_url(url, error) from None
-    return {
-        "url": url,
-        "port": _port_of(url),
-        "api_key": key.get_secret_value() if key else None,
-        "timeout": TIMEOUT_SECONDS,
-        "check_compatibility": False,
-        "grpc_port": grpc_port or QDRANT_GRPC_PORT,
-        **network,
-    }
+        raise UsageError(f"{url!r} is no URL of a server ({error}).") from None
 
 
 def _port_of(url: str) -> int | None:
@@ -239,18 +232,6 @@ def _with_port_hint(url: str, error: NoAnswerError) -> StoreError:
         f"something does on {port}: if Qdrant is behind it, give {parts.scheme}://"
         f"{parts.netloc}:{port}."
     )
-
-
-@contextmanager
-def _without_key_warning() -> Iterator[None]:
-    """Drop the client's warning of a key over http, which `resolve_api_key` has allowed."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
-        yield
-
-
-def _invalid_url(url: str, error: ValueError) -> UsageError:
-    return UsageError(f"{url!r} is no URL of a server ({error}).")
 
 
 def _folder_of(path: FolderPath | None) -> FolderPath:

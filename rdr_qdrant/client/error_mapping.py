@@ -27,6 +27,29 @@ if TYPE_CHECKING:
     from qdrant_client.http.exceptions import UnexpectedResponse
 
 
+TOO_LARGE = re.compile("larger than (?:allowed|max)|message length too large")
+"""In Qdrant's own 400 (actix's payload error), and in those of gRPC's client and server (tonic)."""
+
+_UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?"?([^"]+)"')
+"""The message of strict mode; our fields are below `metadata`, odd names in quotes."""
+
+_NO_COLLECTION = re.compile(r"Collection `.*` doesn't exist!|Collection .* not found")
+"""The messages of a server and of the embedded clients."""
+
+_NO_POINT = "No point with id"
+_LIMIT = re.compile(r'Limit exceeded \d+ > (\d+) for "([^"]+)"')
+_CONDITIONS = re.compile(r"Filter condition limit reached \(\d+ > (\d+)\)")
+OVER_CAPACITY = "larger than rate limiter capacity"
+"""In the refusal of a request that no waiting helps: only a smaller one passes."""
+
+RATE_EXCEEDED = "rate limit exceeded"
+
+GRPC_TRANSPORT_FAILURES = frozenset(
+    ("CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN")
+)
+"""Codes of calls that may succeed over REST; the others are the server's refusals."""
+
+
 class RequestTooLargeError(StoreError):
     """A request larger than the server accepts; fewer points at once may pass."""
 
@@ -104,17 +127,8 @@ def translate_client_errors(
         collection_name: the collection that they are about.
 
     Raises:
-        RequestTooLargeError: the server accepts no request of that size.
-        UnindexedFilterError: strict mode refuses the filter.
-        AccessDeniedError: the API key lacks a right.
-        CollectionNotFoundError: the collection does not exist.
-        PointNotFoundError: a point that is to be changed does not exist.
-        LimitExceededError: strict mode refuses a number in the request.
-        RateLimitedError: a rate is reached.
-        NoAnswerError: nothing answers.
-        PartlyDownError: a part of the cluster does not answer.
-        StoreError: it refused the key or the request, or no Qdrant answers; or the client
-            was used before this process was forked.
+        StoreError: Qdrant does not answer or refuses, as one of the classes above where callers may
+            act on it; or the client was used before this process was forked.
     """
     from grpc import RpcError
     from qdrant_client.common.client_exceptions import QdrantException
@@ -130,7 +144,10 @@ def translate_client_errors(
     except ResponseHandlingException as error:
         raise _no_answer_error(client, error.source) from error
     except UnexpectedResponse as error:
-        raise _refusal(client, place, error) from error
+        reason = _reason_of(error)
+        if reason is None:
+            raise _foreign_answer(client, error) from error
+        raise _refusal(client, place, str(error.status_code or 0), reason) from error
     except QdrantException as error:  # a 429 with a Retry-After
         raise RateLimitedError(
             f"{_capitalized(place)} takes no more requests for now (429): "
@@ -205,16 +222,6 @@ def _not_qdrant(location: str, via: str, reason: str) -> StoreError:
     )
 
 
-def _refusal(
-    client: QdrantClient | AsyncQdrantClient, place: str, error: UnexpectedResponse
-) -> StoreError:
-    """The error for an answer that is no success."""
-    status, reason = error.status_code or 0, _reason_of(error)
-    if reason is None:
-        return _foreign_answer(client, error)
-    return _refusal_error(client, place, str(status), reason, error)
-
-
 def _reason_of(error: UnexpectedResponse) -> str | None:
     """Qdrant's reason for a refusal, in one line; `None` for an answer that is not Qdrant's."""
     text = error.content.decode("utf-8", "replace")
@@ -264,8 +271,8 @@ def _foreign_answer(
     )
 
 
-def _refusal_error(
-    client: QdrantClient | AsyncQdrantClient, place: str, code: str, reason: str, error: Exception
+def _refusal(
+    client: QdrantClient | AsyncQdrantClient, place: str, code: str, reason: str
 ) -> StoreError:
     """The error for a refusal over REST or gRPC.
 
@@ -274,7 +281,6 @@ def _refusal_error(
         place: the collection and server, for the message.
         code: the status.
         reason: the server's words, in one line.
-        error: the client's exception.
     """
     location = location_of(client)
     if code in ("401", "UNAUTHENTICATED"):
@@ -312,13 +318,6 @@ def _refusal_error(
     return kind(message)
 
 
-TOO_LARGE = re.compile("larger than (?:allowed|max)|message length too large")
-"""In Qdrant's own 400 (actix's payload error), and in those of gRPC's client and server (tonic)."""
-
-_UNINDEXED = re.compile(r'Index required but not found for "(?:metadata\.)?"?([^"]+)"')
-"""The message of strict mode; our fields are below `metadata`, odd names in quotes."""
-
-
 def _grpc_error(
     client: QdrantClient | AsyncQdrantClient, place: str, error: RpcError
 ) -> StoreError:
@@ -335,21 +334,7 @@ def _grpc_error(
             f"{_sentence(reason)} Is it running, and is its gRPC port right (--grpc-port; Qdrant "
             f"itself uses 6334)?{trust}"
         )
-    return _refusal_error(client, place, code.name, reason, error)
-
-
-_NO_COLLECTION = re.compile(r"Collection `.*` doesn't exist!|Collection .* not found")
-"""The messages of a server and of the embedded clients."""
-
-
-_NO_POINT = "No point with id"
-_LIMIT = re.compile(r'Limit exceeded \d+ > (\d+) for "([^"]+)"')
-_CONDITIONS = re.compile(r"Filter condition limit reached \(\d+ > (\d+)\)")
-OVER_CAPACITY = "larger than rate limiter capacity"
-"""In the refusal of a request that no waiting helps: only a smaller one passes."""
-
-
-RATE_EXCEEDED = "rate limit exceeded"
+    return _refusal(client, place, code.name, reason)
 
 
 def _known_refusal(message: str) -> StoreError | None:
@@ -367,12 +352,6 @@ def _known_refusal(message: str) -> StoreError | None:
     if found := _CONDITIONS.search(message):
         return LimitExceededError(message, "filter conditions", int(found[1]))
     return None
-
-
-GRPC_TRANSPORT_FAILURES = frozenset(
-    ("CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN")
-)
-"""Codes of calls that may succeed over REST; the others are the server's refusals."""
 
 
 def is_grpc_transport_failure(error: RpcError) -> bool:

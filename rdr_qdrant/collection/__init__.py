@@ -2,20 +2,19 @@
 
 from rdr_qdrant.collection.aliases import Aliases
 from rdr_qdrant.collection.async_collection import AsyncCollection
-from rdr_qdrant.collection.bm25 import BM25_VECTOR, Bm25Encoder, bm25_languages
-from rdr_qdrant.collection.bm25_index import Bm25Report
+from rdr_qdrant.collection.bm25 import BM25_VECTOR, Bm25Encoder
 from rdr_qdrant.collection.collection import Collection
 from rdr_qdrant.collection.filters import IndexTypes, UntypedValue, metadata_filter
-from rdr_qdrant.collection.fusion import FUSION_METHODS, Fusion, FusionMethod
+from rdr_qdrant.collection.fusion import Fusion, FusionMethod
 from rdr_qdrant.collection.info import (
     CollectionDescription,
     ListedCollection,
     list_collections,
 )
-from rdr_qdrant.collection.migrate import CopyReport, copy_collection
+from rdr_qdrant.collection.migrate import copy_collection
 from rdr_qdrant.collection.payload import ScoredPassage
 from rdr_qdrant.collection.point_encoding import Point, PointId
-from rdr_qdrant.collection.points import StoredPoint, UpsertResult
+from rdr_qdrant.collection.points import UpsertResult
 from rdr_qdrant.collection.query import (
     MODES,
     Mode,
@@ -29,17 +28,14 @@ from rdr_qdrant.collection.settings import PRESETS, CollectionSettings
 
 __all__ = [
     "BM25_VECTOR",
-    "FUSION_METHODS",
     "MODES",
     "PRESETS",
     "Aliases",
     "AsyncCollection",
     "Bm25Encoder",
-    "Bm25Report",
     "Collection",
     "CollectionDescription",
     "CollectionSettings",
-    "CopyReport",
     "Fusion",
     "FusionMethod",
     "IndexTypes",
@@ -52,10 +48,8 @@ __all__ = [
     "Reservoir",
     "Sampled",
     "ScoredPassage",
-    "StoredPoint",
     "UntypedValue",
     "UpsertResult",
-    "bm25_languages",
     "check_options",
     "copy_collection",
     "list_collections",

@@ -6,20 +6,15 @@ inverse document frequency (the modifier IDF) when it is searched. No model is d
 
 from __future__ import annotations
 
-import logging
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
+from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY, stored_metadata
 from rdr_qdrant.errors import CollectionError, UsageError
 
 if TYPE_CHECKING:
     from qdrant_client import models
-
-logger = logging.getLogger(__name__)
 
 BM25_VECTOR = "bm25"
 """Name of the sparse vector."""
@@ -43,9 +38,6 @@ _FORMULA: Mapping[str, Any] = {
     "fields": [f"{METADATA_KEY}.title", TEXT_KEY],
 }
 """Parameters of the formula: Qdrant's own defaults."""
-
-CACHE_SECONDS = 60.0
-"""Lifetime of a collection's cached record, for searches: an alias may be moved."""
 
 
 def bm25_languages() -> list[str]:
@@ -130,10 +122,8 @@ class Bm25Encoder:
 
     def passage(self, payload: Mapping[str, Any]) -> models.SparseVector | None:
         """Return the vector of a point's title and text; `None` if they hold no words."""
-        metadata = payload.get(METADATA_KEY)
-        title = metadata.get("title") if isinstance(metadata, Mapping) else None
-        text = payload.get(TEXT_KEY)
-        parts = [part for part in (title, text) if isinstance(part, str) and part]
+        title_and_text = stored_metadata(payload).get("title"), payload.get(TEXT_KEY)
+        parts = [part for part in title_and_text if isinstance(part, str) and part]
         vector = self.document(" ".join(parts))
         return vector if vector.indices else None
 
@@ -144,82 +134,6 @@ class Bm25Encoder:
     def question(self, text: str) -> models.SparseVector:
         """Return the vector of a question: 1 for each of its words."""
         return _sparse(self._model.embed_query(_encodable(text)))
-
-
-class Bm25Cache:
-    """A collection's record and an encoder for it, as last read."""
-
-    def __init__(self) -> None:
-        self._recorded: Any = None
-        self._encoder: Bm25Encoder | None = None
-        self._until = -math.inf
-        self._warned = False
-
-    def update(self, info: models.CollectionInfo) -> None:
-        """Take the record from Qdrant's description."""
-        recorded = (info.config.metadata or {}).get(BM25_KEY)
-        if recorded != self._recorded:
-            self._recorded, self._encoder, self._warned = recorded, None, False
-        self._until = time.monotonic() + CACHE_SECONDS
-
-    @property
-    def is_stale(self) -> bool:
-        """True if a search should read the record again; where there was none, it may be added."""
-        return self._recorded is None or time.monotonic() > self._until
-
-    def required_encoder(self, name: str, language: str | None = None) -> Bm25Encoder:
-        """An encoder for the questions of a search in the collection `name`.
-
-        Args:
-            name: of the collection.
-            language: of the questions; `None` is that of the collection.
-
-        Raises:
-            CollectionError: it has no BM25, or one of another language.
-        """
-        record, encoder = self.record(name), self.encoder(name)
-        if record is None or encoder is None:
-            raise CollectionError(
-                f"Collection {name!r} has no BM25, which the modes bm25 and hybrid need. Add it "
-                f"with: rdr-qdrant index -c {name} --bm25 (nothing is encoded again)."
-            )
-        if language not in (None, record.language):
-            raise CollectionError(
-                f"The BM25 of collection {name!r} is for {record.language}, not for {language}: "
-                "words would not match. Leave the language out."
-            )
-        if not record.complete and not self._warned:
-            self._warned = True
-            logger.warning(
-                "Some points of collection %r may have no BM25 yet, so that modes bm25 and hybrid "
-                "miss them. Finish it with: rdr-qdrant index -c %s --bm25",
-                name,
-                name,
-            )
-        return encoder
-
-    @property
-    def was_read(self) -> bool:
-        """True if the record has been read, however long ago."""
-        return self._until > -math.inf
-
-    def record(self, name: str) -> Bm25Record | None:
-        """The record of the collection `name`; `None` if it has no BM25.
-
-        Raises:
-            CollectionError: another version of rdr-qdrant made its vectors otherwise.
-        """
-        return Bm25Record.from_json(name, self._recorded)
-
-    def encoder(self, name: str) -> Bm25Encoder | None:
-        """An encoder for the collection `name`; `None` if it has no BM25.
-
-        Raises:
-            CollectionError: another version of rdr-qdrant made its vectors otherwise.
-        """
-        if self._encoder is None and (record := self.record(name)):
-            self._encoder = Bm25Encoder(record.language)
-        return self._encoder
 
 
 def _encodable(text: str) -> str:

@@ -6,7 +6,6 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client import LimitExceededError, UnindexedFilterError, server_version
@@ -19,9 +18,10 @@ from rdr_qdrant.collection.bm25 import (
     check_language,
 )
 from rdr_qdrant.collection.connection import CollectionConnection, metadata_of
-from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY
-from rdr_qdrant.collection.point_encoding import PointId
-from rdr_qdrant.collection.points import Points, normalized_id
+from rdr_qdrant.collection.filters import has_vector
+from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, stored_metadata
+from rdr_qdrant.collection.point_encoding import PointId, normalized_id
+from rdr_qdrant.collection.points import Points
 from rdr_qdrant.errors import CollectionError, StoreError
 
 if TYPE_CHECKING:
@@ -67,10 +67,6 @@ class Bm25Report:
 class Bm25Index:
     """The sparse vectors of a collection.
 
-    Args:
-        connection: the collection.
-        points: its points.
-
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
 
@@ -86,11 +82,11 @@ class Bm25Index:
             CollectionError: it does not exist, or another version made them otherwise.
         """
         self._connection.info()
-        return self._connection.bm25_cache.record(self._connection.name)
+        return self._connection.reader.state.bm25_record()
 
     def count(self) -> int:
         """Return the number of points that have a sparse vector."""
-        return self._points.count_matching(_has_bm25())
+        return self._points.count(has_vector(BM25_VECTOR))
 
     def add(
         self,
@@ -127,17 +123,13 @@ class Bm25Index:
         indexed = without_words = 0
         for number in itertools.count(1):
             self._guards_by_hash &= number <= MOST_GUARDED_PASSES
-            found, without_words = self._index_missing(
-                encoder,
-                write=not dry_run,
-                progress=partial(_add_up, on_progress, indexed),
-            )
-            indexed += found
-            if dry_run or not found:
+            before = indexed
+            indexed, without_words = self._index_missing(encoder, before, not dry_run, on_progress)
+            if dry_run or indexed == before:
                 break
         if not dry_run:
             self._check_language(language)
-            self._record(Bm25Record(language, complete=True))
+            self._connection.record(BM25_KEY, Bm25Record(language, complete=True).to_json())
         return Bm25Report(
             self._connection.name,
             language,
@@ -221,7 +213,7 @@ class Bm25Index:
             connection.until_seen(connection.info, _has_sparse_vector)
         if record is None:
             self._check_language(language)
-            self._record(Bm25Record(language, complete=False))
+            connection.record(BM25_KEY, Bm25Record(language, complete=False).to_json())
 
     def _check_language(self, language: str) -> None:
         """Refuse a collection whose BM25 is, by now, of another language.
@@ -236,20 +228,21 @@ class Bm25Index:
                 f"away first: rdr-qdrant index -c {name} --drop-bm25."
             )
 
-    def _record(self, record: Bm25Record) -> None:
-        recorded = record.to_json()
-        self._connection.update(
-            lambda info: metadata_of(info).get(BM25_KEY) == recorded, metadata={BM25_KEY: recorded}
-        )
-
     def _index_missing(
-        self, encoder: Bm25Encoder, *, write: bool, progress: Callable[[int], None]
+        self,
+        encoder: Bm25Encoder,
+        indexed: int,
+        write: bool,
+        on_progress: Callable[[int], None] | None,
     ) -> tuple[int, int]:
-        """Give the points that lack it their vector; returns how many, and how many hold no words.
+        """Give the points that lack it their vector.
 
         A point whose text is replaced after it was read is left to that load.
+
+        Returns:
+            The points done, with the `indexed` ones before, and those that hold no words.
         """
-        indexed = without_words = 0
+        without_words = 0
         for records in self._points.scroll_lacking(BM25_VECTOR, FIELDS, PAGE_SIZE):
             payloads = {normalized_id(record.id): record.payload or {} for record in records}
             made = {one: encoder.passage(payload) for one, payload in payloads.items()}
@@ -258,7 +251,8 @@ class Bm25Index:
             if write and vectors:
                 self._write(vectors, payloads)
             indexed += len(vectors)
-            progress(indexed)
+            if on_progress:
+                on_progress(indexed)
         return indexed, without_words
 
     def _write(
@@ -283,21 +277,8 @@ class Bm25Index:
 
 
 def _fields(payload: Mapping[str, Any]) -> tuple[Any, ...]:
-    metadata = payload.get(METADATA_KEY)
-    title = metadata.get("title") if isinstance(metadata, Mapping) else None
-    return title, payload.get(TEXT_KEY), payload.get(HASH_KEY)
+    return stored_metadata(payload).get("title"), payload.get(TEXT_KEY), payload.get(HASH_KEY)
 
 
 def _has_sparse_vector(info: models.CollectionInfo) -> bool:
     return BM25_VECTOR in (info.config.params.sparse_vectors or {})
-
-
-def _has_bm25() -> models.Filter:
-    from qdrant_client import models
-
-    return models.Filter(must=[models.HasVectorCondition(has_vector=BM25_VECTOR)])
-
-
-def _add_up(on_progress: Callable[[int], None] | None, before: int, done: int) -> None:
-    if on_progress:
-        on_progress(before + done)

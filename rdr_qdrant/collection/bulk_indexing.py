@@ -42,9 +42,6 @@ IndexProgress = Callable[[int, int], None]
 class BulkIndexing:
     """Defers, resumes and waits for a server's index building.
 
-    Args:
-        connection: the collection.
-
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
 

@@ -6,7 +6,6 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rdr_qdrant.client import (
@@ -19,19 +18,14 @@ from rdr_qdrant.client import (
 from rdr_qdrant.collection.bm25 import BM25_KEY, BM25_VECTOR, Bm25Record
 from rdr_qdrant.collection.bm25_index import Bm25Index
 from rdr_qdrant.collection.bulk_indexing import BulkIndexing, warn_if_deferred
+from rdr_qdrant.collection.client_calls import run_now
+from rdr_qdrant.collection.collection_reader import Hits
 from rdr_qdrant.collection.compatibility import check_identity, check_vectors, loading_encoders
 from rdr_qdrant.collection.connection import (
     CREATION_KEY,
     PATIENCE_WITH_MISSING_SECONDS,
     CollectionConnection,
     metadata_of,
-)
-from rdr_qdrant.collection.filters import (
-    LookupThrottle,
-    PayloadIndexCache,
-    condition_keys,
-    no_results_message,
-    to_qdrant_filter,
 )
 from rdr_qdrant.collection.info import (
     IDENTITY_KEY,
@@ -41,7 +35,6 @@ from rdr_qdrant.collection.info import (
     model_name,
 )
 from rdr_qdrant.collection.limits import StrictLimits
-from rdr_qdrant.collection.neighbors import NEIGHBOR_FIELDS, join_neighbors, neighbor_ids
 from rdr_qdrant.collection.payload import ScoredPassage
 from rdr_qdrant.collection.payload_indexes import PayloadIndexes, as_options
 from rdr_qdrant.collection.points import Points
@@ -56,11 +49,6 @@ from rdr_qdrant.collection.qdrant_params import (
 from rdr_qdrant.collection.query import (
     QueryOptions,
     Questions,
-    compares_words,
-    fused_scores,
-    query_requests,
-    requests_within_limits,
-    scored_points,
     to_scored_passages,
 )
 from rdr_qdrant.collection.settings import CollectionSettings, differences, missing_payload_indexes
@@ -89,7 +77,8 @@ class Collection:
         bulk_indexing: defers, resumes and waits for a server's index building.
         bm25: adds, completes and takes away its sparse vectors.
 
-    Every method raises `StoreError` where Qdrant does not answer or refuses.
+    Every method raises `StoreError` where Qdrant does not answer or refuses. Those that return
+    what Qdrant says of it, delete it or check it raise `CollectionError` where it does not exist.
     """
 
     def __init__(
@@ -99,9 +88,7 @@ class Collection:
         vector_name: str = "",
         retry: RetryPolicy | None = None,
     ) -> None:
-        self._connection = CollectionConnection(client, name, vector_name, retry or RetryPolicy())
-        self._index_cache = PayloadIndexCache()
-        self._lookup_throttle = LookupThrottle()
+        self._connection = CollectionConnection(client, name, vector_name, retry)
         self.name = name
         self.points = Points(self._connection)
         self.payload_indexes = PayloadIndexes(self._connection)
@@ -120,27 +107,19 @@ class Collection:
         return self._connection.limits
 
     def info(self) -> models.CollectionInfo:
-        """Return Qdrant's own description of it.
-
-        Raises:
-            CollectionError: it does not exist.
-        """
+        """Return Qdrant's own description of it."""
         return self._connection.info()
 
     def describe(self) -> CollectionDescription:
         """Describe its points, vectors and state; a sample of its vectors is read.
 
         Raises:
-            CollectionError: it does not exist or holds no vectors of our kind.
+            CollectionError: it holds no vectors of our kind.
         """
         return describe_collection(self._connection)
 
     def settings(self) -> CollectionSettings:
-        """Return the settings that it has.
-
-        Raises:
-            CollectionError: it does not exist.
-        """
+        """Return the settings that it has."""
         return read_settings(self.info(), self._connection.vector_name)
 
     def recorded_model(self) -> str | None:
@@ -252,26 +231,17 @@ class Collection:
         """The random id of its creation, another one once it was deleted and created again.
 
         `None` if it has none, or a cluster does not show it yet.
-
-        Raises:
-            CollectionError: it does not exist.
         """
         found = metadata_of(self.info()).get(CREATION_KEY)
         return found if isinstance(found, str) else None
 
     def recorded(self, key: str) -> Any:
-        """The value under this key of its own metadata, `None` if there is none.
-
-        Raises:
-            CollectionError: it does not exist.
-        """
-        return (self.info().config.metadata or {}).get(key)
+        """The value under this key of its own metadata, `None` if there is none."""
+        return metadata_of(self.info()).get(key)
 
     def record(self, key: str, value: Any) -> None:
         """Put a value into its own metadata; the others stay."""
-        self._connection.update(
-            lambda info: metadata_of(info).get(key) == value, metadata={key: value}
-        )
+        self._connection.record(key, value)
 
     def delete(self) -> None:
         """Delete it with all its points; returns when it is seen to be gone.
@@ -305,7 +275,7 @@ class Collection:
         """Load the encoders of the pair `label` to use them with this collection.
 
         Raises:
-            CollectionError: the collection does not exist, or another named pair made it.
+            CollectionError: another named pair made it.
             ModelError: (inside) the encoders cannot be loaded; names the pair that made it.
         """
         return loading_encoders(self.name, identity_of(self.info()), label)
@@ -314,22 +284,20 @@ class Collection:
         """Refuse a collection that does not fit the pair; it is never altered.
 
         Raises:
-            CollectionError: it does not exist, or its distance, dimension, vector name, encoders,
-                maximum length or passage format differ.
+            CollectionError: its distance, dimension, vector name, encoders, maximum length or
+                passage format differ.
         """
-        info = self.info()
-        vector_name = self._connection.vector_name
+        info, vector_name = self.info(), self._connection.vector_name
         check_info(self.name, vector_name, info, identity, allow_unverified=allow_unverified)
-        self._index_cache.update(info)
 
     def check_bm25(self, language: str | None = None) -> None:
         """Refuse a collection without BM25, or with that of another language.
 
         Raises:
-            CollectionError: so it is, or the collection does not exist.
+            CollectionError: so it is.
         """
         self._connection.info()
-        self._connection.bm25_cache.required_encoder(self.name, language)
+        self._connection.reader.state.question_encoder(language)
 
     def check_ours(self, action: str) -> None:
         """Refuse a collection whose metadata does not say that we created it.
@@ -437,50 +405,14 @@ class Collection:
         found = self.query_points(Questions(vectors), **options)
         return [to_scored_passages(points) for points in found]
 
-    def query_points(
-        self, questions: Questions, **options: Unpack[QueryOptions]
-    ) -> list[list[models.ScoredPoint]]:
+    def query_points(self, questions: Questions, **options: Unpack[QueryOptions]) -> Hits:
         """Return for each question the best `k` points, in the mode of the options."""
-        connection = self._connection
-        words = compares_words(options)
-        if self._index_cache.is_stale_for(options.get("filter")) or (
-            words and connection.bm25_cache.is_stale
-        ):
-            self._index_cache.update(connection.info())
-        bm25 = None
-        if words:
-            bm25 = connection.bm25_cache.required_encoder(self.name, options.get("language"))
-        requests = query_requests(
-            questions,
-            connection.vector_name,
-            options,
-            self._index_cache.types,
-            bm25,
-            connection.limits.results,
-        )
-        found = [
-            response.points
-            for part in requests_within_limits(self.name, connection.limits, requests, options)
-            for response in connection.call(
-                partial(connection.client.query_batch_points, self.name, requests=part)
-            )
-        ]
-        if words:
-            fused = fused_scores(found, options)
-            ids = list({one for hits in fused for one, _ in hits})
-            found = scored_points(fused, self.points.retrieve_records(ids) if ids else [])
-        if not any(found) and self._lookup_throttle.allows(options.get("filter")):
-            message = self.explain_no_results(options.get("filter"))
-            if message:
-                logger.warning("%s", message)
-        return self.with_neighbors(found, options.get("neighbors", 0), options.get("filter"))
+        reader = self._connection.reader
+        if reader.state.is_stale_for(options):
+            self.info()
+        return run_now(reader.query_points(questions, **options))
 
-    def with_neighbors(
-        self,
-        found: list[list[models.ScoredPoint]],
-        neighbors: int,
-        conditions: Any,
-    ) -> list[list[models.ScoredPoint]]:
+    def with_neighbors(self, found: Hits, neighbors: int, conditions: Any) -> Hits:
         """Join to each hit the parts of its text before and after it, in one request for all.
 
         Args:
@@ -489,10 +421,7 @@ class Collection:
             conditions: the filter of the search, which neighbors have to match as well; see
                 `QueryOptions.filter`.
         """
-        ids = neighbor_ids(found, neighbors)
-        matching = to_qdrant_filter(conditions, self._index_cache.types) if ids else None
-        records = self.points.retrieve_matching(ids, matching, NEIGHBOR_FIELDS) if ids else []
-        return join_neighbors(found, records, neighbors)
+        return run_now(self._connection.reader.with_neighbors(found, neighbors, conditions))
 
     def explain_no_results(self, conditions: Any) -> str | None:
         """Describe why a filter may find nothing: it has metadata keys that no passage has.
@@ -504,15 +433,7 @@ class Collection:
             A line of text; `None` where nothing is conspicuous, or cannot be found out, as in
             strict mode; nor where reads are limited, of which searches need every one.
         """
-        keys = condition_keys(conditions)
-        try:
-            if self.limits.reads_per_minute:
-                return None
-            unknown = self.points.unknown_metadata_keys(keys)
-            known = self.points.sample_metadata_keys() if unknown else []
-        except StoreError:
-            return None
-        return no_results_message(conditions, unknown, known)
+        return run_now(self._connection.reader.explain_no_results(conditions))
 
     def build_index(self, progress: Callable[[float], None] | None = None) -> bool:
         """Build an embedded collection's index where it pays; returns whether it was built.

@@ -29,9 +29,10 @@ def check_vectors(
     """
     if isinstance(vectors, Mapping):
         if vector_name not in vectors:
+            wanted = repr(vector_name) if vector_name else "the unnamed vector"
             raise CollectionError(
                 f"Collection {name!r} has the named vectors {', '.join(map(repr, vectors))}, "
-                f"but {_quoted(vector_name)} is wanted. Name one with "
+                f"but {wanted} is wanted. Name one with "
                 "--vector-name NAME (vector_name=...), or use another collection."
             )
         params = vectors[vector_name]
@@ -154,7 +155,3 @@ def _close(stored: Any, ours: Sequence[float]) -> bool:
     if not isinstance(stored, Sequence) or len(stored) != len(ours):
         return False
     return math.dist(stored, ours) <= PROBE_TOLERANCE * math.hypot(*ours)
-
-
-def _quoted(vector_name: str) -> str:
-    return repr(vector_name) if vector_name else "the unnamed vector"

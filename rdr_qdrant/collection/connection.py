@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rdr_qdrant.client import (
-    CollectionNotFoundError,
-    RetryPolicy,
-    location_of,
-    look_until_seen,
-)
-from rdr_qdrant.collection.bm25 import Bm25Cache, Bm25Encoder
-from rdr_qdrant.collection.limits import KnownLimits, StrictLimits
-from rdr_qdrant.errors import CollectionError, UsageError
+from rdr_qdrant.client import RetryPolicy, location_of, look_until_seen
+from rdr_qdrant.collection.bm25 import Bm25Encoder
+from rdr_qdrant.collection.client_calls import SyncCalls, run_now
+from rdr_qdrant.collection.collection_reader import CollectionReader
+from rdr_qdrant.collection.filters import has_vector
+from rdr_qdrant.collection.limits import StrictLimits
+from rdr_qdrant.errors import CollectionError
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient, QdrantClient, models
@@ -30,7 +26,6 @@ PATIENCE_WITH_MISSING_SECONDS = 1.0
 """A cluster that has no such collection is asked again for so long: a load may just create it."""
 
 
-@dataclass(frozen=True, slots=True)
 class CollectionConnection:
     """One collection of one Qdrant, and how calls to it are made.
 
@@ -39,8 +34,7 @@ class CollectionConnection:
         name: the name of the collection or of an alias.
         vector_name: the named vector to use; `""` is the unnamed one.
         retry: makes the calls; by default each is made once.
-        known_limits: of strict mode, see `limits`.
-        bm25_cache: see `bm25_encoder`.
+        reader: reads and searches it.
 
     Every method raises `StoreError` where Qdrant does not answer or refuses.
 
@@ -48,16 +42,18 @@ class CollectionConnection:
         UsageError: the name is empty.
     """
 
-    client: QdrantClient
-    name: str
-    vector_name: str = ""
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    known_limits: KnownLimits = field(default_factory=KnownLimits, repr=False, compare=False)
-    bm25_cache: Bm25Cache = field(default_factory=Bm25Cache, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if not self.name:
-            raise UsageError("The name of the collection is empty: give one with -c NAME.")
+    def __init__(
+        self,
+        client: QdrantClient,
+        name: str,
+        vector_name: str = "",
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self.client = client
+        self.name = name
+        self.vector_name = vector_name
+        self.retry = retry or RetryPolicy()
+        self.reader = CollectionReader(name, vector_name, SyncCalls(client, self.retry, name))
 
     def call(self, request: Callable[[], T]) -> T:
         """Make a call to the client, retried by the policy."""
@@ -103,32 +99,23 @@ class CollectionConnection:
 
     def find_info(self) -> models.CollectionInfo | None:
         """Return Qdrant's own description of the collection; `None` if it does not exist."""
-        try:
-            info = self.call(lambda: self.client.get_collection(self.name))
-        except CollectionNotFoundError:
-            return None
-        self.known_limits.update(info)
-        self.bm25_cache.update(info)
-        return info
+        return run_now(self.reader.find_info())
+
+    def count(self, matching: models.Filter | None = None) -> int:
+        """Count the points that match: exactly, unless strict mode takes no exact counts."""
+        exact = self.limits.allows_exact
+        return self.call(
+            lambda: self.client.count(self.name, count_filter=matching, exact=exact)
+        ).count
 
     def count_sparse_vectors(self, info: models.CollectionInfo) -> int:
         """Return the number of sparse vectors, which a Qdrant counts among the indexed ones."""
-        from qdrant_client import models
-
-        exact, count = self.limits.allows_exact, self.client.count
-        having = [
-            models.Filter(must=[models.HasVectorCondition(has_vector=name)])
-            for name in info.config.params.sparse_vectors or {}
-        ]
-        return sum(
-            self.call(partial(count, self.name, count_filter=one, exact=exact)).count
-            for one in having
-        )
+        return sum(map(self.count, map(has_vector, info.config.params.sparse_vectors or {})))
 
     @property
     def limits(self) -> StrictLimits:
         """The limits of strict mode; read once, then whenever the collection is described."""
-        return self.known_limits.get(self.find_info)
+        return run_now(self.reader.limits())
 
     def bm25_encoder(self) -> Bm25Encoder | None:
         """An encoder for the words of its passages, if it has BM25 by what was last read.
@@ -136,9 +123,9 @@ class CollectionConnection:
         Raises:
             CollectionError: another version of rdr-qdrant made its vectors otherwise.
         """
-        if not self.bm25_cache.was_read:
+        if not self.reader.state.was_read:
             self.find_info()
-        return self.bm25_cache.encoder(self.name)
+        return self.reader.state.bm25_encoder()
 
     def update(
         self, is_seen: Callable[[models.CollectionInfo], bool], **parameters: Any
@@ -163,6 +150,10 @@ class CollectionConnection:
     ) -> T:
         """Look until a change shows; see `look_until_seen`."""
         return look_until_seen(self.client, self.retry, look, is_seen, patience)
+
+    def record(self, key: str, value: Any) -> None:
+        """Put a value into the collection's own metadata; the others stay."""
+        self.update(lambda info: metadata_of(info).get(key) == value, metadata={key: value})
 
     def remove_metadata_key(self, key: str) -> None:
         """Remove one key from the collection's own metadata."""

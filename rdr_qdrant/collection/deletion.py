@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client import RetryPolicy
 from rdr_qdrant.collection.collection import Collection
-from rdr_qdrant.collection.filters import metadata_filter
+from rdr_qdrant.collection.filters import indexed_fields, metadata_filter
+from rdr_qdrant.collection.limits import parts
 from rdr_qdrant.collection.point_encoding import PointId
 from rdr_qdrant.collection.points import Points
-from rdr_qdrant.collection.qdrant_params import indexed_fields
 from rdr_qdrant.passages import point_id
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
+    from qdrant_client import QdrantClient, models
 
 POINTS_PER_REQUEST = 1000
 
@@ -68,24 +68,26 @@ def delete_points(
         collection.check_ours("deleted")
     points, ours_only = collection.points, not allow_unverified
     matching = metadata_filter(selection.metadata, indexed_fields(info))
-    if selection.passage_ids is None:
-        pages = points.scroll_matching(matching, POINTS_PER_REQUEST, ours_only=ours_only)
-    else:
-        pages = _existing(points, selection.passage_ids, ours_only=ours_only)
     deleted = 0
-    for ids in pages:
+    for ids in _selected(points, selection.passage_ids, matching, ours_only=ours_only):
         if ids and not dry_run:
-            points.delete_matching(ids, matching)
+            points.delete(ids, matching)
         deleted += len(ids)
         if on_progress:
             on_progress(deleted)
     return deleted
 
 
-def _existing(
-    points: Points, passage_ids: Sequence[str], *, ours_only: bool
+def _selected(
+    points: Points, passage_ids: Sequence[str] | None, matching: models.Filter, *, ours_only: bool
 ) -> Iterator[list[PointId]]:
-    ids = list(dict.fromkeys(map(point_id, passage_ids)))
-    for start in range(0, len(ids), POINTS_PER_REQUEST):
-        stored = points.retrieve(ids[start : start + POINTS_PER_REQUEST])
-        yield [i for i, point in stored.items() if not ours_only or point.content_hash is not None]
+    if passage_ids is not None:
+        ids = list(dict.fromkeys(map(point_id, passage_ids)))
+        for part in parts(ids, POINTS_PER_REQUEST):
+            stored = points.retrieve(part)
+            yield [i for i, p in stored.items() if not ours_only or p.content_hash is not None]
+    elif ours_only:
+        for page in points.scroll_ours(POINTS_PER_REQUEST, matching):
+            yield [one for one, _ in page]
+    else:
+        yield from points.scroll_ids(POINTS_PER_REQUEST, matching)

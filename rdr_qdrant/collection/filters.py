@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.collection.json_path import metadata_key, metadata_paths
-from rdr_qdrant.collection.qdrant_params import indexed_fields
+from rdr_qdrant.collection.point_encoding import PointId
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,12 +18,6 @@ if TYPE_CHECKING:
 
 IndexTypes = Mapping[str, str]
 """Payload fields and the types of their indexes."""
-
-CACHE_SECONDS = 60.0
-"""Lifetime of cached payload indexes: they may be created at any time, and an alias may be moved to
-another collection."""
-
-MAX_REMEMBERED_KEYS = 1000
 
 _INT64 = range(-(2**63), 2**63)
 _NOT_INT64 = "Qdrant compares integers of 64 bits alone"
@@ -52,40 +45,10 @@ class FilterFactory:
     make: Callable[[Mapping[str, Any], IndexTypes], models.Filter]
 
 
-class PayloadIndexCache:
-    """Payload indexes of a collection, as last read."""
-
-    def __init__(self) -> None:
-        self.types: IndexTypes = {}
-        self._until = -math.inf
-
-    def update(self, info: models.CollectionInfo) -> None:
-        """Read them. An empty index is left out: no value has its type."""
-        self.types = indexed_fields(info)
-        self._until = time.monotonic() + CACHE_SECONDS
-
-    def is_stale_for(self, conditions: Any) -> bool:
-        """Return whether they must be read again before a filter is made of these conditions."""
-        from qdrant_client import models
-
-        depends = conditions is not None and not isinstance(conditions, models.Filter)
-        return depends and time.monotonic() > self._until
-
-
-class LookupThrottle:
-    """Limits how often a metadata key is looked for, which may take a pass over all points."""
-
-    def __init__(self) -> None:
-        self._next_lookup: dict[str, float] = {}
-
-    def allows(self, conditions: Any) -> bool:
-        """Return whether a key of these conditions has not been looked for in the last minute."""
-        now = time.monotonic()
-        due = [k for k in condition_keys(conditions) if now >= self._next_lookup.get(k, -math.inf)]
-        if len(self._next_lookup) + len(due) > MAX_REMEMBERED_KEYS:
-            self._next_lookup.clear()
-        self._next_lookup |= dict.fromkeys(due, now + CACHE_SECONDS)
-        return bool(due)
+def indexed_fields(info: models.CollectionInfo) -> dict[str, str]:
+    """Return the payload fields that are indexed, and the types; an empty index is left out."""
+    schema = info.payload_schema or {}
+    return {field: index.data_type.value for field, index in schema.items() if index.points}
 
 
 def metadata_filter(
@@ -141,7 +104,8 @@ def condition_keys(conditions: Any) -> list[str]:
     from qdrant_client import models
 
     if isinstance(conditions, models.Filter):
-        keys = (metadata_key(field) for field in _condition_fields(conditions))
+        single = _single_conditions(conditions)
+        keys = [metadata_key(one.key) for one in single if isinstance(one, models.FieldCondition)]
         return list(dict.fromkeys(key for key in keys if key is not None))
     if isinstance(conditions, FilterFactory):
         conditions = conditions.conditions
@@ -151,15 +115,6 @@ def condition_keys(conditions: Any) -> list[str]:
 def condition_count(conditions: models.Filter | None) -> int:
     """Return the number of conditions of a filter, those of nested filters included."""
     return sum(1 for _ in _single_conditions(conditions))
-
-
-def _condition_fields(conditions: models.Filter) -> Iterator[str]:
-    """Yield the payload fields whose values a filter compares, those of nested filters included."""
-    from qdrant_client import models
-
-    for condition in _single_conditions(conditions):
-        if isinstance(condition, models.FieldCondition):
-            yield condition.key
 
 
 def _single_conditions(condition: Any) -> Iterator[Any]:
@@ -180,6 +135,21 @@ def has_value(path: str) -> models.Filter:
 
     is_empty = models.IsEmptyCondition(is_empty=models.PayloadField(key=path))
     return models.Filter(must_not=[is_empty])
+
+
+def has_vector(name: str) -> models.Filter:
+    """Make a filter for points that have a vector of this name."""
+    from qdrant_client import models
+
+    return models.Filter(must=[models.HasVectorCondition(has_vector=name)])
+
+
+def with_ids(ids: Iterable[PointId], condition: models.Condition | None = None) -> models.Filter:
+    """Make a filter for these points, or those of them that meet a condition."""
+    from qdrant_client import models
+
+    has_id = models.HasIdCondition(has_id=list(ids))
+    return models.Filter(must=[has_id] if condition is None else [has_id, condition])
 
 
 def no_results_message(conditions: Any, unknown: Sequence[str], known: Sequence[str]) -> str | None:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from rdr_qdrant.collection.point_encoding import PointId
 from rdr_qdrant.errors import UsageError
 
-PointId = int | str
 Scored = tuple[PointId, float]
 FusionMethod = Literal["dbsf", "rrf", "linear"]
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client import PartlyDownError, disk_bytes, translate_client_errors
 from rdr_qdrant.collection.aliases import Aliases
-from rdr_qdrant.collection.bm25_index import Bm25Index
+from rdr_qdrant.collection.bm25 import BM25_VECTOR
 from rdr_qdrant.collection.bulk_indexing import indexing_deferred
 from rdr_qdrant.collection.compatibility import check_vectors
-from rdr_qdrant.collection.connection import CollectionConnection
-from rdr_qdrant.collection.points import Points
+from rdr_qdrant.collection.connection import CollectionConnection, metadata_of
+from rdr_qdrant.collection.filters import has_vector
+from rdr_qdrant.collection.point_encoding import own_vector
 from rdr_qdrant.collection.qdrant_params import read_settings
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def describe_collection(connection: CollectionConnection) -> CollectionDescripti
         size = disk_bytes(connection.client, name)
     return CollectionDescription(
         name=name,
-        points=Points(connection).count(),
+        points=connection.count(),
         dimension=dimension,
         distance=distance,
         norms=_sample_norms(connection),
@@ -132,7 +133,7 @@ def describe_collection(connection: CollectionConnection) -> CollectionDescripti
         alias_of=_alias_target(connection),
         settings=read_settings(info, vector_name).explicitly_set(),
         index_put_off=indexing_deferred(info),
-        split=(info.config.metadata or {}).get(SPLIT_KEY),
+        split=metadata_of(info).get(SPLIT_KEY),
         points_approximate=not connection.limits.allows_exact,
         bm25=_describe_bm25(connection),
     )
@@ -166,7 +167,7 @@ def _listed(connection: CollectionConnection, aliases: tuple[str, ...]) -> Liste
     info = connection.info()
     return ListedCollection(
         name=connection.name,
-        points=Points(connection).count(),
+        points=connection.count(),
         model=model_name(info),
         aliases=aliases,
         index_put_off=indexing_deferred(info),
@@ -176,7 +177,7 @@ def _listed(connection: CollectionConnection, aliases: tuple[str, ...]) -> Liste
 
 def identity_of(info: models.CollectionInfo) -> Mapping[str, Any] | None:
     """Return the identity of the encoders from a collection's metadata, where it is there."""
-    found = (info.config.metadata or {}).get(IDENTITY_KEY)
+    found = metadata_of(info).get(IDENTITY_KEY)
     return found if isinstance(found, Mapping) else None
 
 
@@ -187,10 +188,10 @@ def model_name(info: models.CollectionInfo) -> str | None:
 
 
 def _describe_bm25(connection: CollectionConnection) -> Mapping[str, Any] | None:
-    record = connection.bm25_cache.record(connection.name)
+    record = connection.reader.state.bm25_record()
     if record is None:
         return None
-    return {**record.to_json(), "points": Bm25Index(connection, Points(connection)).count()}
+    return {**record.to_json(), "points": connection.count(has_vector(BM25_VECTOR))}
 
 
 def _alias_target(connection: CollectionConnection) -> str | None:
@@ -214,7 +215,7 @@ def _sample_norms(connection: CollectionConnection) -> dict[str, float] | None:
             with_vectors=[vector_name] if vector_name else True,
         )
     ).points
-    vectors = [p.vector[vector_name] if isinstance(p.vector, dict) else p.vector for p in found]
+    vectors = [own_vector(point.vector, vector_name) for point in found]
     if not vectors:
         return None
     norms = np.linalg.norm(np.array(vectors, dtype=np.float64), axis=1)

@@ -6,30 +6,19 @@ The rates are per minute and shard. An upsert may be charged twice, on its way a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from rdr_qdrant.errors import CollectionError
 
 if TYPE_CHECKING:
     from qdrant_client import models
 
-    from rdr_qdrant.client import LimitExceededError
-
 T = TypeVar("T")
 
 SHARE_OF_RATE = 4
 """A request costs at most this part of a rate: a quarter."""
-
-_FIELDS = {
-    "upsert limit": "points_per_upsert",
-    "update limit": "points_per_upsert",
-    "limit": "results",
-    "condition size": "ids_per_filter",
-    "filter conditions": "conditions",
-}
-"""Limits as refusals name them, and the fields below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,32 +118,6 @@ class StrictLimits:
                 "(search_allow_exact). Leave --exact and --compare-exact (exact, compare_exact) "
                 "out, or have it allowed."
             )
-
-
-class KnownLimits:
-    """The limits of one collection, as they were last read or learned from a refusal."""
-
-    def __init__(self) -> None:
-        self._limits: StrictLimits | None = None
-
-    def get(self, read: Callable[[], models.CollectionInfo | None]) -> StrictLimits:
-        """Return them; `read` gives Qdrant's description where they are not known yet."""
-        if self._limits is None and (info := read()):
-            self.update(info)
-        return self._limits or StrictLimits()
-
-    def update(self, info: models.CollectionInfo) -> None:
-        """Take them from Qdrant's description."""
-        self._limits = StrictLimits.of(info)
-
-    def learn(self, refusal: LimitExceededError) -> bool:
-        """Take one from a refusal; returns whether it is one that requests can keep to."""
-        name = _FIELDS.get(refusal.name)
-        if name is None or refusal.limit < 1:
-            return False
-        limits: dict[str, Any] = {name: refusal.limit}
-        self._limits = replace(self._limits or StrictLimits(), **limits)
-        return True
 
 
 def parts(items: Sequence[T], size: int | None) -> Iterator[Sequence[T]]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy
 from rdr_qdrant.collection.aliases import REINDEX_KEY, Aliases
 from rdr_qdrant.collection.bulk_indexing import BULK_KEY
 from rdr_qdrant.collection.collection import Collection
-from rdr_qdrant.collection.connection import CREATION_KEY
+from rdr_qdrant.collection.connection import CREATION_KEY, metadata_of
 from rdr_qdrant.collection.info import identity_of
 from rdr_qdrant.collection.payload import same_json
-from rdr_qdrant.collection.point_encoding import PointId
-from rdr_qdrant.collection.points import normalized_id
+from rdr_qdrant.collection.point_encoding import PointId, normalized_id
 from rdr_qdrant.collection.reservoir import Reservoir
 from rdr_qdrant.errors import CollectionError, StoreError
 
@@ -98,7 +98,7 @@ def copy_collection(
         copied += len(missing)
         seen += len(records)
         for record in records:
-            sample.offer(lambda record=record: normalized_id(record.id))  # type: ignore[misc]
+            sample.offer(partial(normalized_id, record.id))
         if progress:
             progress(seen, total)
     if index:
@@ -198,9 +198,8 @@ def _verify(source: Collection, target: Collection, sample: Sequence[PointId]) -
 
 def _lasting_metadata(info: models.CollectionInfo) -> dict[str, Any]:
     """Return metadata without the marks of an unfinished load, which do not hold for a copy."""
-    metadata = info.config.metadata or {}
     own = (BULK_KEY, REINDEX_KEY, CREATION_KEY)
-    return {key: value for key, value in metadata.items() if key not in own}
+    return {key: value for key, value in metadata_of(info).items() if key not in own}
 
 
 def _vector_sizes(vectors: Any) -> dict[str, tuple[int, str]]:

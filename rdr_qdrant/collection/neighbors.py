@@ -7,8 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours
-from rdr_qdrant.collection.point_encoding import PointId
-from rdr_qdrant.collection.points import normalized_id
+from rdr_qdrant.collection.point_encoding import PointId, normalized_id
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.splitter import OVERLAP_KEY, part_id, text_and_number

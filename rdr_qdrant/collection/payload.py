@@ -58,6 +58,12 @@ def to_payload(passage: Passage, content_hash: str) -> dict[str, Any]:
     }
 
 
+def stored_metadata(payload: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return a payload's metadata; empty where other software stored none, or something else."""
+    found = (payload or {}).get(METADATA_KEY)
+    return found if isinstance(found, Mapping) else {}
+
+
 def is_ours(stored_id: int | str, payload: Mapping[str, Any] | None) -> bool:
     """Return whether we wrote a point: others may use the key `content_hash` too.
 
@@ -67,24 +73,21 @@ def is_ours(stored_id: int | str, payload: Mapping[str, Any] | None) -> bool:
         stored_id: id of the point.
         payload: with at least `content_hash` and the metadata's `id`.
     """
-    payload = payload or {}
-    content_hash, metadata = payload.get(HASH_KEY), payload.get(METADATA_KEY)
+    content_hash = (payload or {}).get(HASH_KEY)
     if not (isinstance(content_hash, str) and _CONTENT_HASH.fullmatch(content_hash)):
         return False
-    passage_id = metadata.get("id") if isinstance(metadata, Mapping) else None
+    passage_id = stored_metadata(payload).get("id")
     return isinstance(passage_id, str) and point_id(passage_id) == stored_id
 
 
 def from_payload(stored_id: int | str, payload: Mapping[str, Any] | None) -> Passage:
     """Return the passage of a point; of one that other software wrote, as much as there is."""
-    payload = payload or {}
-    stored = payload.get(METADATA_KEY)
-    metadata = dict(stored) if isinstance(stored, Mapping) else {}
+    metadata = dict(stored_metadata(payload))
     metadata.pop(GIVEN_KEY, None)
     return Passage(
         id=str(metadata.pop("id", stored_id)),
         title=str(metadata.pop("title", "") or ""),
-        text=str(payload.get(TEXT_KEY, "")),
+        text=str((payload or {}).get(TEXT_KEY, "")),
         metadata=metadata,
     )
 

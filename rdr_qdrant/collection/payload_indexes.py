@@ -33,9 +33,6 @@ TEXT_INDEXES = ("keyword", "uuid")
 class PayloadIndexes:
     """The payload indexes of a collection.
 
-    Args:
-        connection: the collection.
-
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
 

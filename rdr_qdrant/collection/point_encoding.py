@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import orjson
 
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 PointId = int | str
 
 FLOAT_BYTES = 4
+
+
+def normalized_id(point_id: PointId | UUID) -> PointId:
+    """Return a point id as a number or as text."""
+    return str(point_id) if isinstance(point_id, UUID) else point_id
+
+
+def own_vector(vector: Any, vector_name: str) -> Any:
+    """Return the vector of this name from the vectors of a point, or its only one."""
+    return vector.get(vector_name) if isinstance(vector, Mapping) else vector
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,10 @@ A server in strict mode (Qdrant Cloud's default) takes no filter by a field with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from uuid import UUID
 
 import orjson
 
@@ -22,12 +21,12 @@ from rdr_qdrant.client import (
     prefers_grpc,
 )
 from rdr_qdrant.collection.bm25 import BM25_VECTOR
+from rdr_qdrant.collection.client_calls import run_now
 from rdr_qdrant.collection.connection import CollectionConnection
-from rdr_qdrant.collection.filters import has_value
-from rdr_qdrant.collection.json_path import metadata_paths
+from rdr_qdrant.collection.filters import with_ids
 from rdr_qdrant.collection.limits import parts
-from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours
-from rdr_qdrant.collection.point_encoding import Point, PointId
+from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_ours, stored_metadata
+from rdr_qdrant.collection.point_encoding import Point, PointId, normalized_id, own_vector
 from rdr_qdrant.collection.upload import PointUpload
 from rdr_qdrant.errors import CollectionError
 
@@ -73,9 +72,6 @@ class UpsertResult:
 class Points:
     """The points of a collection.
 
-    Args:
-        connection: the collection.
-
     Every method raises `StoreError` where Qdrant does not answer or refuses.
     """
 
@@ -91,17 +87,9 @@ class Points:
 
     # Reading
 
-    def count(self) -> int:
-        """Return the number of points: exact, unless strict mode takes no exact counts."""
-        exact = self.counts_exactly
-        return self._call(lambda: self._client.count(self._name, exact=exact)).count
-
-    def count_matching(self, matching: models.Filter) -> int:
-        """Return the number of points that match, as exact as `count`."""
-        exact = self.counts_exactly
-        return self._call(
-            lambda: self._client.count(self._name, count_filter=matching, exact=exact)
-        ).count
+    def count(self, matching: models.Filter | None = None) -> int:
+        """Count the points that match: exactly, unless strict mode takes no exact counts."""
+        return self._connection.count(matching)
 
     @property
     def counts_exactly(self) -> bool:
@@ -112,11 +100,8 @@ class Points:
         """Return content hash and metadata of those of these points that exist."""
         found = {}
         for one, payload in self._read_payloads(ids, with_payload=[HASH_KEY, METADATA_KEY]):
-            metadata = payload.get(METADATA_KEY)
-            found[one] = StoredPoint(
-                content_hash=payload[HASH_KEY] if is_ours(one, payload) else None,
-                metadata=metadata if isinstance(metadata, Mapping) else {},
-            )
+            content_hash = payload[HASH_KEY] if is_ours(one, payload) else None
+            found[one] = StoredPoint(content_hash, stored_metadata(payload))
         return found
 
     def retrieve_payloads(self, ids: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
@@ -128,24 +113,15 @@ class Points:
     ) -> dict[PointId, tuple[Mapping[str, Any], Any]]:
         """Return payload and vector, a list [dim], of those of these points that exist."""
         records = self.retrieve_records(ids, with_vectors=True)
-        return {normalized_id(r.id): (r.payload or {}, self._own_vector(r.vector)) for r in records}
+        name = self._vector_name
+        return {normalized_id(r.id): (r.payload or {}, own_vector(r.vector, name)) for r in records}
 
     def retrieve_records(
-        self, ids: Sequence[PointId], *, with_vectors: bool = False
+        self, ids: Sequence[PointId], *, with_payload: Any = True, with_vectors: Any = False
     ) -> list[models.Record]:
-        """Return those of these points that exist, with payload and perhaps all vectors."""
-        return self._retrieve(ids, with_payload=True, with_vectors=with_vectors)
-
-    def retrieve_matching(
-        self, ids: Sequence[PointId], matching: models.Filter | None, fields: Sequence[str]
-    ) -> list[models.Record]:
-        """Return those of these points that match, with these fields of their payload."""
-        found: list[models.Record] = []
-        for part in parts(ids, self._connection.limits.lookup_size):
-            among = with_ids(part, matching)
-            for page in self._scroll(len(part), scroll_filter=among, with_payload=list(fields)):
-                found += page
-        return found
+        """Return those of these points that exist, with what `QdrantClient.retrieve` would read."""
+        reader = self._connection.reader
+        return run_now(reader.retrieve(ids, with_payload=with_payload, with_vectors=with_vectors))
 
     def existing_ids(self, ids: Sequence[PointId]) -> set[PointId]:
         """Return those of these ids that belong to a point."""
@@ -155,25 +131,19 @@ class Points:
         """Yield all points with payload and vectors, in pages."""
         return self._scroll(page_size, with_payload=True, with_vectors=True)
 
-    def scroll_ids(self, page_size: int) -> Iterator[list[PointId]]:
-        """Yield the ids of all points of ours, in pages."""
-        for page in self._scroll_ours(page_size):
-            yield [one for one, _ in page]
+    def scroll_ours(
+        self, page_size: int, matching: models.Filter | None = None
+    ) -> Iterator[list[tuple[PointId, str]]]:
+        """Yield point id and passage id of every point of ours that matches, in pages."""
+        fields = [HASH_KEY, f"{METADATA_KEY}.id"]
+        for page in self._scroll(page_size, scroll_filter=matching, with_payload=fields):
+            payloads = ((normalized_id(record.id), record.payload or {}) for record in page)
+            yield [(i, p[METADATA_KEY]["id"]) for i, p in payloads if is_ours(i, p)]
 
-    def scroll_passage_ids(self, page_size: int) -> Iterator[list[tuple[PointId, str]]]:
-        """Yield point id and passage id of every point of ours, in pages."""
-        return self._scroll_ours(page_size)
-
-    def scroll_matching(
-        self, matching: models.Filter, page_size: int, *, ours_only: bool
-    ) -> Iterator[list[PointId]]:
-        """Yield the ids of the points that match, all or only ours, in pages."""
-        if ours_only:
-            for page in self._scroll_ours(page_size, scroll_filter=matching):
-                yield [one for one, _ in page]
-            return
-        for records in self._scroll(page_size, scroll_filter=matching, with_payload=False):
-            yield [normalized_id(record.id) for record in records]
+    def scroll_ids(self, page_size: int, matching: models.Filter) -> Iterator[list[PointId]]:
+        """Yield the ids of the points that match, also of other programs, in pages."""
+        for page in self._scroll(page_size, scroll_filter=matching, with_payload=False):
+            yield [normalized_id(record.id) for record in page]
 
     def scroll_lacking(
         self, vector_name: str, fields: Sequence[str], page_size: int
@@ -185,24 +155,9 @@ class Points:
         lacking = models.Filter(must_not=[has_vector])
         return self._scroll(page_size, scroll_filter=lacking, with_payload=list(fields))
 
-    def scroll_source(self, source: str, page_size: int) -> Iterator[list[tuple[PointId, str]]]:
-        """Yield point id and passage id of every point of ours from this source, in pages."""
-        from qdrant_client import models
-
-        of_source = models.Filter(must=[_equals(f"{METADATA_KEY}.source", source)])
-        return self._scroll_ours(page_size, scroll_filter=of_source)
-
     def sample_metadata_keys(self, sample: int = 100) -> list[str]:
         """Return the metadata keys of up to `sample` points, sorted."""
-        return metadata_keys(next(self._scroll(sample, with_payload=[METADATA_KEY])))
-
-    def unknown_metadata_keys(self, keys: Sequence[str]) -> list[str]:
-        """Return those of these metadata keys that no point has.
-
-        Raises:
-            UsageError: a key cannot be written as a path.
-        """
-        return [key for key in keys if not any(map(self._is_used, metadata_paths(key)))]
+        return run_now(self._connection.reader.sample_metadata_keys(sample))
 
     # Writing
 
@@ -257,14 +212,15 @@ class Points:
         size = self._connection.limits.write_size
         if self._filters_by_hash:
             try:
-                too_large = self._send(updates, self._replace_if_same_hash_request, size)
-                return [update[0] for update in too_large]
+                request = partial(self._metadata_request, guarded=True)
+                return [update[0] for update in self._send(updates, request, size)]
             except (UnindexedFilterError, LimitExceededError):
                 # An index of every hash would cost gigabytes of RAM.
                 self._filters_by_hash = False
         stored = self.retrieve([one for one, _, _ in updates])
         same = [u for u in updates if u[0] in stored and stored[u[0]].content_hash == u[1]]
-        return [update[0] for update in self._send(same, self._replace_request, size)]
+        request = partial(self._metadata_request, guarded=False)
+        return [update[0] for update in self._send(same, request, size)]
 
     def update_vectors(
         self,
@@ -286,7 +242,7 @@ class Points:
             same = None
             if content_hashes is not None:
                 same = models.Filter(
-                    should=[_ids_with([one], HASH_KEY, content_hashes[one]) for one, _ in items]
+                    should=[_point_with_hash(one, content_hashes[one]) for one, _ in items]
                 )
             points = [
                 models.PointVectors.model_construct(id=one, vector={vector_name: vector})
@@ -312,27 +268,18 @@ class Points:
         names = [vector_name]
         for part in parts(ids, self._connection.limits.write_size):
             request = partial(self._client.delete_vectors, self._name, names, list(part), wait=True)
-            self._call(request)
+            self._connection.call(request)
 
-    def delete(self, ids: Sequence[PointId]) -> None:
-        """Delete those of these points that exist."""
-        for part in parts(ids, self._connection.limits.write_size):
-            self._call(partial(self._client.delete, self._name, list(part), wait=True))
-
-    def delete_of_source(self, ids: Sequence[PointId], source: str) -> None:
-        """Delete those of these points that still have this source."""
+    def delete(self, ids: Sequence[PointId], matching: models.Filter | None = None) -> None:
+        """Delete those of these points that exist, or that still match."""
         from qdrant_client import models
 
-        self.delete_matching(ids, models.Filter(must=[_equals(f"{METADATA_KEY}.source", source)]))
-
-    def delete_matching(self, ids: Sequence[PointId], matching: models.Filter) -> None:
-        """Delete those of these points that still match."""
-        from qdrant_client import models
-
-        for part in parts(ids, self._connection.limits.delete_size):
-            both = models.Filter(must=[models.HasIdCondition(has_id=list(part)), matching])
-            selector = models.FilterSelector(filter=both)
-            self._call(partial(self._client.delete, self._name, selector, wait=True))
+        limits = self._connection.limits
+        for part in parts(ids, limits.write_size if matching is None else limits.delete_size):
+            selector: Any = list(part)
+            if matching is not None:
+                selector = models.FilterSelector(filter=with_ids(part, matching))
+            self._connection.call(partial(self._client.delete, self._name, selector, wait=True))
 
     def _with_additions(
         self, points: Sequence[Point], existing: Container[PointId]
@@ -343,7 +290,7 @@ class Points:
         ids = [point.id for point in points if point.id in existing]
         if not ids:
             return points
-        records = self._retrieve(
+        records = self.retrieve_records(
             ids,
             with_payload=models.PayloadSelectorExclude(exclude=[TEXT_KEY, METADATA_KEY, HASH_KEY]),
             with_vectors=self._other_vector_names() or False,
@@ -400,7 +347,7 @@ class Points:
             try:
                 self._connection.retry(self._client, to_request(part), self._name)
             except LimitExceededError as error:
-                if not self._connection.known_limits.learn(error) or len(part) <= error.limit:
+                if not self._connection.reader.state.learn(error) or len(part) <= error.limit:
                     raise
                 waiting += list(parts(part, error.limit))[::-1]
             except RequestTooLargeError:
@@ -424,29 +371,19 @@ class Points:
         ]
         return partial(self._client.upsert, self._name, points=structs, wait=True)
 
-    def _replace_if_same_hash_request(self, updates: Sequence[MetadataUpdate]) -> Request:
-        return self._set_metadata_request(
-            [
-                (metadata, {"filter": _ids_with([one], HASH_KEY, content_hash)})
-                for one, content_hash, metadata in updates
-            ]
-        )
-
-    def _replace_request(self, updates: Sequence[MetadataUpdate]) -> Request:
-        return self._set_metadata_request(
-            [(metadata, {"points": [one]}) for one, _, metadata in updates]
-        )
-
-    def _set_metadata_request(
-        self, updates: Sequence[tuple[Mapping[str, Any], dict[str, Any]]]
-    ) -> Request:
+    def _metadata_request(self, updates: Sequence[MetadataUpdate], *, guarded: bool) -> Request:
+        """Make the request that replaces metadata, `guarded` by the content hashes."""
         from qdrant_client import models
 
         operations = [
             models.SetPayloadOperation(
-                set_payload=models.SetPayload(payload={METADATA_KEY: dict(metadata)}, **selected)
+                set_payload=models.SetPayload(
+                    payload={METADATA_KEY: dict(metadata)},
+                    points=None if guarded else [one],
+                    filter=_point_with_hash(one, content_hash) if guarded else None,
+                )
             )
-            for metadata, selected in updates
+            for one, content_hash, metadata in updates
         ]
         return partial(self._client.batch_update_points, self._name, operations, wait=True)
 
@@ -457,66 +394,22 @@ class Points:
         if self._reads_json and self._connection.limits.reads_per_minute is None:
             body = orjson.dumps({"ids": list(ids), "with_payload": with_payload})
             try:
-                answer = self._call(partial(self._connection.send_json, "POST", "/points", body))
+                answer = self._connection.call(
+                    partial(self._connection.send_json, "POST", "/points", body)
+                )
                 return [(one["id"], one.get("payload") or {}) for one in answer["result"]]
             except RequestTooLargeError:
                 pass  # a rate limit is new
-        records = self._retrieve(ids, with_payload=with_payload)
+        records = self.retrieve_records(ids, with_payload=with_payload)
         return [(normalized_id(record.id), record.payload or {}) for record in records]
 
-    def _retrieve(
-        self,
-        ids: Sequence[PointId],
-        *,
-        with_payload: Any,
-        with_vectors: bool | list[str] = False,
-    ) -> list[models.Record]:
-        """Look points up; where reads are limited as a page, which costs as little as one point."""
-        options = {"with_payload": with_payload, "with_vectors": with_vectors}
-        if self._connection.limits.reads_per_minute is None:
-            try:
-                return self._call(lambda: self._client.retrieve(self._name, list(ids), **options))
-            except RequestTooLargeError:
-                self._connection.find_info()  # the limit is new
-                if self._connection.limits.reads_per_minute is None:
-                    raise
-        found: list[models.Record] = []
-        for part in parts(ids, self._connection.limits.lookup_size):
-            for page in self._scroll(len(part), scroll_filter=with_ids(part), **options):
-                found += page
-        return found
-
-    def _is_used(self, path: str) -> bool:
-        return bool(next(self._scroll(1, scroll_filter=has_value(path), with_payload=False)))
-
-    def _scroll_ours(self, page_size: int, **options: Any) -> Iterator[list[tuple[PointId, str]]]:
-        keys = [HASH_KEY, f"{METADATA_KEY}.id"]
-        for records in self._scroll(page_size, with_payload=keys, **options):
-            payloads = ((normalized_id(record.id), record.payload or {}) for record in records)
-            yield [(i, p[METADATA_KEY]["id"]) for i, p in payloads if is_ours(i, p)]
-
     def _scroll(self, page_size: int, **options: Any) -> Iterator[list[models.Record]]:
-        offset: Any = None
-        while True:
-            limit = min(page_size, self._connection.limits.results or page_size)
-            next_page = partial(
-                self._client.scroll, self._name, limit=limit, offset=offset, **options
-            )
-            try:
-                records, offset = self._call(next_page)
-            except LimitExceededError as error:
-                if not self._connection.known_limits.learn(error) or limit <= error.limit:
-                    raise
-                continue
+        offset, is_last = None, False
+        while not is_last:
+            page = self._connection.reader.page(page_size, offset, **options)
+            records, offset = run_now(page)
+            is_last = offset is None
             yield records
-            if offset is None:
-                return
-
-    def _call(self, request: Callable[[], T]) -> T:
-        return self._connection.call(request)
-
-    def _own_vector(self, vector: Any) -> Any:
-        return vector.get(self._vector_name) if isinstance(vector, Mapping) else vector
 
 
 def is_finite(vector: Any) -> bool:
@@ -529,29 +422,15 @@ def is_finite(vector: Any) -> bool:
     return numbers is None or bool(np.isfinite(np.asarray(numbers, dtype=np.float64)).all())
 
 
-def normalized_id(point_id: PointId | UUID) -> PointId:
-    """Return a point id as a number or as text."""
-    return str(point_id) if isinstance(point_id, UUID) else point_id
-
-
-def metadata_keys(records: Iterable[models.Record]) -> list[str]:
-    """Return all metadata keys of some points, sorted."""
-    found = ((record.payload or {}).get(METADATA_KEY) for record in records)
-    return sorted({key for one in found if isinstance(one, Mapping) for key in one})
-
-
-def with_ids(ids: Iterable[PointId], matching: models.Filter | None = None) -> models.Filter:
-    """Make a filter for these points, or those of them that match another filter."""
+def source_filter(source: str) -> models.Filter:
+    """Make a filter for the points of a source."""
     from qdrant_client import models
 
-    has_id = models.HasIdCondition(has_id=list(ids))
-    return models.Filter(must=[has_id] if matching is None else [has_id, matching])
+    return models.Filter(must=[_equals(f"{METADATA_KEY}.source", source)])
 
 
-def _ids_with(ids: Iterable[PointId], key: str, value: str) -> models.Filter:
-    from qdrant_client import models
-
-    return models.Filter(must=[models.HasIdCondition(has_id=list(ids)), _equals(key, value)])
+def _point_with_hash(one: PointId, content_hash: str) -> models.Filter:
+    return with_ids([one], _equals(HASH_KEY, content_hash))
 
 
 def _equals(key: str, value: str) -> models.FieldCondition:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.collection.bm25 import BM25_KEY, BM25_VECTOR
@@ -40,6 +40,14 @@ _SINCE: Mapping[tuple[str, Any], Version] = {
 """First version that supports a value of a setting; older ones would ignore it silently."""
 
 _CLUSTER = ("shard_number", "replication_factor", "write_consistency_factor")
+_GRAPH = (
+    "m",
+    "ef_construct",
+    "full_scan_threshold",
+    "payload_m",
+    "max_indexing_threads",
+    "inline_storage",
+)
 _OPTIMIZERS = ("default_segment_number", "max_segment_size", "indexing_threshold")
 _LEGACY_ON_DISK = {"cold": True, "cached": False, "pinned": False}
 
@@ -96,23 +104,15 @@ def collection_params(settings: CollectionSettings, version: Version | None) -> 
     """Return the parameters of `create_collection` besides vectors and metadata."""
     from qdrant_client import models
 
-    parameters: dict[str, Any] = {name: getattr(settings, name) for name in _CLUSTER}
+    parameters: dict[str, Any] = _chosen(settings, _CLUSTER)
     parameters["quantization_config"] = _quantization(settings, version)
     if settings.bm25:
         sparse = models.SparseVectorParams(modifier=models.Modifier.IDF)
         parameters["sparse_vectors_config"] = {BM25_VECTOR: sparse}
-    graph = _without_none(
-        m=settings.m,
-        ef_construct=settings.ef_construct,
-        full_scan_threshold=settings.full_scan_threshold,
-        payload_m=settings.payload_m,
-        max_indexing_threads=settings.max_indexing_threads,
-        inline_storage=settings.inline_storage,
-    )
-    graph |= _memory_param(settings.hnsw_memory, version)
+    graph = _chosen(settings, _GRAPH) | _memory_param(settings.hnsw_memory, version)
     if graph:
         parameters["hnsw_config"] = models.HnswConfigDiff(**graph)
-    optimizers = _without_none(**{name: getattr(settings, name) for name in _OPTIMIZERS})
+    optimizers = _chosen(settings, _OPTIMIZERS)
     if optimizers:
         parameters["optimizers_config"] = models.OptimizersConfigDiff(**optimizers)
     if settings.id_tracker_memory is not None and (version or ID_TRACKER_SINCE) >= ID_TRACKER_SINCE:
@@ -159,15 +159,6 @@ def payload_index_params(settings: CollectionSettings, key: str, version: Versio
     return getattr(models, f"{kind.capitalize()}IndexParams")(type=kind, **params)
 
 
-def indexed_fields(info: models.CollectionInfo) -> dict[str, str]:
-    """Return the payload fields that have an index with values in it, and its type."""
-    return {
-        field: str(_value(index.data_type))
-        for field, index in (info.payload_schema or {}).items()
-        if index.points
-    }
-
-
 def read_settings(info: models.CollectionInfo, vector_name: str = "") -> CollectionSettings:
     """Read the settings of a collection from Qdrant's description, also from its older names."""
     config, params = info.config, info.config.params
@@ -183,21 +174,14 @@ def read_settings(info: models.CollectionInfo, vector_name: str = "") -> Collect
     placements = sorted({_read_memory(index.params, "pinned") for index in indexes.values()})
     tenants = [key for key, index in indexes.items() if getattr(index.params, "is_tenant", None)]
     return CollectionSettings.model_construct(
-        shard_number=params.shard_number,
-        replication_factor=params.replication_factor,
-        write_consistency_factor=params.write_consistency_factor,
+        **{name: getattr(params, name) for name in _CLUSTER},
+        **{name: getattr(graph, name) for name in _GRAPH},
         datatype=_value(getattr(vector, "datatype", None)) or "float32",
         vectors_memory=vectors_memory,
         payload_memory=payload_memory,
         payload_index_memory=" and ".join(placements) or None,
         id_tracker_memory=_read_memory(params.id_tracker, "pinned"),
         hnsw_memory=_read_memory(graph, "cached"),
-        m=graph.m,
-        ef_construct=graph.ef_construct,
-        full_scan_threshold=graph.full_scan_threshold,
-        max_indexing_threads=graph.max_indexing_threads,
-        payload_m=graph.payload_m,
-        inline_storage=graph.inline_storage,
         default_segment_number=config.optimizer_config.default_segment_number,
         max_segment_size=config.optimizer_config.max_segment_size,
         indexing_threshold=effective_indexing_threshold(info),
@@ -219,29 +203,21 @@ def _quantization(settings: CollectionSettings, version: Version | None) -> Any:
             memory["always_ram"] = settings.quantization_memory == "pinned"
     match settings.quantization:
         case "scalar":
-            scalar = _without_none(quantile=settings.quantile)
-            return models.ScalarQuantization(
-                scalar=models.ScalarQuantizationConfig(
-                    type=models.ScalarType.INT8, **scalar, **memory
-                )
+            scalar = models.ScalarQuantizationConfig(
+                type=models.ScalarType.INT8, quantile=settings.quantile, **memory
             )
+            return models.ScalarQuantization(scalar=scalar)
         case "binary":
-            binary = _without_none(
-                encoding=settings.encoding, query_encoding=settings.query_encoding
-            )
-            return models.BinaryQuantization(
-                binary=models.BinaryQuantizationConfig(**binary, **memory)
-            )
+            encodings = _chosen(settings, ("encoding", "query_encoding"))
+            binary = models.BinaryQuantizationConfig(**encodings, **memory)
+            return models.BinaryQuantization(binary=binary)
         case "product":
             compression = models.CompressionRatio(settings.compression or "x16")
-            return models.ProductQuantization(
-                product=models.ProductQuantizationConfig(compression=compression, **memory)
-            )
+            product = models.ProductQuantizationConfig(compression=compression, **memory)
+            return models.ProductQuantization(product=product)
         case "turbo":
-            turbo = _without_none(bits=settings.bits)
-            return models.TurboQuantization(
-                turbo=models.TurboQuantQuantizationConfig(**turbo, **memory)
-            )
+            turbo = models.TurboQuantQuantizationConfig(**_chosen(settings, ("bits",)), **memory)
+            return models.TurboQuantization(turbo=turbo)
     return None
 
 
@@ -278,6 +254,11 @@ def _has_memory(version: Version | None) -> bool:
 
 def _value(member: Any) -> Any:
     return getattr(member, "value", member)
+
+
+def _chosen(settings: CollectionSettings, names: Sequence[str]) -> dict[str, Any]:
+    """Return those of these settings that are not left to Qdrant."""
+    return _without_none(**{name: getattr(settings, name) for name in names})
 
 
 def _without_none(**values: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rdr_qdrant.collection.filters import (
 from rdr_qdrant.collection.fusion import Fusion, Scored, by_score
 from rdr_qdrant.collection.limits import StrictLimits, parts
 from rdr_qdrant.collection.payload import ScoredPassage, from_payload
-from rdr_qdrant.collection.points import normalized_id
+from rdr_qdrant.collection.point_encoding import normalized_id
 from rdr_qdrant.errors import UsageError
 
 if TYPE_CHECKING:
@@ -246,6 +246,21 @@ def _candidates(options: QueryOptions, most_results: int | None) -> int:
     return min(LARGEST, max(wanted, min(candidates, most_results or candidates)))
 
 
+def refuse_unknown_options(
+    owner: str, purpose: str, given: Iterable[str], known: Iterable[str]
+) -> None:
+    """Refuse options that would be ignored; their values may be secrets and are not shown.
+
+    Raises:
+        UsageError: `owner` has an option that is not among `known`.
+    """
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise UsageError(
+            f"{owner} has no option {', '.join(unknown)} {purpose}. Options: {', '.join(known)}."
+        )
+
+
 def check_options(options: QueryOptions) -> None:
     """Refuse options that are out of range or contradict each other.
 
@@ -274,7 +289,9 @@ def check_options(options: QueryOptions) -> None:
 def _check_numbers(options: QueryOptions) -> None:
     for name, least in (("k", 1), ("offset", 0), ("candidates", 1)):
         value: Any = options.get(name)
-        if value is not None and not (type(value) is int and least <= value <= LARGEST):
+        if value is None and name != "k":
+            continue
+        if not (type(value) is int and least <= value <= LARGEST):
             raise UsageError(
                 f"{name} is {value!r}: it must be an integer from {least} to {LARGEST}."
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import (
@@ -147,10 +147,7 @@ class CollectionSettings(BaseModel):
     @classmethod
     def _check_bm25(cls, value: str | None) -> str | None:
         if value is not None:
-            try:
-                check_language(value)
-            except UsageError as error:
-                raise ValueError(str(error).removesuffix(".")) from None
+            _check(check_language, value)
         return value
 
     @model_validator(mode="after")
@@ -165,7 +162,7 @@ class CollectionSettings(BaseModel):
         if "" in self.payload_indexes:
             raise ValueError("a payload index needs the name of a metadata key")
         for key in self.index_types():
-            _check_key(key)
+            _check(metadata_paths, key)
         if self.tenant and self.payload_indexes.get(self.tenant, "keyword") != "keyword":
             raise ValueError(f"the tenant {self.tenant!r} needs a keyword index")
         return self
@@ -300,9 +297,10 @@ def missing_payload_indexes(asked: CollectionSettings, found: CollectionSettings
     return {k: kind for k, kind in asked.index_types().items() if k not in found.payload_indexes}
 
 
-def _check_key(key: str) -> None:
+def _check(check: Callable[[str], object], value: str) -> None:
+    """Run a check, whose UsageError pydantic is to report as one of the setting."""
     try:
-        metadata_paths(key)
+        check(value)
     except UsageError as error:
         raise ValueError(str(error).removesuffix(".")) from None
 

@@ -42,9 +42,6 @@ class PointUpload:
     creation. Otherwise, and where gRPC fails later, points are sent over REST, which one warning
     says. A client that prefers gRPC makes all calls over it, and no others. Threads may share an
     instance.
-
-    Args:
-        connection: the collection.
     """
 
     def __init__(self, connection: CollectionConnection) -> None:

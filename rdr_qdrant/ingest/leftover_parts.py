@@ -107,7 +107,7 @@ def delete_leftover_parts(
         same = [(one, same_text(passage_id)) for one, passage_id in page]
         return list(_leftovers(same, ids))
 
-    pages = collection.points.scroll_passage_ids(IDS_PER_REQUEST)
+    pages = collection.points.scroll_ours(IDS_PER_REQUEST)
     return delete_found(pages, find_gone, None if dry_run else collection.points.delete, check)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from rdr_qdrant.collection import Collection, PointId
+from rdr_qdrant.collection.points import source_filter
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.document_cache import keeps_rejected_documents, rejected_documents
 from rdr_qdrant.ingest.id_index import IdIndex
@@ -14,8 +14,6 @@ from rdr_qdrant.ingest.partitions import source_changes
 from rdr_qdrant.readers import PassageSource
 
 IDS_PER_REQUEST = 1000
-
-PageItem = TypeVar("PageItem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +70,10 @@ def prune_sources(
             )
 
         def delete(gone: Sequence[PointId]) -> None:
-            collection.points.delete_of_source(gone, source)
+            collection.points.delete(gone, of_source)
 
-        pages = collection.points.scroll_source(source, IDS_PER_REQUEST)
+        of_source = source_filter(source)
+        pages = collection.points.scroll_ours(IDS_PER_REQUEST, of_source)
         return delete_found(pages, find_gone, None if dry_run else delete, check)
 
     return sum(map(prune, dict.fromkeys(s.name for s in pruning.sources if s.records_read)))
@@ -93,20 +92,24 @@ def remove_leftovers(collection: Collection, ids: IdIndex, check: Callable[[], N
     Returns:
         How many.
     """
-    pages = collection.points.scroll_ids(IDS_PER_REQUEST)
-    return delete_found(pages, ids.missing_from, collection.points.delete, check)
+
+    def find_gone(page: Sequence[tuple[PointId, str]]) -> Sequence[PointId]:
+        return ids.missing_from([one for one, _ in page])
+
+    pages = collection.points.scroll_ours(IDS_PER_REQUEST)
+    return delete_found(pages, find_gone, collection.points.delete, check)
 
 
 def delete_found(
-    pages: Iterable[list[PageItem]],
-    find_gone: Callable[[list[PageItem]], Sequence[PointId]],
+    pages: Iterable[list[tuple[PointId, str]]],
+    find_gone: Callable[[Sequence[tuple[PointId, str]]], Sequence[PointId]],
     delete: Callable[[Sequence[PointId]], object] | None,
     check: Callable[[], None],
 ) -> int:
     """Go through the points of a collection, and delete those that are gone from the sources.
 
     Args:
-        pages: of the points; some may be empty.
+        pages: point ids and passage ids; some pages may be empty.
         find_gone: the points of a page to delete.
         delete: deletes them; `None` only counts.
         check: called before each request; may raise.

@@ -12,12 +12,12 @@ from langchain_core.documents import Document
 from rdr_qdrant.collection import IndexTypes, PointId, metadata_filter
 from rdr_qdrant.collection.payload import (
     GIVEN_KEY,
-    METADATA_KEY,
     TEXT_KEY,
     canonical_json,
     is_ours,
+    stored_metadata,
 )
-from rdr_qdrant.collection.points import normalized_id
+from rdr_qdrant.collection.point_encoding import normalized_id
 from rdr_qdrant.errors import UsageError
 from rdr_qdrant.passages import Passage, id_from_content, point_id
 
@@ -90,8 +90,7 @@ def point_to_document(point: models.ScoredPoint | models.Record) -> Document:
     stored.
     """
     payload = point.payload or {}
-    stored = payload.get(METADATA_KEY)
-    metadata = dict(stored) if isinstance(stored, Mapping) else {}
+    metadata = dict(stored_metadata(payload))
     document_id = str(point.id)
     if is_ours(normalized_id(point.id), payload):
         document_id = str(metadata.pop("id", document_id))

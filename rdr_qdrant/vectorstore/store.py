@@ -24,10 +24,11 @@ from rdr_qdrant.collection import (
     PointId,
     QueryOptions,
     Questions,
+    check_options,
 )
 from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
 from rdr_qdrant.collection.filters import FilterFactory
-from rdr_qdrant.collection.points import normalized_id
+from rdr_qdrant.collection.point_encoding import normalized_id, own_vector
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 from rdr_qdrant.ingest import QdrantLoader
@@ -620,16 +621,16 @@ class RDRVectorStore(QdrantVectorStore):
         """Check the options of a search, and add the store's own; `None` is left out.
 
         Raises:
-            UsageError: an unknown option, or `k` is not a positive integer.
+            UsageError: an unknown option, or one out of its range.
         """
         own = {name: value for name, value in self._defaults.items() if value is not None}
         given = {name: value for name, value in options.items() if value is not None}
         refuse_options("for a search", given, ("k", *SEARCH_OPTIONS))
-        if not isinstance(k, int) or k < 1:
-            raise UsageError(f"k is {k!r}: it must be an integer, 1 or more.")
         if isinstance(given.get("filter"), Mapping):
             given["filter"] = FilterFactory(given["filter"], document_filter)
-        return cast(QueryOptions, {**own, "k": k, **given})
+        query_options = cast(QueryOptions, {**own, "k": k, **given})
+        check_options(query_options)
+        return query_options
 
     def _mmr_query_options(self, k: int, fetch_k: int, options: Mapping[str, Any]) -> QueryOptions:
         """Check the options of an MMR search; it fetches `fetch_k` passages, at least `k`."""
@@ -665,8 +666,7 @@ class RDRVectorStore(QdrantVectorStore):
     def _select_mmr(
         self, points: Points, question: FloatArray, k: int, lambda_mult: float
     ) -> list[models.ScoredPoint]:
-        stored = [point.vector for point in points]
-        dense = [v[self.vector_name] if isinstance(v, Mapping) else v for v in stored]
+        dense = [own_vector(point.vector, self.vector_name) for point in points]
         vectors = np.asarray(dense, dtype=np.float32)
         scores = [point.score for point in points]
         selected = select_mmr(scores, vectors, question[0], k, lambda_mult)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from langchain_qdrant import RetrievalMode
@@ -11,6 +12,7 @@ from qdrant_client import models
 from rdr_qdrant.collection import BM25_VECTOR, MODES, Mode
 from rdr_qdrant.collection.bm25 import check_language
 from rdr_qdrant.collection.payload import METADATA_KEY, TEXT_KEY
+from rdr_qdrant.collection.query import refuse_unknown_options
 from rdr_qdrant.errors import UsageError
 
 MODE_OPTIONS = ("mode", "fusion", "candidates", "language")
@@ -90,15 +92,4 @@ def refuse_unsupported(given: Mapping[str, Any]) -> None:
             )
 
 
-def refuse_options(purpose: str, given: Iterable[str], known: Sequence[str]) -> None:
-    """Refuse options that would be ignored; their values may be secrets and are not shown.
-
-    Raises:
-        UsageError: an option is not among `known`.
-    """
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise UsageError(
-            f"RDRVectorStore has no option {', '.join(unknown)} {purpose}. "
-            f"Options: {', '.join(known)}."
-        )
+refuse_options = partial(refuse_unknown_options, "RDRVectorStore")

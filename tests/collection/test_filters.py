@@ -22,7 +22,7 @@ from rdr_qdrant import (
     RDRVectorStore,
     connect_async,
 )
-from rdr_qdrant.collection import Collection, UntypedValue, filters, metadata_filter
+from rdr_qdrant.collection import Collection, UntypedValue, collection_state, metadata_filter
 from rdr_qdrant.errors import CollectionError, StoreError, UsageError
 from rdr_qdrant.readers import open_source
 from tests.conftest import COLLECTION
@@ -208,7 +208,7 @@ def test_filtered_searches_read_the_indexes_once_a_minute(
     for _ in range(3):
         found(retriever, filter={"year": "2001"})
     assert len(looks) == checked
-    monkeypatch.setattr(filters.time, "monotonic", lambda: float("inf"))
+    monkeypatch.setattr(collection_state.time, "monotonic", lambda: float("inf"))
     found(retriever)
     assert len(looks) == checked
     found(retriever, filter={"year": "2001"})

@@ -13,6 +13,7 @@ from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, RDRVectorStore
 from rdr_qdrant.collection import Collection, Point, UpsertResult
 from rdr_qdrant.collection.deletion import PointSelection, delete_points
 from rdr_qdrant.collection.payload import is_ours
+from rdr_qdrant.collection.points import source_filter
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import Reject
 from tests.conftest import COLLECTION
@@ -81,8 +82,10 @@ def test_scrolls_leave_out_points_of_other_programs(
     loader = QdrantLoader(embeddings=tiny, client=shared, collection_name=COLLECTION)
     loader.load([Passage("20", "river", metadata={"source": "passages"})])
     points = Collection(shared, COLLECTION).points
-    assert [one for page in points.scroll_source("passages", 3) for one in page] == [(20, "20")]
-    assert [one for page in points.scroll_ids(3) for one in page] == [20]
+    assert [one for page in points.scroll_ours(3, source_filter("passages")) for one in page] == [
+        (20, "20")
+    ]
+    assert [one for page in points.scroll_ours(3) for one in page] == [(20, "20")]
 
 
 def test_a_document_of_another_program_keeps_its_own_id(

@@ -80,7 +80,7 @@ def test_any_column_can_be_filtered_by(
     [found] = loaded.search(tiny.encode_questions(["king"]), k=9, filter={key: value})
     nested = {"3"} if key in ("author.name", "a[0]", "tags[]") else set()
     assert {one.passage.id for one in found} == {"1"} | nested
-    assert loaded.points.unknown_metadata_keys([key]) == []
+    assert loaded.explain_no_results({key: value}) is None
 
 
 def test_a_quoted_key_is_the_column_alone(loaded: Collection, tiny: RDREmbeddings) -> None:
@@ -91,7 +91,9 @@ def test_a_quoted_key_is_the_column_alone(loaded: Collection, tiny: RDREmbedding
 
 def test_keys_that_nobody_has_are_unknown(loaded: Collection) -> None:
     unknown = ["author.names", "Publication Years", "tags[].x"]
-    assert loaded.points.unknown_metadata_keys(["n", *unknown]) == unknown
+    message = loaded.explain_no_results(dict.fromkeys(["n", *unknown], 0))
+    assert message is not None
+    assert message.startswith(f"No passage has the metadata {', '.join(map(repr, unknown))}. ")
 
 
 def test_odd_columns_of_a_file_are_tenant_and_indexes(

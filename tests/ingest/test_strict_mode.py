@@ -21,7 +21,7 @@ from rdr_qdrant import (
     connect_async,
 )
 from rdr_qdrant.client import LimitExceededError, RetryPolicy, retry
-from rdr_qdrant.collection import Collection, CollectionSettings, Point
+from rdr_qdrant.collection import AsyncCollection, Collection, CollectionSettings, Point
 from rdr_qdrant.collection.limits import StrictLimits
 from rdr_qdrant.embedded import EmbeddedQdrant
 from rdr_qdrant.errors import CollectionError, StoreError
@@ -334,3 +334,24 @@ def test_awaited_searches_wait_for_their_turn(
         return found
 
     assert len(asyncio.run(search())) == 4
+
+
+def test_awaited_look_ups_keep_to_a_limit_that_is_new(
+    client: QdrantClient, http: QdrantHTTPServer, tiny: RDREmbeddings
+) -> None:
+    collection = Collection(client, "c")
+    collection.create(tiny.identity())
+    [vector] = tiny.encode_questions(["king"])
+    ids = list(range(10))
+    collection.points.upsert([Point(one, vector, {}) for one in ids])
+
+    async def look_up() -> list[int]:
+        async_client = await connect_async(url=http.url)
+        awaited = AsyncCollection(async_client, "c")
+        counts = [len(await awaited.retrieve_records(ids))]
+        be_strict(client, read_rate_limit=8)
+        counts.append(len(await awaited.retrieve_records(ids)))
+        await async_client.close()
+        return counts
+
+    assert asyncio.run(look_up()) == [10, 10]
