@@ -47,8 +47,3 @@ def test_explicitly_set_options_are_named_as_they_are_typed() -> None:
     assert EncoderOptions().explicitly_set() == []
     given = EncoderOptions(question_encoder="q", max_length=64)
     assert given.explicitly_set() == ["--question-encoder", "--max-length"]
-
-
-def test_bench_takes_counts_as_plan_does(command: Command, pair: list[str], tsv: Path) -> None:
-    options = ["--seconds", "0", "--count", "1k", *pair, "--json"]
-    assert command("bench", tsv, *options).json["passages"] == 1000
