@@ -54,6 +54,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
+def pytest_sessionfinish() -> None:
+    gc.collect()
+    gc.freeze()  # so that pytest and Python, as they end, do not go through all objects again
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Run the tests of a module in one process, and those of Ray after one another.
 

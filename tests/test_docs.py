@@ -112,9 +112,13 @@ def test_python_blocks_run(
     blocks = PYTHON.findall(PAGES[page])
     assert blocks
     monkeypatch.chdir(tmp_path)
-    for block in blocks:
-        exec(block.replace("RDREmbeddings()", 'RDREmbeddings(model="demo")'), {})
-        gc.collect()  # a block may leave its client open, as a program that ends may
+    gc.freeze()  # so that what follows goes through the objects of the blocks alone
+    try:
+        for block in blocks:
+            exec(block.replace("RDREmbeddings()", 'RDREmbeddings(model="demo")'), {})
+            gc.collect()  # a block may leave its client open, as a program that ends may
+    finally:
+        gc.unfreeze()
     found = "Hamlet A tragedy set in Denmark." if "Hamlet" in blocks[0] else "Faust A play in two"
     assert found in capsys.readouterr().out
 

@@ -226,8 +226,9 @@ def test_whole_sentences_find_more_than_blocks(command: Command, xquad: Path) ->
     ingest = ["ingest", xquad / "paragraphs.jsonl", "-c", "s", "--split", "120"]
     loaded = command(*ingest, "--model", "demo", "--json").json
     assert (loaded["points"], loaded["truncated"]) == (284, 0)
-    found = command("eval", xquad / "questions.jsonl", "-c", "s", "--model", "demo", "--json").json
-    expected = {"1": 88.07, "5": 98.57, "20": 99.33, "50": 99.92, "100": 99.92}
+    evaluate = ["eval", xquad / "questions.jsonl", "-c", "s", "-k", "1,5,20"]
+    found = command(*evaluate, "--model", "demo", "--json").json
+    expected = {"1": 88.07, "5": 98.57, "20": 99.33}
     assert found["recall"] == pytest.approx(expected, abs=0.2)
 
 
@@ -241,7 +242,7 @@ def test_int8_loses_hardly_any_recall(command: Command, xquad: Path) -> None:
 
 
 def test_bench_says_how_fast_and_how_long(command: Command, pair: list[str], tsv: Path) -> None:
-    options = ["bench", tsv, "--seconds", "0", "--count", "1000", *pair]
+    options = ["bench", tsv, "--seconds", "0", "--count", "1k", *pair]
     found = command(*options, "--json").json
     assert found["passages"] == 1000
     expected = 1000 / found["passages_per_second"]

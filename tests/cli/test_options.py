@@ -49,8 +49,3 @@ def test_explicitly_set_options_are_named_as_they_are_typed() -> None:
     assert explicitly_set(given) == ["--question-encoder", "--max-length"]
     assert explicitly_set(SearchOptions(rescore=False, exact=True)) == ["--exact", "--no-rescore"]
     assert explicitly_set(SearchOptions(rescore=False, exact=True), ["rescore"]) == ["--no-rescore"]
-
-
-def test_bench_takes_counts_as_plan_does(command: Command, pair: list[str], tsv: Path) -> None:
-    options = ["--seconds", "0", "--count", "1k", *pair, "--json"]
-    assert command("bench", tsv, *options).json["passages"] == 1000

@@ -27,6 +27,11 @@ warnings.filterwarnings("ignore", message=".*[Ll]ocal.*", category=UserWarning)
 
 STORES = ["memory", "embedded"] + (["server"] if os.environ.get("QDRANT_URL") else [])
 
+compared_with_memory = pytest.mark.parametrize(
+    "client", [store for store in STORES if store != "memory"], indirect=True
+)
+"""For a test whose reference is a local mode in memory: it would be compared with itself."""
+
 
 @pytest.fixture(params=STORES)
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QdrantClient]:

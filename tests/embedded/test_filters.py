@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant.client.capabilities import server_address, server_version
+from tests.embedded.conftest import compared_with_memory
 from tests.embedded.corpus import DIM, MOMENTS, WORDS, id_of, points_of
 
 COUNT = 120
@@ -173,6 +174,7 @@ def _answered_alike(asked: models.Filter, client: QdrantClient) -> bool:
     return '"range":{}' not in sent and ("is_null" not in sent or version >= (1, 20))
 
 
+@compared_with_memory
 def test_random_filters_find_the_same_points_in_the_same_order(
     filled: QdrantClient, name: str, reference: QdrantClient
 ) -> None:
@@ -186,6 +188,7 @@ def test_random_filters_find_the_same_points_in_the_same_order(
     check()
 
 
+@compared_with_memory
 def test_every_single_condition_finds_the_same_points(
     filled: QdrantClient, name: str, reference: QdrantClient
 ) -> None:
@@ -198,6 +201,7 @@ def test_every_single_condition_finds_the_same_points(
     check()
 
 
+@compared_with_memory
 def test_filtered_searches_rank_the_same(
     filled: QdrantClient, name: str, reference: QdrantClient
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant.embedded import EmbeddedQdrant, NotSupportedError
+from tests.embedded.conftest import compared_with_memory
 from tests.embedded.corpus import DIM, id_of, points_of, vectors_of
 
 COUNT = 80
@@ -40,6 +41,7 @@ def pair(request: pytest.FixtureRequest, client: QdrantClient, name: str) -> Any
     return _fill(client, name, request.param), name, reference
 
 
+@compared_with_memory
 def test_nearest_points(pair: Any) -> None:
     assert len(_same(*pair, query=VECTOR)) == 10
     assert len(_same(*pair, query=np.array(VECTOR, dtype=np.float32), limit=200)) == COUNT
@@ -47,12 +49,14 @@ def test_nearest_points(pair: Any) -> None:
     _same(*pair, query=VECTOR, with_payload=["word"], search_params=models.SearchParams(hnsw_ef=99))
 
 
+@compared_with_memory
 def test_a_threshold_cuts_by_score(pair: Any) -> None:
     every = _same(*pair, query=VECTOR, limit=COUNT)
     middle = (every[20].score + every[21].score) / 2
     assert len(_same(*pair, query=VECTOR, limit=COUNT, score_threshold=middle)) == 21
 
 
+@compared_with_memory
 def test_a_point_id_stands_for_its_vector(pair: Any) -> None:
     for i in (0, 1):
         found = _same(*pair, query=id_of(i), limit=COUNT)
@@ -60,6 +64,7 @@ def test_a_point_id_stands_for_its_vector(pair: Any) -> None:
         assert len(found) == COUNT - 1
 
 
+@compared_with_memory
 @pytest.mark.parametrize("strategy", [None, *models.RecommendStrategy])
 def test_recommendations(pair: Any, strategy: models.RecommendStrategy | None) -> None:
     asked = models.RecommendInput(
@@ -70,6 +75,7 @@ def test_recommendations(pair: Any, strategy: models.RecommendStrategy | None) -
     _same(*pair, query=models.RecommendQuery(recommend=alone), query_filter=HIGH)
 
 
+@compared_with_memory
 def test_discovery_and_context(pair: Any) -> None:
     context = [models.ContextPair(positive=id_of(3), negative=id_of(4))]
     discover = models.DiscoverInput(target=VECTOR, context=context)
@@ -81,6 +87,7 @@ def test_discovery_and_context(pair: Any) -> None:
     assert mine == pytest.approx(theirs, abs=1e-4)  # many ties at 0, in any order
 
 
+@compared_with_memory
 def test_fusion_of_prefetches(pair: Any) -> None:
     prefetch = [
         models.Prefetch(query=VECTOR, limit=9),
@@ -98,12 +105,14 @@ def test_fusion_of_prefetches(pair: Any) -> None:
         assert mine == pytest.approx(theirs, abs=1e-4)
 
 
+@compared_with_memory
 def test_rescoring_of_a_prefetch(pair: Any) -> None:
     inner = models.Prefetch(query=OTHER, limit=12)
     _same(*pair, query=VECTOR, prefetch=inner)
     _same(*pair, query=VECTOR, prefetch=[inner], query_filter=HIGH, limit=3, offset=1)
 
 
+@compared_with_memory
 def test_formulas(pair: Any) -> None:
     formula = models.SumExpression(
         sum=["$score", models.MultExpression(mult=[0.5, "price"]), models.AbsExpression(abs=-2.0)]
@@ -131,6 +140,7 @@ def test_a_formula_without_a_number_says_what_may_be_missing(
         embedded.query_points("c", prefetch=prefetch, query=models.FormulaQuery(formula=formula))
 
 
+@compared_with_memory
 def test_mmr_returns_diverse_points(pair: Any) -> None:
     query = models.NearestQuery(nearest=VECTOR, mmr=models.Mmr(diversity=0.5, candidates_limit=30))
     client, name, reference = pair
@@ -140,6 +150,7 @@ def test_mmr_returns_diverse_points(pair: Any) -> None:
     assert all(p.vector is None for p in mine)
 
 
+@compared_with_memory
 def test_batches_answer_each_request(pair: Any) -> None:
     client, name, reference = pair
     requests = [
@@ -157,6 +168,7 @@ def test_batches_answer_each_request(pair: Any) -> None:
     assert len(mine[2].points[0].vector) == DIM
 
 
+@compared_with_memory
 def test_without_a_query_the_first_points_are_returned(pair: Any) -> None:
     client, name, reference = pair
     mine = client.query_points(name, limit=7, query_filter=HIGH).points
@@ -164,6 +176,7 @@ def test_without_a_query_the_first_points_are_returned(pair: Any) -> None:
     assert [p.id for p in mine] == [p.id for p in theirs]
 
 
+@compared_with_memory
 def test_sparse_vectors_and_hybrid_search(client: QdrantClient, name: str) -> None:
     reference = QdrantClient(":memory:")
     rng = np.random.default_rng(3)
@@ -197,6 +210,7 @@ def test_sparse_vectors_and_hybrid_search(client: QdrantClient, name: str) -> No
     assert kept.indices == points[3].vector["s"].indices
 
 
+@compared_with_memory
 def test_multivectors(client: QdrantClient, name: str) -> None:
     reference = QdrantClient(":memory:")
     config = models.VectorParams(

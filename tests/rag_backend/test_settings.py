@@ -12,6 +12,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from examples.rag_backend.__main__ import main
 from rdr_qdrant import connect
 from tests.rag_backend.conftest import settings
 
@@ -51,22 +52,34 @@ def test_empty_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "reason"),
+    ("variable", "value", "reason"),
     [
-        ({"RAG_PORT": "many"}, "Error: RAG_PORT: "),
-        ({"RAG_SEARCH_RATE": "often"}, "Error: RAG_SEARCH_RATE: "),
-        ({"RAG_HOST": "0.0.0.0"}, "Error: "),
-        ({"RAG_CHAT_MODEL": "nobody:x"}, "Error: RAG_CHAT_MODEL is nobody:x"),
+        ("RAG_PORT", "many", "Error: RAG_PORT: "),
+        ("RAG_SEARCH_RATE", "often", "Error: RAG_SEARCH_RATE: "),
+        ("RAG_HOST", "0.0.0.0", "Error: "),
+        ("RAG_CHAT_MODEL", "nobody:x", "Error: RAG_CHAT_MODEL is nobody:x"),
     ],
 )
 def test_invalid_settings_are_reported_in_one_line(
-    environment: dict[str, str], reason: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    reason: str,
 ) -> None:
-    with run(**environment) as process:
+    monkeypatch.setenv(variable, value)
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert said.startswith(reason)
+    assert said.count("\n") == 1
+
+
+def test_invalid_settings_end_the_process_with_status_2() -> None:
+    with run(RAG_PORT="many") as process:
         assert process.stderr is not None
         said = process.stderr.read()
         assert process.wait(60) == 2
-    assert said.startswith(reason)
+    assert said.startswith("Error: RAG_PORT: ")
     assert said.count("\n") == 1
 
 
