@@ -77,7 +77,8 @@ class FreeQdrant:
         return self.created
 
     def get_collection(self, name: str) -> Any:
-        return SimpleNamespace(config=SimpleNamespace(metadata=None, strict_mode_config=None))
+        config = SimpleNamespace(metadata=None, strict_mode_config=None)
+        return SimpleNamespace(config=config, payload_schema={})
 
     def create_collection(self, name: str, **settings: Any) -> None:
         self.created = True

@@ -272,10 +272,8 @@ def test_embeddings_never_return_what_is_not_finite(
     tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny = RDREmbeddings(context_encoder=tiny_pair[0], question_encoder=tiny_pair[1])
-    nothing = np.full((1, tiny.dimension), np.nan, np.float32)
-    monkeypatch.setattr(
-        Encoder, "encode_batches", lambda self, tokens: iter([EncodedBatch([0], nothing, [False])])
-    )
+    batch = EncodedBatch([0], np.full((1, tiny.dimension), np.nan, np.float32), [False])
+    monkeypatch.setattr(Encoder, "_encode_parts", lambda self, parts: iter([batch]))
     for embed in (
         lambda: tiny.embed_documents(["a"]),
         lambda: tiny.embed_query("a"),
