@@ -103,7 +103,7 @@ class FreeQdrant:
         payload = to_payload(passage, content_hash(passage, "free"))
         return SimpleNamespace(id=point_id, payload=payload, vector=[0.0] * DIM)
 
-    def count(self, name: str, exact: bool) -> Any:
+    def count(self, name: str, **options: Any) -> Any:
         return SimpleNamespace(count=self.points)
 
 
