@@ -233,6 +233,10 @@ class ReadyVectors:
     def __init__(self, rate: float = math.inf) -> None:
         self._rate = rate
         self._free_at = 0.0
+        self._lock = threading.Lock()
+
+    def batches_at_a_time(self) -> int:
+        return 2
 
     def passages_at_a_time(self) -> int:
         return WINDOW
@@ -264,8 +268,9 @@ class ReadyVectors:
         started: deque[tuple[float, int]] = deque()
         for start in range(0, len(tokens), BATCH):
             count = min(BATCH, len(tokens) - start)
-            self._free_at = max(self._free_at, time.perf_counter()) + count / self._rate
-            started.append((self._free_at, start))
+            with self._lock:
+                self._free_at = max(self._free_at, time.perf_counter()) + count / self._rate
+                started.append((self._free_at, start))
             if len(started) > BATCHES_AHEAD:
                 yield self._wait_for(tokens, *started.popleft())
         while started:

@@ -46,6 +46,9 @@ class FreeEncoder:
     def identity(self, *sides: Any) -> Any:
         return SimpleNamespace(dimension=DIM, to_metadata=dict)
 
+    def batches_at_a_time(self) -> int:
+        return 1
+
     def passages_at_a_time(self) -> int:
         return 256
 

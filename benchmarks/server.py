@@ -67,6 +67,9 @@ class DrawnVectors:
 
     pair_label = "drawn"
 
+    def batches_at_a_time(self) -> int:
+        return 1
+
     def passages_at_a_time(self) -> int:
         return 256
 

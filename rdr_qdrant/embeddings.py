@@ -23,7 +23,7 @@ from rdr_qdrant.encoding import (
 )
 from rdr_qdrant.encoding.checkpoint import load_checkpoint_tokenizer
 from rdr_qdrant.encoding.device import Precision, resolve_precision
-from rdr_qdrant.encoding.encoder import inputs_at_a_time
+from rdr_qdrant.encoding.encoder import batches_at_a_time, inputs_at_a_time
 from rdr_qdrant.encoding.encoder_cache import (
     CachedEncoder,
     cache_path,
@@ -189,6 +189,10 @@ class RDREmbeddings(BaseModel, Embeddings):
         Like `fingerprint`, it loads no encoder that was loaded on this machine before.
         """
         return inputs_at_a_time(self._cached_encoder(Side.CONTEXT).device)
+
+    def batches_at_a_time(self) -> int:
+        """Return how many threads should call `encode_batches` at a time."""
+        return batches_at_a_time(self._cached_encoder(Side.CONTEXT).device)
 
     def encoder(self, side: Side) -> Encoder:
         """Return one of the two encoders; it is loaded if necessary."""

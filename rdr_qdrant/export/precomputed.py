@@ -64,6 +64,10 @@ class PrecomputedVectors:
         """As many as a CPU encodes."""
         return inputs_at_a_time("cpu")
 
+    def batches_at_a_time(self) -> int:
+        """One: there is nothing to encode."""
+        return 1
+
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
         """The passages as they are."""
         return passages

@@ -1,6 +1,6 @@
 """`ThreadExecutor`: embedding and writing beside reading, in threads of this process.
 
-    the caller reads, deduplicates, diffs -> one thread embeds -> some threads write -> the caller
+    the caller reads, deduplicates, diffs -> a thread embeds -> some threads write -> the caller
 
 So little waits in between that memory does not depend on the corpus. Results and retries are
 reported in the caller's own thread.
@@ -22,7 +22,7 @@ from rdr_qdrant.ingest.records import EmbeddedBatch, MetadataUpdate, TokenizedBa
 from rdr_qdrant.ingest.sink import Write
 
 TOKENIZED_BATCHES = 2
-"""Tokenized batches that wait for the encoder or are being embedded."""
+"""Tokenized batches that wait for the encoder or are being embedded; one more beside a GPU."""
 BATCHES_PER_WRITER = 2
 """Batches that wait for a writer or are being written, for each writer."""
 SECONDS_BETWEEN_CHECKS = 0.1
@@ -38,7 +38,12 @@ class ThreadExecutor:
         sink, encoder = run.sink, run.encoder
         embed_batch = embed_in_order if sink.keeps_order else embed
         give_up = threading.Event()
-        pipeline = Pipeline(run, lambda batch: embed_batch(encoder, batch, sink.vector_type))
+        several = run.fingerprint and not sink.keeps_order  # without one, nothing is embedded
+        pipeline = Pipeline(
+            run,
+            lambda batch: embed_batch(encoder, batch, sink.vector_type),
+            embedders=encoder.batches_at_a_time() if several else 1,
+        )
         pipeline.write = sink.writer(pipeline.post_retry, give_up)
         try:
             for batch in run.reader.batches():
@@ -67,11 +72,12 @@ class ThreadExecutor:
 
 
 class Pipeline:
-    """Tokenized batches in; one thread embeds them, some threads write them.
+    """Tokenized batches in; a thread embeds them (beside a GPU two), some threads write them.
 
     Args:
         run: whose results are applied, and whose cancellation is checked, while the caller waits.
         embed: gives the parts of a batch their vectors, each as soon as it is ready.
+        embedders: threads that embed.
 
     Attributes:
         write: writes a batch; has to be set before the first batch is submitted.
@@ -80,14 +86,18 @@ class Pipeline:
     write: Write
 
     def __init__(
-        self, run: Execution, embed: Callable[[TokenizedBatch], Iterator[EmbeddedBatch]]
+        self,
+        run: Execution,
+        embed: Callable[[TokenizedBatch], Iterator[EmbeddedBatch]],
+        *,
+        embedders: int = 1,
     ) -> None:
         self._run = run
         self._embed = embed
         writers = run.sink.write_threads
-        self._embedder = ThreadPoolExecutor(1, "embed")
+        self._embedders = ThreadPoolExecutor(embedders, "embed")
         self._writers = ThreadPoolExecutor(writers, "write") if writers else None
-        self._free_for_tokenized = threading.Semaphore(TOKENIZED_BATCHES)
+        self._free_for_tokenized = threading.Semaphore(TOKENIZED_BATCHES + embedders - 1)
         self._free_for_writes = threading.Semaphore(BATCHES_PER_WRITER * max(1, writers))
         self._events: SimpleQueue[
             BatchResult | RetryEvent | EmbeddedBatch | MetadataUpdate | BaseException
@@ -104,7 +114,7 @@ class Pipeline:
         """
         self._wait_until(lambda: self._free_for_tokenized.acquire(blocking=False))
         self._add_in_flight(1)
-        self._embedder.submit(self._embed_batch, batch)
+        self._embedders.submit(self._embed_batch, batch)
 
     def submit_write(self, batch: EmbeddedBatch | MetadataUpdate) -> None:
         """Hand a batch to the writers as soon as there is space for it.
@@ -146,7 +156,7 @@ class Pipeline:
     def close(self) -> None:
         """Start nothing more, and wait for the threads."""
         self._stopped.set()
-        self._embedder.shutdown()
+        self._embedders.shutdown()
         if self._writers:
             self._writers.shutdown()
 

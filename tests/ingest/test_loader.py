@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from langchain_core.documents import Document
 from qdrant_client import QdrantClient
 
-from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings
+from rdr_qdrant import LoadReport, Passage, QdrantLoader, RDREmbeddings, ShardEncoder
 from rdr_qdrant.client.capabilities import SERVER_WRITE_STREAMS
+from rdr_qdrant.encoding import EncodedBatch
 from rdr_qdrant.encoding.tokenizer import Tokens
 from rdr_qdrant.errors import CollectionError, SourceError
 from rdr_qdrant.ingest.thread_executor import BATCHES_PER_WRITER, TOKENIZED_BATCHES
@@ -256,3 +258,41 @@ def test_batches_are_as_large_as_suits_the_encoder(
     )
     assert loader.load(Passage(str(n), "river") for n in range(900)).uploaded == 900
     assert found == sizes
+
+
+def test_beside_a_gpu_a_batch_is_begun_before_the_last_one_is_done(
+    tiny: RDREmbeddings, client: QdrantClient, tmp_path: Path
+) -> None:
+    """Files are written in the order of the passages: there a batch waits for the last one."""
+    meanwhile = threading.Event()
+    running: list[int] = []
+    most: list[int] = []
+
+    class OnGPU(RDREmbeddings):
+        def batches_at_a_time(self) -> int:
+            return 2
+
+        def encode_batches(self, tokens: Future[Tokens]) -> Iterator[EncodedBatch]:
+            running.append(1)
+            most.append(len(running))
+            if len(running) == 2:
+                meanwhile.set()
+            if expected == 2:
+                assert meanwhile.wait(60)  # for ever, if batches took turns
+            yield from super().encode_batches(tokens)
+            running.pop()
+
+    pair = OnGPU(context_encoder=tiny.context_encoder, question_encoder=tiny.question_encoder)
+    passages = [Passage(str(n), f"river {n}") for n in range(60)]
+    name = f"{COLLECTION}-overlap"
+    expected = 2
+    loader = QdrantLoader(embeddings=pair, client=client, collection_name=name, batch_size=10)
+    report = loader.load(passages)
+    assert (report.uploaded, report.verified, max(most)) == (60, 60, 2)
+    expected = 1
+    most.clear()
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(f'{{"id": "{n}", "text": "river {n}"}}\n' for n in range(60)))
+    encoder = ShardEncoder(embeddings=pair, folder=tmp_path / "shards", batch_size=10)
+    assert encoder.encode_sources([open_source(source)]).encoded == 60
+    assert max(most) == 1

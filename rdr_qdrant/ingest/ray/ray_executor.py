@@ -274,6 +274,10 @@ class RemoteEncoder:
         """See `RDREmbeddings.passages_at_a_time`."""
         return int(self._call("passages_at_a_time"))
 
+    def batches_at_a_time(self) -> int:
+        """One: a dry run encodes nothing, and the workers see to it themselves."""
+        return 1
+
     def tokenize_passages(self, passages: Sequence[Passage]) -> Sequence[Passage]:
         """The passages unchanged: the actor tokenizes."""
         return passages
