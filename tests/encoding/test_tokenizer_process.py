@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
-from rdr_qdrant.encoding import tokenizer_process
+from rdr_qdrant.encoding import Encoder, tokenizer_process
 from rdr_qdrant.encoding.checkpoint import Side, load_checkpoint_tokenizer
+from rdr_qdrant.encoding.encoder import batches_at_a_time
 from rdr_qdrant.encoding.tokenizer import EncoderInput, InputTokenizer, Tokens
 from rdr_qdrant.encoding.tokenizer_process import TokenizerProcess
 
@@ -171,6 +172,31 @@ def test_a_fork_that_ends_does_not_end_it(here: InputTokenizer, beside: Tokenize
     assert os.waitpid(child, 0)[1] == 0
     assert_equal(beside(INPUTS), here(INPUTS))
     assert pid_of(beside) == pid
+
+
+def test_an_encoder_beside_a_device_tokenizes_in_the_background(
+    tiny_pair: tuple[str, str], here: InputTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On `meta`, which computes nothing; a CPU is busy enough with encoding."""
+    monkeypatch.setattr(tokenizer_process, "FEWEST_INPUTS", 2)
+    on_cpu, beside = (
+        Encoder(Side.CONTEXT, tiny_pair[0], max_length=MAX_LENGTH, device=device, precision="fp32")
+        for device in ("cpu", "meta")
+    )
+    tokens = on_cpu.tokenize(INPUTS)
+    assert tokens.done()
+    assert isinstance(on_cpu._tokenize, InputTokenizer)
+    assert_equal(tokens.result(), here(INPUTS))
+    assert_equal(beside.tokenize(INPUTS).result(), here(INPUTS))
+    assert isinstance(beside._tokenize, TokenizerProcess)
+    assert pid_of(beside._tokenize)
+
+
+def test_two_threads_encode_beside_cuda_alone(tiny_pair: tuple[str, str]) -> None:
+    found = {device: batches_at_a_time(device) for device in ("cpu", "mps", "cuda", "cuda:1")}
+    assert found == {"cpu": 1, "mps": 1, "cuda": 2, "cuda:1": 2}
+    pair = RDREmbeddings(context_encoder=tiny_pair[0], question_encoder=tiny_pair[1], device="cpu")
+    assert pair.batches_at_a_time() == 1
 
 
 def test_a_load_beside_a_gpu_makes_the_same_collection(
