@@ -296,3 +296,16 @@ def test_beside_a_gpu_a_batch_is_begun_before_the_last_one_is_done(
     encoder = ShardEncoder(embeddings=pair, folder=tmp_path / "shards", batch_size=10)
     assert encoder.encode_sources([open_source(source)]).encoded == 60
     assert max(most) == 1
+
+
+def test_a_dry_run_into_no_collection_loads_no_encoder(
+    client: QdrantClient, tmp_path: Path, passages: list[Passage]
+) -> None:
+    nowhere = {side: str(tmp_path / side) for side in ("context_encoder", "question_encoder")}
+    loader = QdrantLoader(
+        embeddings=RDREmbeddings(**nowhere),
+        client=client,
+        collection_name=f"{COLLECTION}-none",
+        dry_run=True,
+    )
+    assert loader.load(passages).uploaded == len(passages)

@@ -355,3 +355,28 @@ def test_awaited_look_ups_keep_to_a_limit_that_is_new(
         return counts
 
     assert asyncio.run(look_up()) == [10, 10]
+
+
+def test_awaited_deletions_are_as_large_as_the_rate_allows(
+    client: QdrantClient, http: QdrantHTTPServer, tiny: RDREmbeddings, monkeypatch: Any
+) -> None:
+    collection = Collection(client, "c")
+    collection.create(tiny.identity())
+    be_strict(client, write_rate_limit=8)
+    size = StrictLimits.of(client.get_collection("c")).write_size
+    assert size
+    assert size < 10
+    sizes: list[int] = []
+
+    async def delete(name: str, ids: list[int], wait: bool) -> None:
+        sizes.append(len(ids))
+
+    async def delete_all() -> None:
+        async_client = await connect_async(url=http.url)
+        monkeypatch.setattr(async_client, "delete", delete)
+        await AsyncCollection(async_client, "c").delete_points(list(range(10)))
+        await async_client.close()
+
+    asyncio.run(delete_all())
+    assert sum(sizes) == 10
+    assert max(sizes) == size
