@@ -235,7 +235,7 @@ class ReadyVectors:
         self._free_at = 0.0
         self._lock = threading.Lock()
 
-    def batches_at_a_time(self) -> int:
+    def encoding_threads(self) -> int:
         return 2
 
     def passages_at_a_time(self) -> int:

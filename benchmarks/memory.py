@@ -46,7 +46,7 @@ class FreeEncoder:
     def identity(self, *sides: Any) -> Any:
         return SimpleNamespace(dimension=DIM, to_metadata=dict)
 
-    def batches_at_a_time(self) -> int:
+    def encoding_threads(self) -> int:
         return 1
 
     def passages_at_a_time(self) -> int:

@@ -67,7 +67,7 @@ class DrawnVectors:
 
     pair_label = "drawn"
 
-    def batches_at_a_time(self) -> int:
+    def encoding_threads(self) -> int:
         return 1
 
     def passages_at_a_time(self) -> int:

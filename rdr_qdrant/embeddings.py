@@ -23,7 +23,7 @@ from rdr_qdrant.encoding import (
 )
 from rdr_qdrant.encoding.checkpoint import load_checkpoint_tokenizer
 from rdr_qdrant.encoding.device import Precision, resolve_precision
-from rdr_qdrant.encoding.encoder import batches_at_a_time, inputs_at_a_time
+from rdr_qdrant.encoding.encoder import encoding_threads, inputs_at_a_time
 from rdr_qdrant.encoding.encoder_cache import (
     CachedEncoder,
     cache_path,
@@ -190,9 +190,9 @@ class RDREmbeddings(BaseModel, Embeddings):
         """
         return inputs_at_a_time(self._cached_encoder(Side.CONTEXT).device)
 
-    def batches_at_a_time(self) -> int:
+    def encoding_threads(self) -> int:
         """Return how many threads should call `encode_batches` at a time."""
-        return batches_at_a_time(self._cached_encoder(Side.CONTEXT).device)
+        return encoding_threads(self._cached_encoder(Side.CONTEXT).device)
 
     def encoder(self, side: Side) -> Encoder:
         """Return one of the two encoders; it is loaded if necessary."""

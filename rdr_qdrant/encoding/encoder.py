@@ -26,7 +26,7 @@ INPUTS_AT_A_TIME = {"cpu": 256, "cuda": 4096}
 """Number of inputs to be sorted by length together, by type of device: enough for several batches,
 so that little is padded and the device seldom waits."""
 
-ENCODED_AT_A_TIME = {"cpu": 1, "cuda": 2}
+ENCODING_THREADS = {"cpu": 1, "cuda": 2}
 """Number of threads that should encode at a time, by type of device: a GPU then has a batch of one
 while the other one waits for its last vectors."""
 
@@ -269,9 +269,9 @@ def inputs_at_a_time(device: str) -> int:
     return _by_device(INPUTS_AT_A_TIME, device)
 
 
-def batches_at_a_time(device: str) -> int:
+def encoding_threads(device: str) -> int:
     """Return how many threads should encode on a device at a time."""
-    return _by_device(ENCODED_AT_A_TIME, device)
+    return _by_device(ENCODING_THREADS, device)
 
 
 def _by_device(values: Mapping[str, int], device: str) -> int:

@@ -64,7 +64,7 @@ class PrecomputedVectors:
         """As many as a CPU encodes."""
         return inputs_at_a_time("cpu")
 
-    def batches_at_a_time(self) -> int:
+    def encoding_threads(self) -> int:
         """One: there is nothing to encode."""
         return 1
 

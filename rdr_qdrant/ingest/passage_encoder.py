@@ -40,7 +40,7 @@ class PassageEncoder(Protocol):
     def passages_at_a_time(self) -> int:
         """How many passages it should be given at a time; asked once the target is prepared."""
 
-    def batches_at_a_time(self) -> int:
+    def encoding_threads(self) -> int:
         """How many threads should call `encode_batches` at a time; asked as the one above."""
 
     def tokenize_passages(self, passages: Sequence[Passage]) -> Any:

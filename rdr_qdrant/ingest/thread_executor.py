@@ -42,7 +42,7 @@ class ThreadExecutor:
         pipeline = Pipeline(
             run,
             lambda batch: embed_batch(encoder, batch, sink.vector_type),
-            embedders=encoder.batches_at_a_time() if several else 1,
+            embedders=encoder.encoding_threads() if several else 1,
         )
         pipeline.write = sink.writer(pipeline.post_retry, give_up)
         try:

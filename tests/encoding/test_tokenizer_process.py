@@ -20,7 +20,7 @@ import pytest
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.encoding import Encoder, tokenizer_process
 from rdr_qdrant.encoding.checkpoint import Side, load_checkpoint_tokenizer
-from rdr_qdrant.encoding.encoder import batches_at_a_time
+from rdr_qdrant.encoding.encoder import encoding_threads
 from rdr_qdrant.encoding.tokenizer import EncoderInput, InputTokenizer, Tokens
 from rdr_qdrant.encoding.tokenizer_process import TokenizerProcess
 
@@ -193,10 +193,10 @@ def test_an_encoder_beside_a_device_tokenizes_in_the_background(
 
 
 def test_two_threads_encode_beside_cuda_alone(tiny_pair: tuple[str, str]) -> None:
-    found = {device: batches_at_a_time(device) for device in ("cpu", "mps", "cuda", "cuda:1")}
+    found = {device: encoding_threads(device) for device in ("cpu", "mps", "cuda", "cuda:1")}
     assert found == {"cpu": 1, "mps": 1, "cuda": 2, "cuda:1": 2}
     pair = RDREmbeddings(context_encoder=tiny_pair[0], question_encoder=tiny_pair[1], device="cpu")
-    assert pair.batches_at_a_time() == 1
+    assert pair.encoding_threads() == 1
 
 
 def test_a_load_beside_a_gpu_makes_the_same_collection(

@@ -269,7 +269,7 @@ def test_beside_a_gpu_a_batch_is_begun_before_the_last_one_is_done(
     most: list[int] = []
 
     class OnGPU(RDREmbeddings):
-        def batches_at_a_time(self) -> int:
+        def encoding_threads(self) -> int:
             return 2
 
         def encode_batches(self, tokens: Future[Tokens]) -> Iterator[EncodedBatch]:

@@ -274,7 +274,7 @@ class RemoteEncoder:
         """See `RDREmbeddings.passages_at_a_time`."""
         return int(self._call("passages_at_a_time"))
 
-    def batches_at_a_time(self) -> int:
+    def encoding_threads(self) -> int:
         """One: a dry run encodes nothing, and the workers see to it themselves."""
         return 1
 
