@@ -2,7 +2,7 @@
 
     python benchmarks/feeding.py [--passages 200000] [--sinks grpc,rest] [--rival-points 20000]
     python benchmarks/feeding.py --only load --sinks grpc --rate 15000
-    python benchmarks/feeding.py --device cuda [--passages 200000] [--layers 12]
+    python benchmarks/feeding.py --device cuda [--passages 200000] [--layers 12] [--rounds 2]
 
 An encoder that costs nothing hands out ready vectors of 768 numbers for passages of 100 words, read
 from a JSON Lines file. The sink is a process that speaks Qdrant's REST and gRPC, reads each request
@@ -16,8 +16,9 @@ among it.
 
 With `--rate` the vectors come as slowly as from a GPU of that many passages a second, and leave the
 host alone meanwhile. With `--device` a real encoder runs there, BERT-base with random weights, and
-the measure is the clock: how much longer than encoding alone a whole load over gRPC takes. Then the
-sink keeps what it is sent, so that vectors are verified too.
+the measure is the clock: how much longer than encoding alone, by as many threads, a whole load over
+gRPC takes. Then the sink keeps what it is sent, so that vectors are verified too. With `--only
+parts` the parts are timed there too, which takes time itself.
 """
 
 from __future__ import annotations
@@ -284,10 +285,11 @@ class ReadyVectors:
 
 
 class Parts:
-    """Processor time of parts of a load, by the threads that run them."""
+    """Processor time of parts of a load, by the threads that run them; and seconds of its steps."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.steps: defaultdict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
         self._inside = threading.local()
 
@@ -322,6 +324,32 @@ class Parts:
                     except StopIteration:
                         return
                 yield item
+
+        return run
+
+    @contextmanager
+    def clocking(self) -> Iterator[None]:
+        """Take the time of the steps of loads meanwhile."""
+        steps = [
+            (qdrant_sink.QdrantSink, "prepare"),
+            (thread_executor.ThreadExecutor, "execute"),
+            (thread_executor.Pipeline, "submit"),  # reading waits for the encoder
+            (RDREmbeddings, "encode_batches"),  # which waits for tokens
+            (qdrant_sink.QdrantSink, "verify"),
+        ]
+        with ExitStack() as stack:
+            for owner, name in steps:
+                clocked = self._clocked(name, getattr(owner, name))
+                stack.enter_context(patch.object(owner, name, clocked))
+            yield
+
+    def _clocked(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.steps[name] += time.perf_counter() - started
 
         return run
 
@@ -443,8 +471,13 @@ def upload_collection(kind: str, count: int) -> dict[str, Any]:
 # With a real encoder
 
 
-def load_with_encoder(device: str, count: int, layers: int) -> dict[str, Any]:
-    """Seconds of encoding passages and of loading them over gRPC, with BERT-base on a device."""
+def load_with_encoder(
+    device: str, count: int, layers: int, rounds: int, *, parts: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Seconds of encoding passages and of loading them over gRPC, with BERT-base on a device.
+
+    Encoding and loading take turns.
+    """
     texts = random_passages(DISTINCT)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -462,33 +495,51 @@ def load_with_encoder(device: str, count: int, layers: int) -> dict[str, Any]:
         window = embeddings.passages_at_a_time()
         passages = list(open_source(file, SOURCE).passages(RejectLog()))
         windows = [passages[start : start + window] for start in range(0, count, window)]
-        list(embeddings.encode_batches(embeddings.tokenize_passages(windows[0])))  # warm up
-        encoding = _seconds_of_encoding(embeddings, windows)
-        with sink("points") as (url, port), closing(client_of("grpc", url, port)) as client:
-            loader = QdrantLoader(embeddings=embeddings, client=client, collection_name=NAME)
-            started = time.perf_counter()
-            report = loader.load_sources([open_source(file, SOURCE)])
-            load = time.perf_counter() - started
-    assert report.uploaded == report.verified == count, report
-    return {
-        "passages": count,
-        "encoding_seconds": round(encoding, 2),
-        "load_seconds": round(load, 2),
-        "load_passages_per_second": round(count / load),
-        "load_over_encoding": round(load / encoding, 3),
-    }
+        _seconds_of_encoding(embeddings, windows[:3])  # warm up
+        for _ in range(rounds):
+            encoding = _seconds_of_encoding(embeddings, windows)
+            watched = Parts()
+            with ExitStack() as stack:
+                url, port = stack.enter_context(sink("points"))
+                client = stack.enter_context(closing(client_of("grpc", url, port)))
+                loader = QdrantLoader(embeddings=embeddings, client=client, collection_name=NAME)
+                stack.enter_context(watched.clocking())
+                if parts:
+                    stack.enter_context(watched.watching())
+                started, spent = time.perf_counter(), time.process_time()
+                report = loader.load_sources([open_source(file, SOURCE)])
+                load, cpu = time.perf_counter() - started, time.process_time() - spent
+            assert report.uploaded == report.verified == count, report
+            yield {
+                "passages": count,
+                "encoding_seconds": round(encoding, 2),
+                "load_seconds": round(load, 2),
+                "load_passages_per_second": round(count / load),
+                "load_over_encoding": round(load / encoding, 3),
+                "steps": {name: round(spent, 2) for name, spent in watched.steps.items()},
+                "us": round(1e6 * cpu / count, 1),
+                **{name: round(1e6 * part / count, 1) for name, part in watched.seconds.items()},
+            }
 
 
 def _seconds_of_encoding(embeddings: RDREmbeddings, windows: Sequence[Sequence[Passage]]) -> float:
-    """Encoding alone, the next passages tokenized meanwhile, as in a load."""
-    started = time.perf_counter()
-    tokenized = embeddings.tokenize_passages(windows[0])
-    for following in [*windows[1:], None]:
-        tokens = tokenized
-        if following is not None:
-            tokenized = embeddings.tokenize_passages(following)
+    """Encoding alone, the next passages tokenized meanwhile, by as many threads as in a load."""
+    threads = embeddings.encoding_threads()
+    free = threading.Semaphore(thread_executor.TOKENIZED_BATCHES * threads)
+
+    def encode(tokens: Any) -> None:
         for _ in embeddings.encode_batches(tokens):
             pass
+        free.release()
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        running = []
+        for window in windows:
+            free.acquire()
+            running.append(pool.submit(encode, embeddings.tokenize_passages(window)))
+        for one in running:
+            one.result()
     return time.perf_counter() - started
 
 
@@ -507,13 +558,16 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=math.inf, help="of a GPU")
     parser.add_argument("--device", help="a real encoder there: whole load beside encoding alone")
     parser.add_argument("--layers", type=int, default=12, help="of that encoder")
+    parser.add_argument("--rounds", type=int, default=2, help="with that encoder")
     parser.add_argument("--serve", choices=["ids", "points"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         return serve(keeps_points=options.serve == "points")
     if options.device:
-        found = load_with_encoder(options.device, options.passages, options.layers)
-        return print(json.dumps(found) if options.json else found)
+        size = options.passages, options.layers, options.rounds
+        for found in load_with_encoder(options.device, *size, parts=options.only == "parts"):
+            print(json.dumps(found) if options.json else found, flush=True)
+        return None
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / SOURCE

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client import RETRY_FOR_SECONDS, RetryPolicy
@@ -97,8 +96,8 @@ def copy_collection(
         _write(copy, missing)
         copied += len(missing)
         seen += len(records)
-        for record in records:
-            sample.offer(partial(normalized_id, record.id))
+        ids = [normalized_id(record.id) for record in records]
+        sample.offer(len(ids), ids.__getitem__)
         if progress:
             progress(seen, total)
     if index:

@@ -7,9 +7,9 @@ form checks the numbers: vectors with NaN or infinity are rejected before, see `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -34,8 +34,7 @@ def own_vector(vector: Any, vector_name: str) -> Any:
     return vector.get(vector_name) if isinstance(vector, Mapping) else vector
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """A point to be written.
 
     Attributes:
@@ -50,7 +49,7 @@ class Point:
     vector: Any
     payload: Mapping[str, Any]
     sparse: models.SparseVector | None = None
-    other_vectors: Mapping[str, Any] = field(default_factory=dict)
+    other_vectors: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def needs_names(self) -> bool:

@@ -6,7 +6,7 @@ A server in strict mode (Qdrant Cloud's default) takes no filter by a field with
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -99,7 +99,8 @@ class Points:
     def retrieve(self, ids: Sequence[PointId]) -> dict[PointId, StoredPoint]:
         """Return content hash and metadata of those of these points that exist."""
         found = {}
-        for one, payload in self._read_payloads(ids, with_payload=[HASH_KEY, METADATA_KEY]):
+        for record in self._look_up(ids, with_payload=[HASH_KEY, METADATA_KEY]):
+            one, payload = record["id"], record.get("payload") or {}
             content_hash = payload[HASH_KEY] if is_ours(one, payload) else None
             found[one] = StoredPoint(content_hash, stored_metadata(payload))
         return found
@@ -125,7 +126,7 @@ class Points:
 
     def existing_ids(self, ids: Sequence[PointId]) -> set[PointId]:
         """Return those of these ids that belong to a point."""
-        return {one for one, _ in self._read_payloads(ids, with_payload=False)}
+        return {record["id"] for record in self._look_up(ids, with_payload=False)}
 
     def scroll_records(self, page_size: int) -> Iterator[list[models.Record]]:
         """Yield all points with payload and vectors, in pages."""
@@ -297,8 +298,7 @@ class Points:
         )
         found = {normalized_id(record.id): record for record in records}
         return [
-            replace(
-                point,
+            point._replace(
                 payload={**(found[point.id].payload or {}), **point.payload},
                 other_vectors=cast(Mapping[str, Any], found[point.id].vector or {}),
             )
@@ -317,8 +317,7 @@ class Points:
         if encoder is None:
             return points
         return [
-            replace(
-                point,
+            point._replace(
                 sparse=encoder.passage(point.payload),
                 other_vectors={k: v for k, v in point.other_vectors.items() if k != BM25_VECTOR},
             )
@@ -387,21 +386,21 @@ class Points:
         ]
         return partial(self._client.batch_update_points, self._name, operations, wait=True)
 
-    def _read_payloads(
+    def _look_up(
         self, ids: Sequence[PointId], *, with_payload: bool | list[str]
-    ) -> list[tuple[PointId, Mapping[str, Any]]]:
-        """Look points up: id and payload of those that exist; from a server without models."""
+    ) -> list[dict[str, Any]]:
+        """Look points up: `id` and `payload` of those that exist, as Qdrant's JSON has them."""
         if self._reads_json and self._connection.limits.reads_per_minute is None:
             body = orjson.dumps({"ids": list(ids), "with_payload": with_payload})
             try:
                 answer = self._connection.call(
                     partial(self._connection.send_json, "POST", "/points", body)
                 )
-                return [(one["id"], one.get("payload") or {}) for one in answer["result"]]
+                return cast("list[dict[str, Any]]", answer["result"])
             except RequestTooLargeError:
                 pass  # a rate limit is new
         records = self.retrieve_records(ids, with_payload=with_payload)
-        return [(normalized_id(record.id), record.payload or {}) for record in records]
+        return [{"id": normalized_id(one.id), "payload": one.payload} for one in records]
 
     def _scroll(self, page_size: int, **options: Any) -> Iterator[list[models.Record]]:
         offset, is_last = None, False

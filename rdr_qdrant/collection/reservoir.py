@@ -38,15 +38,23 @@ class Reservoir(Generic[T]):
         """The items kept so far."""
         return [sampled.item for sampled in self._heap]
 
-    def offer(self, make: Callable[[], T]) -> Sampled[T] | None:
-        """Offer an item; it is made, and returned with its priority, only if it is kept for now."""
-        priority = self._random.random()
+    def offer(self, count: int, make: Callable[[int], T]) -> list[Sampled[T]]:
+        """Offer items; those that are kept for now are made, and returned with their priorities.
+
+        Args:
+            count: how many.
+            make: makes an item by its number, from 0.
+        """
         with self._lock:
-            if len(self._heap) >= self._size and priority <= self._heap[0].priority:
-                return None
-        sampled = Sampled(priority, make())
-        self.merge([sampled])
-        return sampled
+            lowest = self._heap[0].priority if len(self._heap) == self._size else -1.0
+        drawn = [(self._random.random(), number) for number in range(count)]
+        higher = [one for one in drawn if one[0] > lowest]
+        kept = [
+            Sampled(priority, make(number))
+            for priority, number in heapq.nlargest(self._size, higher)
+        ]
+        self.merge(kept)
+        return kept
 
     def merge(self, others: Iterable[Sampled[T]]) -> None:
         """Merge what another reservoir of this size kept of other items."""

@@ -20,7 +20,7 @@ import numpy as np
 from rdr_qdrant.encoding.batching import filled_batches
 from rdr_qdrant.encoding.cls_forward import BatchShape, CLSForward, Forward, batch_array
 from rdr_qdrant.encoding.token_ids import IntArray, TokenIds
-from rdr_qdrant.encoding.transfer import Fetch, copy_to_device, start_copy_back
+from rdr_qdrant.encoding.transfer import Fetch, copy_to_device, host_tensor, start_copy_back
 
 if TYPE_CHECKING:
     import torch
@@ -90,14 +90,14 @@ class GraphedForward(Forward):
             inputs=_next_power(len(ids)),
             longest=max(SMALLEST_SIZE, _next_power(int(ids.lengths.max()))),
         )
+        batch = host_tensor(batch_array(ids, shape), self._device)
         with self._lock, self._recorder.in_order():
             if shape not in self._recorded:
                 self._recorded[shape] = self._record(shape)
             recorded = self._recorded[shape]
             if recorded is None:
                 return self._forward(ids)
-            batch = copy_to_device(batch_array(ids, shape), self._device)
-            recorded.array.copy_(batch)
+            recorded.array.copy_(batch, non_blocking=True)
             recorded.replay()
             return start_copy_back(recorded.vectors[: len(ids)])
 

@@ -15,14 +15,17 @@ Fetch = Callable[[], FloatArray]
 """Waits for vectors that a device computes, and returns them: float32 [n, dim]."""
 
 
-def copy_to_device(array: np.ndarray[Any, Any], device: str) -> torch.Tensor:
-    """Return the array as a tensor on the device; on a CPU the two share their memory."""
+def host_tensor(array: np.ndarray[Any, Any], device: str) -> torch.Tensor:
+    """Return the array as a tensor on the host that can be copied to the device without a wait."""
     import torch
 
     tensor = torch.from_numpy(array)
-    if device.startswith("cuda"):
-        tensor = tensor.pin_memory()  # only from pinned memory is it copied in the background
-    return tensor.to(device, non_blocking=True)
+    return tensor.pin_memory() if device.startswith("cuda") else tensor
+
+
+def copy_to_device(array: np.ndarray[Any, Any], device: str) -> torch.Tensor:
+    """Return the array as a tensor on the device; on a CPU the two share their memory."""
+    return host_tensor(array, device).to(device, non_blocking=True)
 
 
 def start_copy_back(vectors: torch.Tensor) -> Fetch:

@@ -7,15 +7,20 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from rdr_qdrant.collection import PointId
 from rdr_qdrant.errors import RDRQdrantError
-from rdr_qdrant.ingest.records import RecordBatch, id_key
+from rdr_qdrant.ingest.records import RecordBatch, SourceRecord, id_key
+
+T = TypeVar("T")
 
 CACHE_KIB = 16 * 1024
 """Memory of the table; beyond that it goes to a file, about 50 bytes a point."""
+MAX_PARAMETERS = 960
+"""Of a statement; SQLite before 3.32 takes 999."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS
@@ -35,6 +40,27 @@ class FirstOccurrence(NamedTuple):
         """Why a later record with this id and other content is rejected."""
         where = f"first: {self.source}, line {self.line}"
         return f"id stands twice with different content: {where}"
+
+
+class IndexRecord(NamedTuple):
+    """A record, as far as the index has to know it.
+
+    Attributes:
+        key: the `id_key` of its point.
+        occurrence: where it was read.
+        first_part: of a further part of a text, key and line of the first one: if that was read
+            elsewhere, this is another text of the same id.
+    """
+
+    key: bytes
+    occurrence: FirstOccurrence
+    first_part: tuple[bytes, int] | None = None
+
+    @classmethod
+    def of(cls, record: SourceRecord) -> IndexRecord:
+        """That of a record that was read in this process."""
+        occurrence = FirstOccurrence(record.content_digest(), record.source, record.line)
+        return cls(record.key(), occurrence, record.first_part_key())
 
 
 class IdIndex:
@@ -81,68 +107,65 @@ class IdIndex:
         with _file_errors():
             self._database.execute("COMMIT")
 
-    def add(
-        self,
-        key: bytes,
-        occurrence: FirstOccurrence,
-        first_part: tuple[bytes, int] | None = None,
-    ) -> FirstOccurrence | None:
-        """Add an id by its `id_key`, unless it, or its text, was read before.
+    def add(self, records: Iterable[IndexRecord]) -> list[FirstOccurrence | None]:
+        """Add ids, each unless it, or its text, was read before.
+
+        A few statements for all of them: in each, nothing holds the interpreter lock.
 
         Args:
-            key: of the id.
-            occurrence: where it was read.
-            first_part: of a further part of a text, key and line of the first one: if that was
-                read elsewhere, this is another text of the same id.
+            records: in the order in which they were read.
 
         Returns:
-            Where it, or its text, was first read; `None` if it is new.
+            For each, where it, or its text, was first read; `None` if it is new.
         """
-        if first_part:
-            first = self._find(first_part[0])
-            if first and (first.source, first.line) != (occurrence.source, first_part[1]):
-                return self._find(key) or first
-        values = (key, occurrence.digest, self._number(occurrence.source), occurrence.line)
-        try:  # once a record
-            done = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", values)
-        except sqlite3.OperationalError as error:
-            raise _file_error(error) from None
-        return None if done.rowcount else self._find(key)
+        records = list(records)
+        keys = {one.key for one in records}
+        known = self._find(keys.union(one.first_part[0] for one in records if one.first_part))
+        found: list[FirstOccurrence | None] = []
+        new: list[tuple[bytes, bytes, int, int]] = []
+        for key, occurrence, first_part in records:
+            first, text = known.get(key), None
+            if first_part:
+                text = known.get(first_part[0])
+                if text and (text.source, text.line) == (occurrence.source, first_part[1]):
+                    text = None  # its own
+            found.append(first or text)
+            if first is None and text is None:
+                known[key] = occurrence
+                number = self._number(occurrence.source)
+                new.append((key, occurrence.digest, number, occurrence.line))
+        for part in _parts(new, MAX_PARAMETERS // 4):
+            self._execute(f"INSERT INTO seen VALUES {_marks(part, '(?,?,?,?)')}", chain(*part))
+        return found
 
-    def _find(self, key: bytes) -> FirstOccurrence | None:
-        with _file_errors():
-            found = self._database.execute(
-                "SELECT digest, source, line FROM seen WHERE id = ?", (key,)
-            ).fetchone()
-        if found is None:
-            return None
-        digest, source, line = found
-        return FirstOccurrence(digest, self._sources[source], line)
+    def _find(self, keys: Iterable[bytes]) -> dict[bytes, FirstOccurrence]:
+        found = {}
+        for part in _parts(list(keys), MAX_PARAMETERS):
+            rows = self._execute(f"SELECT * FROM seen WHERE id IN ({_marks(part, '?')})", part)
+            for key, digest, source, line in rows:
+                found[key] = FirstOccurrence(digest, self._sources[source], line)
+        return found
 
     def add_many(self, ids: Iterable[PointId]) -> None:
         """Add ids whose first occurrences nobody asks for."""
-        with _file_errors():
-            self._database.executemany(
-                "INSERT OR IGNORE INTO seen (id) VALUES (?)", [(id_key(one),) for one in ids]
-            )
+        for part in _parts([id_key(one) for one in ids], MAX_PARAMETERS):
+            self._execute(f"INSERT OR IGNORE INTO seen (id) VALUES {_marks(part, '(?)')}", part)
 
     def discard(self, point_id: PointId) -> None:
         """Remove an id, if it is there."""
-        with _file_errors():
-            self._database.execute("DELETE FROM seen WHERE id = ?", (id_key(point_id),))
+        self._execute("DELETE FROM seen WHERE id = ?", [id_key(point_id)])
 
     def __len__(self) -> int:
-        with _file_errors():
-            (count,) = self._database.execute("SELECT count(*) FROM seen").fetchone()
+        [(count,)] = self._execute("SELECT count(*) FROM seen")
         return int(count)
 
     def missing_from(self, ids: Sequence[PointId]) -> list[PointId]:
         """Those of these ids that are not in the index."""
         keys = {id_key(one): one for one in ids}
-        marks = ",".join("?" * len(keys))
-        with _file_errors():
-            found = self._database.execute(f"SELECT id FROM seen WHERE id IN ({marks})", [*keys])
-            indexed = {key for (key,) in found}
+        indexed: set[bytes] = set()
+        for part in _parts(list(keys), MAX_PARAMETERS):
+            found = self._execute(f"SELECT id FROM seen WHERE id IN ({_marks(part, '?')})", part)
+            indexed.update(key for (key,) in found)
         return [one for key, one in keys.items() if key not in indexed]
 
     def batches(self, size: int) -> Iterator[list[PointId]]:
@@ -160,28 +183,40 @@ class IdIndex:
         if source not in self._numbers:
             number = self._numbers[source] = len(self._sources)
             self._sources.append(source)
-            self._database.execute("INSERT INTO sources VALUES (?, ?)", (number, source))
+            self._execute("INSERT INTO sources VALUES (?, ?)", [number, source])
         return self._numbers[source]
+
+    def _execute(self, statement: str, parameters: Iterable[Any] = ()) -> list[Any]:
+        with _file_errors():
+            return self._database.execute(statement, list(parameters)).fetchall()
 
 
 def deduplicate(batch: RecordBatch, index: IdIndex) -> RecordBatch:
     """The batch with the first record of each id; the others are counted or rejected."""
     records, rejects = [], list(batch.rejects)
     duplicates = conflicts = 0
+    read = [IndexRecord.of(record) for record in batch.records]
     with index.transaction():
-        for record in batch.records:
-            occurrence = FirstOccurrence(record.content_digest(), record.source, record.line)
-            first = index.add(record.key(), occurrence, record.first_part_key())
-            if first is None:
-                records.append(record)
-            elif first.digest == occurrence.digest:
-                duplicates += 1
-            else:
-                conflicts += 1
-                rejects.append(record.to_reject(first.conflict_reason()))
+        found = index.add(read)
+    for record, (_, occurrence, _), first in zip(batch.records, read, found, strict=True):
+        if first is None:
+            records.append(record)
+        elif first.digest == occurrence.digest:
+            duplicates += 1
+        else:
+            conflicts += 1
+            rejects.append(record.to_reject(first.conflict_reason()))
     return replace(
         batch, records=records, rejects=rejects, duplicates=duplicates, id_conflicts=conflicts
     )
+
+
+def _parts(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def _marks(values: Sequence[Any], mark: str) -> str:
+    return ",".join([mark] * len(values))
 
 
 def _point_id(key: bytes) -> PointId:

@@ -72,14 +72,9 @@ class IngestJob(Generic[ReportT]):
         interrupted, failed = False, True
         with closing(self._ids), closing(self.reader):
             try:
-                self.sink.open()
-                fingerprint = ""
-                if self.reader.probe_first_record(self._apply_rejects):
-                    with self.cancellation.allow_interrupt():
-                        fingerprint = self.sink.prepare()
-                        if fingerprint:
-                            self.reader.use_batch_size(self.encoder)
-                with _older_objects_frozen():
+                with _older_objects_frozen() as freeze_all:
+                    fingerprint = self._prepare()
+                    freeze_all()  # the encoder's too
                     self.executor.execute(self._execution(fingerprint))
                     self.sink.verify(self._ids, self._sample, self.counters)
                     self.sink.prune(self._ids, self.counters)
@@ -97,6 +92,17 @@ class IngestJob(Generic[ReportT]):
                 report = self.sink.close(self.counters, interrupted=interrupted, failed=failed)
         assert report is not None
         return report
+
+    def _prepare(self) -> str:
+        """Open the sink, and prepare it if there is a record to write; the fingerprint if so."""
+        self.sink.open()
+        fingerprint = ""
+        if self.reader.probe_first_record(self._apply_rejects):
+            with self.cancellation.allow_interrupt():
+                fingerprint = self.sink.prepare()
+                if fingerprint:
+                    self.reader.use_batch_size(self.encoder)
+        return fingerprint
 
     def _execution(self, fingerprint: str) -> Execution:
         return Execution(
@@ -162,18 +168,21 @@ FROZEN_BY_PYTHON = 10_000
 
 
 @contextmanager
-def _older_objects_frozen() -> Iterator[None]:
+def _older_objects_frozen() -> Iterator[Callable[[], None]]:
     """Keep the garbage collector from going through all objects that exist by now.
 
     The libraries have some 400,000. A job makes so many new ones that Python would go through all
     of them every 30,000 passages, in a fifth of the time of a load whose encoder is fast, and
     nothing else could run meanwhile. Nothing is done where the caller has frozen them.
+
+    Yields:
+        What does the same for all objects that exist when it is called.
     """
     if gc.get_freeze_count() > FROZEN_BY_PYTHON:
-        yield
+        yield lambda: None
         return
     gc.freeze()
     try:
-        yield
+        yield gc.freeze
     finally:
         gc.unfreeze()

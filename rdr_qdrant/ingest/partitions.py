@@ -190,7 +190,9 @@ class PartitionReader:
 
     Args:
         partitions: in their order.
-        batch_size: records of a batch; `None` is `FIRST_BATCH`, until `use_batch_size`.
+        batch_size: records of a batch; `None`: at first `FIRST_BATCH`, then each batch is twice as
+            large as the one before, up to the size of `use_batch_size`. So an encoder that takes
+            many at a time can begin with few.
         cancellation: reading may be interrupted.
         files_read_elsewhere: other processes read the partitions that are files.
 
@@ -209,17 +211,18 @@ class PartitionReader:
         self.partitions = partitions
         self.batch_size = batch_size or FIRST_BATCH
         self._is_fixed = batch_size is not None
+        self._next_size = self.batch_size
         self.rows_taken = 0
         self._cancellation = cancellation
         self._files_read_elsewhere = files_read_elsewhere
         self._generators = [
-            read_batches(number, partition, lambda: self.batch_size)
+            read_batches(number, partition, self._size_of_next)
             for number, partition in enumerate(partitions)
         ]
         self._batches: dict[int, Iterator[RecordBatch]] = dict(enumerate(self._generators))
 
     def use_batch_size(self, encoder: PassageEncoder) -> None:
-        """From now on, read batches of the size that suits the encoder, unless it is fixed."""
+        """Let batches grow to the size that suits the encoder, unless their size is fixed."""
         if not self._is_fixed:
             self.batch_size = encoder.passages_at_a_time()
 
@@ -260,6 +263,11 @@ class PartitionReader:
             for batch in self._interruptible(self._batches[one]):
                 self.rows_taken += len(batch.records) + len(batch.rejects)
                 yield batch
+
+    def _size_of_next(self) -> int:
+        size = min(self._next_size, self.batch_size)
+        self._next_size = 2 * size
+        return size
 
     def _interruptible(self, batches: Iterator[RecordBatch]) -> Iterator[RecordBatch]:
         while True:

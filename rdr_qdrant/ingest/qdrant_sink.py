@@ -8,7 +8,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, fields
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client import (
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
 logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_CHECKS = 0.1
 
 REPORTED = (
     "read",
@@ -133,7 +137,8 @@ class QdrantSink:
         origin: what tells this load from another into the same alias, see `AliasSwap`.
         pruning: what to prune, if anything.
         splitting: how the texts are split; `None` for passages as they come.
-        on_retry: called before a call of the job's own thread is retried.
+        on_retry: called in the job's own thread before a call is retried; not for those of
+            `writer`, which has its own.
         handlers: called while an index is built.
         cancellation: of the job.
     """
@@ -151,7 +156,9 @@ class QdrantSink:
 
     def __post_init__(self) -> None:
         target = self.target
-        self._retry = RetryPolicy(target.retry_for, self.on_retry, self.cancellation.requested)
+        self._retry = RetryPolicy(target.retry_for, self._post_retry, self.cancellation.requested)
+        self._retries: SimpleQueue[tuple[str, float]] = SimpleQueue()
+        self._job_thread = threading.get_ident()
         self.write_threads = capabilities(target.client).write_streams
         self.collection = self._collection_named(target.collection_name)
         self._swap: AliasSwap | None = None
@@ -306,7 +313,9 @@ class QdrantSink:
         if not self._had_bm25 and self.collection.bm25.record():
             # Added during the load, whose writers may not have known of it.
             self.collection.bm25.add()
-        verified = count_stored(self.collection, ids, check)
+        is_limited = self.collection.limits.reads_per_minute is not None
+        threads = min(self.write_threads, 1) if is_limited else self.write_threads
+        verified = count_stored(self.collection, ids, threads, self._wait_for)
         counters.add({"verified": verified})
         counters.add({"compared": compare_sample(self.collection, sample.items)})
         points = self.collection.points
@@ -502,6 +511,25 @@ class QdrantSink:
     def _collection_named(self, name: str, retry: RetryPolicy | None = None) -> Collection:
         target = self.target
         return Collection(target.client, name, target.vector_name, retry or self._retry)
+
+    def _wait_for(self, answer: Future[Any]) -> None:
+        """Wait for a call in another thread; the job's own reports its retries meanwhile."""
+        is_done = False
+        while not is_done:
+            self.cancellation.check()
+            is_done = not wait([answer], timeout=SECONDS_BETWEEN_CHECKS).not_done
+            self._report_retries()
+
+    def _post_retry(self, reason: str, seconds: float) -> None:
+        self._retries.put((reason, seconds))
+        if threading.get_ident() == self._job_thread:
+            self._report_retries()
+
+    def _report_retries(self) -> None:
+        while not self._retries.empty():
+            retry = self._retries.get()
+            if self.on_retry:
+                self.on_retry(*retry)
 
     def _on_indexing(self, seconds: float) -> None:
         self.cancellation.check()

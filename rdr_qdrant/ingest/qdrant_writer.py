@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rdr_qdrant.collection import Collection, Point, Sampled
+from rdr_qdrant.collection import Collection, Point
 from rdr_qdrant.collection.payload import same_json
 from rdr_qdrant.collection.points import StoredPoint
 from rdr_qdrant.ingest.batch_result import BatchResult, merge_results, reject_points
@@ -72,30 +72,25 @@ class QdrantWriter:
         if isinstance(batch, MetadataUpdate):
             changes = [(point.id, point.content_hash, point.metadata) for point in batch.points]
             refused = set(self._collection.points.replace_metadata(changes))
-            vectors: Sequence[Any] = [None] * len(batch.points)
-            counter, truncated, stale_vectors = "updated", 0, 0
+            vectors: Any = None
+            truncations: Sequence[bool] = [False] * len(batch.points)
+            counter, stale_vectors = "updated", 0
         else:
             pairs = zip(batch.points, batch.vectors, strict=True)
             points = [Point(point.id, vector, point.payload) for point, vector in pairs]
             existing = {point.id for point in batch.points if point.replaces}
             upserted = self._collection.points.upsert(points, existing)
             refused, stale_vectors = set(upserted.too_large), len(upserted.stale)
-            vectors, counter = batch.vectors, "uploaded"
-            truncated = sum(
-                cut and point.id not in refused
-                for point, cut in zip(batch.points, batch.truncated, strict=True)
-            )
+            vectors, truncations, counter = batch.vectors, batch.truncated, "uploaded"
+        written = [row for row, point in enumerate(batch.points) if point.id not in refused]
         result = self._result(
-            [point for point in batch.points if point.id not in refused],
+            [batch.points[row] for row in written],
             counter,
-            vectors=[
-                vector
-                for point, vector in zip(batch.points, vectors, strict=True)
-                if point.id not in refused
-            ],
+            vector_of=None if vectors is None else lambda number: vectors[written[number]],
             rejected=[point for point in batch.points if point.id in refused],
             reason=TOO_LARGE,
         )
+        truncated = sum(truncations[row] for row in written)
         result.counts.update(truncated=truncated, stale_vectors=stale_vectors)
         if isinstance(batch, EmbeddedBatch) and batch.unstorable:
             reason = unstorable_reason(self._vector_type)
@@ -107,21 +102,18 @@ class QdrantWriter:
         stored: Sequence[PendingPoint],
         counter: str,
         *,
-        vectors: Sequence[Any] | None = None,
+        vector_of: Callable[[int], Any] | None = None,
         rejected: Sequence[PendingPoint],
         reason: str,
     ) -> BatchResult:
-        sample: list[Sampled[SentPoint]] = []
-        for number, point in enumerate(stored):
-            vector = None if vectors is None else vectors[number]
-            kept = self._sample.offer(lambda p=point, v=vector: SentPoint.of(p, v))  # type: ignore[misc]
-            if kept is not None:
-                sample.append(kept)
+        def sent(number: int) -> SentPoint:
+            return SentPoint.of(stored[number], vector_of(number) if vector_of else None)
+
         return replace(
             reject_points(rejected, reason),
             counts=Counter({"read": len(stored), counter: len(stored)}),
             stored_ids=[point.id for point in stored],
-            sample=sample,
+            sample=self._sample.offer(len(stored), sent),
         )
 
 

@@ -22,7 +22,7 @@ from rdr_qdrant.ingest.records import EmbeddedBatch, MetadataUpdate, TokenizedBa
 from rdr_qdrant.ingest.sink import Write
 
 TOKENIZED_BATCHES = 2
-"""Tokenized batches that wait for the encoder or are being embedded; one more beside a GPU."""
+"""Tokenized batches that wait for a thread that embeds or are being embedded, for each of them."""
 BATCHES_PER_WRITER = 2
 """Batches that wait for a writer or are being written, for each writer."""
 SECONDS_BETWEEN_CHECKS = 0.1
@@ -97,7 +97,7 @@ class Pipeline:
         writers = run.sink.write_threads
         self._embedders = ThreadPoolExecutor(embedders, "embed")
         self._writers = ThreadPoolExecutor(writers, "write") if writers else None
-        self._free_for_tokenized = threading.Semaphore(TOKENIZED_BATCHES + embedders - 1)
+        self._free_for_tokenized = threading.Semaphore(TOKENIZED_BATCHES * embedders)
         self._free_for_writes = threading.Semaphore(BATCHES_PER_WRITER * max(1, writers))
         self._events: SimpleQueue[
             BatchResult | RetryEvent | EmbeddedBatch | MetadataUpdate | BaseException

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +19,9 @@ from rdr_qdrant.ingest.records import PendingPoint
 
 if TYPE_CHECKING:
     from rdr_qdrant.ingest.id_index import IdIndex
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 SAMPLE_SIZE = 100
 IDS_PER_REQUEST = 4096
@@ -69,26 +75,33 @@ def new_sample() -> Sample:
     return Reservoir(SAMPLE_SIZE)
 
 
-def count_stored(collection: Collection, ids: IdIndex, check: Callable[[], None]) -> int:
+def count_stored(
+    collection: Collection, ids: IdIndex, threads: int, wait: Callable[[Future[Any]], None]
+) -> int:
     """Number of the job's points that are in the collection: all of them.
 
     Args:
         collection: that was loaded.
         ids: every point of the job.
-        check: called before each request; may raise.
+        threads: that look up at a time; 0 if the caller's has to.
+        wait: waits for an answer; may raise.
 
     Raises:
         VerificationError: some are missing.
     """
     found = 0
     missing: list[PointId] = []
-    for batch in ids.batches(IDS_PER_REQUEST):
-        check()
+
+    def look_up(batch: list[PointId]) -> tuple[int, list[PointId]]:
         present = collection.points.existing_ids(batch)
-        found += len(present)
-        missing += (one for one in batch if one not in present)
-        if len(missing) >= MISSING_NAMED:
-            break
+        return len(present), [one for one in batch if one not in present]
+
+    with closing(map_ahead(look_up, ids.batches(IDS_PER_REQUEST), threads, wait)) as answers:
+        for count, absent in answers:
+            found += count
+            missing += absent
+            if len(missing) >= MISSING_NAMED:
+                break
     if missing:
         raise VerificationError(
             f"Points of this load are not in collection {collection.name!r}, though Qdrant "
@@ -96,6 +109,38 @@ def count_stored(collection: Collection, ids: IdIndex, check: Callable[[], None]
             "them? Run the same command again to load what is missing."
         )
     return found
+
+
+def map_ahead(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    threads: int,
+    wait: Callable[[Future[Any]], None],
+) -> Generator[R, None, None]:
+    """Results of a function in the order of the items, some of them computed ahead in threads.
+
+    Args:
+        function: of one item.
+        items: taken in the caller's thread, no more than two for each thread ahead.
+        threads: how many; 0 for the caller's own.
+        wait: waits for a result that is still to come; what it raises ends all.
+    """
+    if not threads:
+        yield from map(function, items)
+        return
+    ahead: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(threads, "look up")
+    try:
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > 2 * threads:
+                wait(ahead[0])
+                yield ahead.popleft().result()
+        while ahead:
+            wait(ahead[0])
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def compare_sample(collection: Collection, sent: Sequence[SentPoint]) -> int:

@@ -11,7 +11,7 @@ from qdrant_client import QdrantClient
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.errors import RDRQdrantError
-from rdr_qdrant.ingest.id_index import FirstOccurrence, IdIndex
+from rdr_qdrant.ingest.id_index import FirstOccurrence, IdIndex, IndexRecord
 from rdr_qdrant.ingest.records import id_key
 from rdr_qdrant.readers import Reject, open_source
 
@@ -72,11 +72,13 @@ def test_other_metadata_is_a_difference(client: QdrantClient, tiny: RDREmbedding
 def test_the_id_index_keeps_and_discards_ids_of_both_kinds() -> None:
     index = IdIndex()
     ids = [0, 7, 2**64 - 1, "8f0c5a52-4f0e-5d0a-9d5e-6f1f3c1e7a10"]
-    for line, one in enumerate(ids):
-        assert index.add(id_key(one), FirstOccurrence(b"digest", "file", line)) is None
-    assert index.add(id_key(7), FirstOccurrence(b"other", "other", 9)) == FirstOccurrence(
-        b"digest", "file", 1
-    )
+    read = [
+        IndexRecord(id_key(one), FirstOccurrence(b"digest", "file", line))
+        for line, one in enumerate(ids)
+    ]
+    assert index.add(read) == [None] * len(ids)
+    other = IndexRecord(id_key(7), FirstOccurrence(b"other", "other", 9))
+    assert index.add([other]) == [FirstOccurrence(b"digest", "file", 1)]
     assert sorted(str(one) for batch in index.batches(3) for one in batch) == sorted(map(str, ids))
     assert index.missing_from([7, 8, ids[3]]) == [8]
     index.discard(7)
@@ -90,7 +92,7 @@ def test_a_temporary_folder_without_room_is_told() -> None:
 
     def fill() -> None:
         for number in range(100_000):
-            index.add(id_key(number), FirstOccurrence(b"digest", "file", number))
+            index.add([IndexRecord(id_key(number), FirstOccurrence(b"digest", "file", number))])
 
     with pytest.raises(RDRQdrantError, match=r"\(database or disk is full\).* SQLITE_TMPDIR"):
         fill()

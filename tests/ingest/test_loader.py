@@ -235,17 +235,19 @@ def test_points_of_another_source_that_are_taken_over_are_counted(load: Load) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "sizes"), [(None, [256, 300, 300, 44]), (400, [400, 400, 100])], ids=["auto", "fixed"]
+    ("given", "sizes"),
+    [(None, [256, 512, 700, 700, 132]), (900, [900, 900, 500])],
+    ids=["auto", "fixed"],
 )
 def test_batches_are_as_large_as_suits_the_encoder(
     tiny: RDREmbeddings, client: QdrantClient, given: int | None, sizes: list[int]
 ) -> None:
-    """The first one is read before the encoder is known."""
+    """The first one is read before the encoder is known; the encoder soon has something to do."""
     found: list[int] = []
 
     class OnDevice(RDREmbeddings):
         def passages_at_a_time(self) -> int:
-            return 300
+            return 700
 
         def tokenize_passages(self, passages: Sequence[Passage]) -> Future[Tokens]:
             found.append(len(passages))
@@ -256,7 +258,7 @@ def test_batches_are_as_large_as_suits_the_encoder(
     loader = QdrantLoader(
         embeddings=pair, client=client, collection_name=f"{COLLECTION}-batches", batch_size=given
     )
-    assert loader.load(Passage(str(n), "river") for n in range(900)).uploaded == 900
+    assert loader.load(Passage(str(n), "river") for n in range(2300)).uploaded == 2300
     assert found == sizes
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from qdrant_client import QdrantClient, models
 
-from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
-from rdr_qdrant.ingest import VerificationError
+from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.collection.points import Points
+from rdr_qdrant.ingest import VerificationError, verify
+from rdr_qdrant.ingest.verify import map_ahead
 from rdr_qdrant.readers import open_source
 from tests.conftest import COLLECTION
+from tests.support.faults import Status
+from tests.support.qdrant_http_server import QdrantHTTPServer
 from tests.support.upserts import after_each_upsert
 
 PASSAGES = [Passage(str(n), f"river {n}", metadata={"n": n}) for n in range(20)]
@@ -51,6 +57,54 @@ def test_what_is_not_as_it_was_sent_is_a_failure(
     loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION)
     with pytest.raises(VerificationError, match=message):
         loader.load(PASSAGES)
+
+
+def test_points_are_looked_up_in_threads_and_retries_told_in_the_caller_s(
+    tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "IDS_PER_REQUEST", 3)
+    existing_ids = Points.existing_ids
+    first_two = [threading.Barrier(2, action=lambda: inject())] * 2
+
+    def inject() -> None:
+        server.inject(Status(503), times=2, match="POST /collections/c/points")
+
+    def beside_another(points: Points, ids: list[Any]) -> set[Any]:
+        if first_two:
+            first_two.pop().wait(60)  # for ever, if they took turns
+        return existing_ids(points, ids)
+
+    monkeypatch.setattr(Points, "existing_ids", beside_another)
+    told_in: list[int] = []
+    with QdrantHTTPServer() as server, closing(connect(url=server.url)) as client:
+        loader = QdrantLoader(
+            embeddings=tiny,
+            client=client,
+            collection_name="c",
+            on_retry=lambda why, seconds: told_in.append(threading.get_ident()),
+        )
+        report = loader.load(PASSAGES)
+    assert (report.verified, report.retries) == (20, 2)
+    assert told_in == [threading.get_ident()] * 2
+
+
+def test_results_come_in_order_and_an_error_ends_the_rest() -> None:
+    def double(number: int) -> int:
+        done.append(number)
+        if number == 50:
+            raise ZeroDivisionError
+        return 2 * number
+
+    for threads in (0, 3):
+        done: list[int] = []
+        found: list[int] = []
+        with pytest.raises(ZeroDivisionError):
+            found.extend(map_ahead(double, range(1000), threads, lambda future: None))
+        assert found == list(range(0, 100, 2))
+        assert len(done) < 70
+    waited: list[object] = []
+    assert list(map_ahead(double, range(10), 2, waited.append)) == list(range(0, 20, 2))
+    assert len(waited) == 10
 
 
 def test_what_qdrant_stores_in_its_own_way_is_the_same(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rdr_qdrant.errors import RDRQdrantError
-from rdr_qdrant.ingest.id_index import FirstOccurrence, IdIndex
+from rdr_qdrant.ingest.id_index import FirstOccurrence, IdIndex, IndexRecord
 from rdr_qdrant.ingest.ray.codec import (
     DIGESTS,
     DUPLICATE,
@@ -57,13 +57,18 @@ class Deduplicator:
         partition = block[PARTITION][0].as_py()
         names = (KEYS, DIGESTS, LINES, FIRST_PARTS, FIRST_LINES)
         columns = (block[name][0].as_py() for name in names)
-        for key, digest, line, first_part, first_line in zip(*columns, strict=True):
-            occurrence = FirstOccurrence(digest, str(partition), line)
-            known = (first_part, first_line) if first_part else None
-            first = self._index.add(key, occurrence, known)
+        read = [
+            IndexRecord(
+                key,
+                FirstOccurrence(digest, str(partition), line),
+                (first_part, first_line) if first_part else None,
+            )
+            for key, digest, line, first_part, first_line in zip(*columns, strict=True)
+        ]
+        for (_, occurrence, _), first in zip(read, self._index.add(read), strict=True):
             if first is None or first == occurrence:
                 yield None
-            elif first.digest == digest:
+            elif first.digest == occurrence.digest:
                 yield DUPLICATE
             elif int(first.source) > partition:
                 raise WorkerError("Ray passed on records in another order than they were read.")
