@@ -17,13 +17,15 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rdr_qdrant import QdrantLoader, RDREmbeddings, connect
 from rdr_qdrant.cli.demo_command import example_data
 from rdr_qdrant.encoding import Encoder, Side
+from rdr_qdrant.encoding.cls_forward import Forward
 from rdr_qdrant.encoding.demo_model import demo_encoder
-from rdr_qdrant.encoding.token_ids import TokenIds
+from rdr_qdrant.encoding.token_ids import IntArray, TokenIds
 from rdr_qdrant.encoding.transfer import Fetch
 from rdr_qdrant.readers import RejectLog, open_source
 
@@ -56,14 +58,16 @@ def write_corpus(file: Path, count: int) -> None:
             out.write(json.dumps(row) + "\n")
 
 
-class Watched:
+class Watched(Forward):
     """A forward pass that knows how long it ran, on a CPU."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.seconds = 0.0
         self._forward = encoder._forward
-        self.batches = encoder._forward.batches
         encoder._forward = self
+
+    def batches(self, lengths: IntArray, max_tokens: int) -> Iterator[list[int]]:
+        return self._forward.batches(lengths, max_tokens)
 
     def __call__(self, ids: TokenIds) -> Fetch:
         started = time.perf_counter()

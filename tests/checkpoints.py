@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,9 @@ class OtherCalls:
     def __init__(self, forward: Forward, call: Callable[[TokenIds], Fetch]) -> None:
         self.batches = forward.batches
         self._call = call
+
+    def prepare(self, ids: TokenIds) -> Callable[[], Fetch]:
+        return partial(self, ids)
 
     def __call__(self, ids: TokenIds) -> Fetch:
         return self._call(ids)

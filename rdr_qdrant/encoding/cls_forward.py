@@ -7,8 +7,9 @@ multiplication. The vectors are the same up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -47,6 +48,10 @@ class Forward(Protocol):
     def batches(self, lengths: IntArray, max_tokens: int) -> Iterator[list[int]]:
         """Yield the positions of inputs of these lengths in batches, the longest inputs first."""
         return length_sorted_batches(lengths, max_tokens)
+
+    def prepare(self, ids: TokenIds) -> Callable[[], Fetch]:
+        """Do what can be done ahead, in any thread; return the function that starts the batch."""
+        return partial(self, ids)
 
     def __call__(self, ids: TokenIds) -> Fetch:
         """Start the forward pass of a batch; return the function that waits for its vectors."""

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -84,20 +85,26 @@ class GraphedForward(Forward):
         """See `Forward.batches`."""
         return filled_batches(lengths, max_tokens)
 
-    def __call__(self, ids: TokenIds) -> Fetch:
+    def prepare(self, ids: TokenIds) -> Callable[[], Fetch]:
+        """See `Forward.prepare`; the batch is copied to where the device can fetch it."""
         shape = BatchShape(
             tokens=_next_size(len(ids.ids)),
             inputs=_next_power(len(ids)),
             longest=max(SMALLEST_SIZE, _next_power(int(ids.lengths.max()))),
         )
-        batch = host_tensor(batch_array(ids, shape), self._device)
+        return partial(self._start, ids, shape, host_tensor(batch_array(ids, shape), self._device))
+
+    def __call__(self, ids: TokenIds) -> Fetch:
+        return self.prepare(ids)()
+
+    def _start(self, ids: TokenIds, shape: BatchShape, array: torch.Tensor) -> Fetch:
         with self._lock, self._recorder.in_order():
             if shape not in self._recorded:
                 self._recorded[shape] = self._record(shape)
             recorded = self._recorded[shape]
             if recorded is None:
                 return self._forward(ids)
-            recorded.array.copy_(batch, non_blocking=True)
+            recorded.array.copy_(array, non_blocking=True)
             recorded.replay()
             return start_copy_back(recorded.vectors[: len(ids)])
 

@@ -69,6 +69,28 @@ class EncodedBatch:
     truncated: list[bool]
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """A batch of some inputs.
+
+    Attributes:
+        positions: of its inputs among them.
+        ids: its token ids.
+        start: starts its forward pass.
+    """
+
+    positions: list[int]
+    ids: TokenIds
+    start: Callable[[], Fetch]
+
+
+@dataclass(frozen=True)
+class _BatchedTokens(Tokens):
+    """Token ids of a list of inputs, and their batches."""
+
+    batches: Sequence[_Batch]
+
+
 class Encoder:
     """The context or the question encoder of a pair, loaded.
 
@@ -175,7 +197,7 @@ class Encoder:
         """
         self._check_not_forked()
         if self._tokenizing:
-            return self._tokenizing.submit(self._tokenize, inputs)
+            return self._tokenizing.submit(self._tokenize_and_batch, inputs)
         tokens: Future[Tokens] = Future()
         tokens.set_result(self._tokenize(inputs))
         return tokens
@@ -198,8 +220,9 @@ class Encoder:
         started: deque[tuple[int, Tokens, list[int], list[Fetch]]] = deque()
         first = 0
         for tokens in parts:
-            for batch in self._forward.batches(tokens.ids.lengths, self._batch_tokens):
-                started.append((first, tokens, batch, self._start(tokens.ids.select(batch))))
+            for batch in self._batches(tokens):
+                fetches = self._start(batch.ids, batch.start)
+                started.append((first, tokens, batch.positions, fetches))
                 if len(started) > self._batches_ahead:
                     yield self._finish(*started.popleft())
             first += len(tokens.truncated)
@@ -221,6 +244,18 @@ class Encoder:
         while ahead:
             yield ahead.popleft().result()
 
+    def _tokenize_and_batch(self, inputs: Sequence[EncoderInput]) -> Tokens:
+        """Tokenize inputs and prepare their batches, so that less is done beside the GPU."""
+        tokens = self._tokenize(inputs)
+        return _BatchedTokens(tokens.ids, tokens.truncated, list(self._batches(tokens)))
+
+    def _batches(self, tokens: Tokens) -> Iterable[_Batch]:
+        if isinstance(tokens, _BatchedTokens):
+            return tokens.batches
+        found = self._forward.batches(tokens.ids.lengths, self._batch_tokens)
+        selected = ((positions, tokens.ids.select(positions)) for positions in found)
+        return (_Batch(positions, ids, self._forward.prepare(ids)) for positions, ids in selected)
+
     def _check_not_forked(self) -> None:
         if self._uses_threads and _threads_started_in not in (None, os.getpid()):
             raise ModelError(
@@ -237,12 +272,12 @@ class Encoder:
             return Int8Forward(checkpoint.model)
         return make_forward(checkpoint, self.device, self.precision)
 
-    def _start(self, ids: TokenIds) -> list[Fetch]:
+    def _start(self, ids: TokenIds, start: Callable[[], Fetch]) -> list[Fetch]:
         """Start encoding a batch, in parts of half the size for as long as memory is too small."""
         import torch
 
         try:
-            return [self._forward(ids)]
+            return [start()]
         except torch.OutOfMemoryError:
             if len(ids) == 1:
                 raise ModelError(
@@ -252,8 +287,8 @@ class Encoder:
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
         half = len(ids) // 2
-        parts = range(half), range(half, len(ids))
-        return [fetch for part in parts for fetch in self._start(ids.select(part))]
+        parts = ids.select(range(half)), ids.select(range(half, len(ids)))
+        return [fetch for part in parts for fetch in self._start(part, self._forward.prepare(part))]
 
     def _finish(
         self, first: int, tokens: Tokens, batch: list[int], parts: list[Fetch]

@@ -125,6 +125,10 @@ def _storable_part(
     """The points at some positions of a batch, divided by whether their vectors can be stored."""
     with np.errstate(over="ignore"):  # an overflow to infinity is what is looked for
         vectors = np.asarray(vectors, dtype=np.float32)
+    largest = np.finfo(vector_type).max
+    if -largest <= vectors.min(initial=0) and vectors.max(initial=0) <= largest:  # no NaN either
+        return EmbeddedBatch([batch.points[one] for one in positions], vectors, truncated)
+    with np.errstate(over="ignore"):
         storable = np.isfinite(vectors.astype(vector_type, copy=False)).all(axis=1)
     kept = np.flatnonzero(storable).tolist()
     return EmbeddedBatch(
