@@ -14,11 +14,14 @@ Processor time is the measure, in microseconds a passage: on a shared machine th
 `send` has the threads that write; `others` is what no part accounts for, gRPC's own threads
 among it.
 
-With `--rate` the vectors come as slowly as from a GPU of that many passages a second, and leave the
-host alone meanwhile. With `--device` a real encoder runs there, BERT-base with random weights, and
-the measure is the clock: how much longer than encoding alone, by as many threads, a whole load over
-gRPC takes. Then the sink keeps what it is sent, so that vectors are verified too. With `--only
-parts` the parts are timed there too, which takes time itself.
+With `--rate` the vectors come as slowly as from a GPU of that many passages a second, through the
+`Encoder` that a GPU has, whose tokenizing takes no time. With a rate as much above that of a real
+GPU as these cores are faster than those beside it, a load does here what it does there.
+
+With `--device` a real encoder runs there, BERT-base with random weights, and the measure is the
+clock: how much longer than encoding alone, by as many threads, a whole load over gRPC takes. Then
+the sink keeps what it is sent, so that vectors are verified too. With `--only parts` the parts are
+timed there too, which takes time itself.
 """
 
 from __future__ import annotations
@@ -33,14 +36,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import numpy as np
@@ -57,8 +61,15 @@ from benchmarks.gpu import write_encoder
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Collection, Point, upload
 from rdr_qdrant.collection.payload import to_payload
-from rdr_qdrant.encoding import EncodedBatch, Side
-from rdr_qdrant.encoding.encoder import BATCHES_AHEAD
+from rdr_qdrant.encoding import EncodedBatch, Encoder, Side, tokenizer_process
+from rdr_qdrant.encoding.batching import filled_batches
+from rdr_qdrant.encoding.cls_forward import Forward, batch_array
+from rdr_qdrant.encoding.cuda_graphs import graph_shape
+from rdr_qdrant.encoding.encoder import BATCH_TOKENS, BATCHES_AHEAD
+from rdr_qdrant.encoding.token_ids import IntArray, TokenIds
+from rdr_qdrant.encoding.tokenizer import Tokens, passage_input
+from rdr_qdrant.encoding.tokenizer_process import run_worker
+from rdr_qdrant.encoding.transfer import Fetch, FloatArray
 from rdr_qdrant.export import ShardEncoder
 from rdr_qdrant.ingest import id_index, qdrant_sink, qdrant_writer, thread_executor
 from rdr_qdrant.ingest.partitions import PartitionReader
@@ -78,6 +89,8 @@ BATCH = 256
 THREADS = 2
 SOURCE = "passages.jsonl"
 FINGERPRINT = "feeding"
+TOKENS = 142
+"""Tokens of a passage beside a GPU that does nothing."""
 DISTINCT = 4096
 """Vectors that differ; passage n has the n-th, from the start again after the last."""
 
@@ -223,18 +236,9 @@ def client_of(kind: str, url: str, port: int) -> QdrantClient:
 
 
 class ReadyVectors:
-    """An encoder that costs nothing, or takes the time of a GPU, which leaves the host alone.
-
-    Args:
-        rate: passages a second of that GPU.
-    """
+    """An encoder that costs nothing."""
 
     pair_label = "ready"
-
-    def __init__(self, rate: float = math.inf) -> None:
-        self._rate = rate
-        self._free_at = 0.0
-        self._lock = threading.Lock()
 
     def encoding_threads(self) -> int:
         return 2
@@ -262,26 +266,107 @@ class ReadyVectors:
     def fingerprint(self) -> str:
         return FINGERPRINT
 
-    def tokenize_passages(self, passages: Sequence[Passage]) -> list[int]:
+    def tokenize_passages(self, passages: Sequence[Passage]) -> Any:
         return [int(one.id) for one in passages]
 
-    def encode_batches(self, tokens: list[int]) -> Iterator[EncodedBatch]:
-        started: deque[tuple[float, int]] = deque()
+    def encode_batches(self, tokens: Any) -> Iterator[EncodedBatch]:
         for start in range(0, len(tokens), BATCH):
-            count = min(BATCH, len(tokens) - start)
-            with self._lock:
-                self._free_at = max(self._free_at, time.perf_counter()) + count / self._rate
-                started.append((self._free_at, start))
-            if len(started) > BATCHES_AHEAD:
-                yield self._wait_for(tokens, *started.popleft())
-        while started:
-            yield self._wait_for(tokens, *started.popleft())
+            part = tokens[start : start + BATCH]
+            rows = VECTORS[[one % DISTINCT for one in part]]
+            yield EncodedBatch(list(range(start, start + len(part))), rows, [False] * len(part))
 
-    def _wait_for(self, tokens: list[int], done_at: float, start: int) -> EncodedBatch:
-        time.sleep(max(0.0, done_at - time.perf_counter()))
-        part = tokens[start : start + BATCH]
-        rows = VECTORS[[one % DISTINCT for one in part]]
-        return EncodedBatch(list(range(start, start + len(part))), rows, [False] * len(part))
+
+class BesideGPU(ReadyVectors):
+    """An `Encoder` as on a GPU; the GPU and the process that tokenizes do nothing but take time.
+
+    Args:
+        rate: passages a second of the GPU.
+    """
+
+    def __init__(self, rate: float) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = str(write_encoder(Path(folder), 1))
+            with (
+                patch.object(Encoder, "_make_forward", lambda *_: TimedForward(rate)),
+                patch.object(tokenizer_process, "InputTokenizer", lambda *_: numbers_of),
+            ):
+                self._encoder = Encoder(Side.CONTEXT, checkpoint, max_length=256, device="meta")
+        # what an encoder on `cuda` has
+        self._encoder._batch_tokens = BATCH_TOKENS["cuda"]
+        self._encoder._batches_ahead = BATCHES_AHEAD
+        tokenizer_process.run_worker = import_module("benchmarks.feeding").tokenize_in_no_time
+        self.tokenize_passages([passage(number) for number in range(WINDOW)]).result()  # starts it
+
+    def tokenize_passages(self, passages: Sequence[Passage]) -> Any:
+        return self._encoder.tokenize([passage_input(one.title, one.text) for one in passages])
+
+    def encode_batches(self, tokens: Any) -> Iterator[EncodedBatch]:
+        return self._encoder.encode_batches(tokens.result())
+
+
+def encoder(rate: float) -> ReadyVectors:
+    """The encoder of a load: of a GPU of this rate, or one that costs nothing."""
+    return ReadyVectors() if rate == math.inf else BesideGPU(rate)
+
+
+class TimedForward(Forward):
+    """A forward pass that takes the time of a GPU, and of the host what `GraphedForward` does.
+
+    Args:
+        rate: passages a second.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._free_at = 0.0
+        self._lock = threading.Lock()
+
+    def batches(self, lengths: IntArray, max_tokens: int) -> Iterator[list[int]]:
+        return filled_batches(lengths, max_tokens)
+
+    def prepare(self, ids: TokenIds) -> Callable[[], Fetch]:
+        array = batch_array(ids, graph_shape(ids))
+        release_lock()  # PyTorch does at each call: here copying to pinned memory
+        return partial(self._start, ids.ids[ids.offsets[:-1]], array)
+
+    def __call__(self, ids: TokenIds) -> Fetch:
+        return self.prepare(ids)()
+
+    def _start(self, numbers: IntArray, array: IntArray) -> Fetch:
+        with self._lock:
+            for _ in range(6):  # copies there and back, the graph, a slice, memory, an event
+                release_lock()
+            self._free_at = max(self._free_at, time.perf_counter()) + len(numbers) / self._rate
+            done_at = self._free_at
+
+        def fetch() -> FloatArray:
+            time.sleep(max(0.0, done_at - time.perf_counter()))
+            return cast(FloatArray, VECTORS[numbers % DISTINCT])
+
+        return fetch
+
+
+def release_lock() -> None:
+    """Let another thread have the interpreter, if one waits."""
+    time.sleep(0)
+
+
+def tokenize_in_no_time() -> None:
+    """Answer requests as `tokenizer_process.run_worker` does, from which it takes this over."""
+    with (
+        patch.object(tokenizer_process, "InputTokenizer", lambda *_: numbers_of),
+        patch("tokenizers.Tokenizer.from_str"),
+    ):
+        run_worker()
+
+
+def numbers_of(inputs: Sequence[Any]) -> Tokens:
+    """Tokens of passages, 142 each; the first is the number of the passage."""
+    texts = (one if isinstance(one, str) else one[1] for one in inputs)
+    ids = np.full((len(inputs), TOKENS), 1000, dtype=np.int32)
+    ids[:, 0] = [int(text.rpartition(" ")[2]) for text in texts]
+    lengths = np.full(len(inputs), TOKENS, dtype=np.int32)
+    return Tokens(TokenIds(ids.reshape(-1), lengths), [False] * len(inputs))
 
 
 class Parts:
@@ -390,7 +475,7 @@ def whole_load(
     with sink() as (url, port), ExitStack() as stack:
         client = client_of(kind, url, port)
         stack.callback(client.close)
-        loader = QdrantLoader(embeddings=ReadyVectors(rate), client=client, collection_name=NAME)
+        loader = QdrantLoader(embeddings=encoder(rate), client=client, collection_name=NAME)
         if again:
             loader.load_sources([open_source(file, SOURCE)])
         source = open_source(file, SOURCE)
@@ -414,9 +499,9 @@ def whole_load(
 def encode_into_files(file: Path, count: int, rate: float) -> dict[str, Any]:
     """The same for `encode`, whose sink is a folder of Parquet files."""
     with tempfile.TemporaryDirectory() as folder:
-        encoder = ShardEncoder(embeddings=ReadyVectors(rate), folder=folder)
+        exporter = ShardEncoder(embeddings=encoder(rate), folder=folder)
         started, cpu = time.perf_counter(), time.process_time()
-        report = encoder.encode_sources([open_source(file, SOURCE)])
+        report = exporter.encode_sources([open_source(file, SOURCE)])
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     assert report.encoded == count, report
     return {"passages_per_second": round(count / seconds), "us": round(1e6 * cpu / count, 1)}

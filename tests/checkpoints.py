@@ -36,8 +36,11 @@ def write_encoder(
     projection: int = 0,
     positions: int = 512,
     overflowing: str | None = None,
+    spread: float = 1.0,
 ) -> Path:
     """A random encoder with its tokenizer, weights large enough that mistakes show.
+
+    `spread` scales them: as large as they are, half precision is far off.
 
     Texts with the word `overflowing` get vectors of NaN, as from one whose values overflow.
     """
@@ -50,12 +53,12 @@ def write_encoder(
         intermediate_size=2 * hidden,
         max_position_embeddings=positions,
         projection_dim=projection,
-        initializer_range=0.3,
+        initializer_range=0.3 * spread,
     )
     model = CLASSES[side](config)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
+            parameter.add_(torch.randn_like(parameter) * 0.1 * spread)
         if overflowing:
             embeddings = model.get_input_embeddings().weight
             embeddings[VOCABULARY.index(overflowing)] = torch.inf

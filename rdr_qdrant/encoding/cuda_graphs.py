@@ -87,11 +87,7 @@ class GraphedForward(Forward):
 
     def prepare(self, ids: TokenIds) -> Callable[[], Fetch]:
         """See `Forward.prepare`; the batch is copied to where the device can fetch it."""
-        shape = BatchShape(
-            tokens=_next_size(len(ids.ids)),
-            inputs=_next_power(len(ids)),
-            longest=max(SMALLEST_SIZE, _next_power(int(ids.lengths.max()))),
-        )
+        shape = graph_shape(ids)
         return partial(self._start, ids, shape, host_tensor(batch_array(ids, shape), self._device))
 
     def __call__(self, ids: TokenIds) -> Fetch:
@@ -160,6 +156,15 @@ class CudaRecorder:
         ):
             output = work()
         return graph.replay, output
+
+
+def graph_shape(ids: TokenIds) -> BatchShape:
+    """Return the shape to which a batch is padded: one of few."""
+    return BatchShape(
+        tokens=_next_size(len(ids.ids)),
+        inputs=_next_power(len(ids)),
+        longest=max(SMALLEST_SIZE, _next_power(int(ids.lengths.max()))),
+    )
 
 
 def _next_power(number: int) -> int:

@@ -74,12 +74,12 @@ class _Batch:
     """A batch of some inputs.
 
     Attributes:
-        positions: of its inputs among them.
+        chosen: the indexes of its inputs in `Tokens`.
         ids: its token ids.
         start: starts its forward pass.
     """
 
-    positions: list[int]
+    chosen: list[int]
     ids: TokenIds
     start: Callable[[], Fetch]
 
@@ -88,7 +88,7 @@ class _Batch:
 class _BatchedTokens(Tokens):
     """Token ids of a list of inputs, and their batches."""
 
-    batches: Sequence[_Batch]
+    batches: Sequence[_Batch] = ()
 
 
 class Encoder:
@@ -222,7 +222,7 @@ class Encoder:
         for tokens in parts:
             for batch in self._batches(tokens):
                 fetches = self._start(batch.ids, batch.start)
-                started.append((first, tokens, batch.positions, fetches))
+                started.append((first, tokens, batch.chosen, fetches))
                 if len(started) > self._batches_ahead:
                     yield self._finish(*started.popleft())
             first += len(tokens.truncated)
@@ -247,14 +247,15 @@ class Encoder:
     def _tokenize_and_batch(self, inputs: Sequence[EncoderInput]) -> Tokens:
         """Tokenize inputs and prepare their batches, so that less is done beside the GPU."""
         tokens = self._tokenize(inputs)
-        return _BatchedTokens(tokens.ids, tokens.truncated, list(self._batches(tokens)))
+        batches = list(self._batches(tokens))
+        return _BatchedTokens(tokens.ids, tokens.truncated, tokens.positions, batches)
 
     def _batches(self, tokens: Tokens) -> Iterable[_Batch]:
         if isinstance(tokens, _BatchedTokens):
             return tokens.batches
         found = self._forward.batches(tokens.ids.lengths, self._batch_tokens)
-        selected = ((positions, tokens.ids.select(positions)) for positions in found)
-        return (_Batch(positions, ids, self._forward.prepare(ids)) for positions, ids in selected)
+        selected = ((chosen, tokens.ids.select(chosen)) for chosen in found)
+        return (_Batch(chosen, ids, self._forward.prepare(ids)) for chosen, ids in selected)
 
     def _check_not_forked(self) -> None:
         if self._uses_threads and _threads_started_in not in (None, os.getpid()):
@@ -291,12 +292,13 @@ class Encoder:
         return [fetch for part in parts for fetch in self._start(part, self._forward.prepare(part))]
 
     def _finish(
-        self, first: int, tokens: Tokens, batch: list[int], parts: list[Fetch]
+        self, first: int, tokens: Tokens, chosen: list[int], parts: list[Fetch]
     ) -> EncodedBatch:
         """Wait for the vectors of a batch of some inputs, the first of which has this position."""
         vectors = np.concatenate([fetch() for fetch in parts]) if len(parts) > 1 else parts[0]()
-        truncated = [tokens.truncated[i] for i in batch]
-        return EncodedBatch([first + i for i in batch], vectors, truncated)
+        truncated = [tokens.truncated[i] for i in chosen]
+        positions = tokens.positions or range(len(tokens.truncated))
+        return EncodedBatch([first + positions[i] for i in chosen], vectors, truncated)
 
 
 def inputs_at_a_time(device: str) -> int:

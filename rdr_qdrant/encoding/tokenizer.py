@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from rdr_qdrant.encoding.token_ids import TokenIds
 
 EncoderInput = str | tuple[str, str]
@@ -15,15 +17,22 @@ EncoderInput = str | tuple[str, str]
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of a list of inputs.
+    """Token ids of a list of inputs, perhaps in another order.
 
     Attributes:
         ids: the ids of the inputs, each from `[CLS]` to the last `[SEP]`, at most `max_length`.
-        truncated: for each input whether it was truncated.
+        truncated: for each of them whether it was truncated.
+        positions: of each of them in the list of inputs; `None` if they stand in their order.
     """
 
     ids: TokenIds
     truncated: list[bool]
+    positions: list[int] | None = None
+
+    def longest_first(self) -> Tokens:
+        """Return the same, the longest inputs first, so that batches of like length are slices."""
+        order = np.argsort(-self.ids.lengths, kind="stable").tolist()
+        return Tokens(self.ids.select(order), [self.truncated[one] for one in order], order)
 
 
 class InputTokenizer:

@@ -4,9 +4,13 @@ A tokenizer hands over ids as Python numbers, and nothing else can run in the in
 7 us for 200 tokens. Beside a fast GPU that is a fifth of all that a load has. Here they are bytes.
 
 Each message is 8 bytes with its length and then that: of a request numbers (inputs n, texts in
-each, characters in each text) and all texts together in UTF-8; of a reply numbers (inputs n, their
-lengths, whether each was truncated, all ids), or nothing after an error. Numbers are int32. The
-very first request is JSON, the tokenizer and the maximum length.
+each, characters in each text) and all texts together in UTF-8; of a reply numbers (inputs n; the
+position of each, the longest first; their lengths, whether each was truncated, all ids), or nothing
+after an error. Numbers are int32. The very first request is JSON, the tokenizer and the maximum
+length.
+
+A pipe is enlarged where the system can (Linux): a read gives what a pipe holds, and after each the
+interpreter lock has to be waited for.
 """
 
 from __future__ import annotations
@@ -32,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 FEWEST_INPUTS = 256
 """Fewer are tokenized at once in this process."""
+PIPE_BYTES = 2**20
+"""Size of a pipe; Linux lets every user have this much, unless its settings say otherwise."""
 MOST_FAILURES = 3
 """A process that failed so often is not started again."""
 
@@ -54,7 +60,10 @@ class TokenizerProcess:
         self._lock = threading.Lock()
 
     def __call__(self, inputs: Sequence[EncoderInput]) -> Tokens:
-        """Tokenize inputs; titles must not be empty, texts must be stripped."""
+        """Tokenize inputs; titles must not be empty, texts must be stripped.
+
+        They come back in any order.
+        """
         if len(inputs) >= FEWEST_INPUTS and self._failures < MOST_FAILURES:
             with self._lock:
                 reply = self._ask(to_request(inputs))
@@ -83,7 +92,11 @@ class TokenizerProcess:
             raise
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._process = process = start_child(run_worker, stderr=subprocess.DEVNULL)
+        try:
+            process = start_child(run_worker, stderr=subprocess.DEVNULL, pipesize=PIPE_BYTES)
+        except PermissionError:  # the user's pipes may not grow further
+            process = start_child(run_worker, stderr=subprocess.DEVNULL)
+        self._process = process
         weakref.finalize(self, _end_process, process)
         _write(process.stdin, self._first_request)
         return process
@@ -105,7 +118,7 @@ def run_worker() -> None:
         while True:
             inputs = from_request(_read(requests))
             try:
-                reply = _to_reply(tokenize(inputs))
+                reply = _to_reply(tokenize(inputs).longest_first())
             except Exception:  # raised again by the caller, which tokenizes the same inputs
                 reply = b""
             _write(replies, reply)
@@ -133,15 +146,17 @@ def from_request(request: bytes) -> list[EncoderInput]:
 
 
 def _to_reply(tokens: Tokens) -> bytes:
-    parts = ([len(tokens.truncated)], tokens.ids.lengths, tokens.truncated, tokens.ids.ids)
+    ids = tokens.ids
+    parts = ([len(ids)], tokens.positions, ids.lengths, tokens.truncated, ids.ids)
     return np.concatenate([np.asarray(part, dtype=np.int32) for part in parts]).tobytes()
 
 
 def _from_reply(reply: bytes) -> Tokens:
     numbers = np.frombuffer(reply, dtype=np.int32)
     count = int(numbers[0])
-    lengths, truncated, ids = np.split(numbers[1:], [count, 2 * count])
-    return Tokens(TokenIds(ids, lengths), truncated.astype(bool).tolist())
+    positions, lengths, truncated = numbers[1 : 1 + 3 * count].reshape(3, count)
+    ids = TokenIds(numbers[1 + 3 * count :], lengths)
+    return Tokens(ids, truncated.astype(bool).tolist(), positions.tolist())
 
 
 def _write(file: IO[bytes] | None, content: bytes) -> None:

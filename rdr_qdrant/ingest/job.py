@@ -72,7 +72,7 @@ class IngestJob(Generic[ReportT]):
         interrupted, failed = False, True
         with closing(self._ids), closing(self.reader):
             try:
-                with _older_objects_frozen() as freeze_all:
+                with _little_garbage_collection() as freeze_all:
                     fingerprint = self._prepare()
                     freeze_all()  # the encoder's too
                     self.executor.execute(self._execution(fingerprint))
@@ -165,24 +165,31 @@ class IngestJob(Generic[ReportT]):
 
 FROZEN_BY_PYTHON = 10_000
 """Objects that Python may freeze when it starts; 3.12 freezes some hundreds."""
+NEW_OBJECTS_PER_COLLECTION = 50_000
+"""New objects after which Python looks for garbage during a job; as it is, after 700."""
 
 
 @contextmanager
-def _older_objects_frozen() -> Iterator[Callable[[], None]]:
-    """Keep the garbage collector from going through all objects that exist by now.
+def _little_garbage_collection() -> Iterator[Callable[[], None]]:
+    """Let the garbage collector go through few objects while a job runs.
 
     The libraries have some 400,000. A job makes so many new ones that Python would go through all
     of them every 30,000 passages, in a fifth of the time of a load whose encoder is fast, and
-    nothing else could run meanwhile. Nothing is done where the caller has frozen them.
+    nothing else could run meanwhile. So they are frozen, unless the caller has frozen his own; and
+    Python looks less often, since what a job makes has no cycles.
 
     Yields:
-        What does the same for all objects that exist when it is called.
+        What freezes all objects that exist when it is called.
     """
-    if gc.get_freeze_count() > FROZEN_BY_PYTHON:
-        yield lambda: None
-        return
-    gc.freeze()
+    thresholds = gc.get_threshold()
+    if 0 < thresholds[0] < NEW_OBJECTS_PER_COLLECTION:  # 0: it is off
+        gc.set_threshold(NEW_OBJECTS_PER_COLLECTION, *thresholds[1:])
+    freeze = gc.freeze if gc.get_freeze_count() <= FROZEN_BY_PYTHON else None
+    if freeze:
+        freeze()
     try:
-        yield gc.freeze
+        yield freeze or (lambda: None)
     finally:
-        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+        if freeze:
+            gc.unfreeze()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
@@ -38,11 +38,10 @@ class ThreadExecutor:
         sink, encoder = run.sink, run.encoder
         embed_batch = embed_in_order if sink.keeps_order else embed
         give_up = threading.Event()
-        several = run.fingerprint and not sink.keeps_order  # without one, nothing is embedded
         pipeline = Pipeline(
             run,
             lambda batch: embed_batch(encoder, batch, sink.vector_type),
-            embedders=encoder.encoding_threads() if several else 1,
+            embedders=encoder.encoding_threads() if run.fingerprint else 1,  # else: nothing to do
         )
         pipeline.write = sink.writer(pipeline.post_retry, give_up)
         try:
@@ -103,6 +102,9 @@ class Pipeline:
             BatchResult | RetryEvent | EmbeddedBatch | MetadataUpdate | BaseException
         ] = SimpleQueue()
         self._stopped = threading.Event()
+        self._keeps_order = run.sink.keeps_order
+        self._last: Future[bool] = Future()
+        self._last.set_result(True)
         self._in_flight = 0
         self._lock = threading.Lock()
 
@@ -114,7 +116,8 @@ class Pipeline:
         """
         self._wait_until(lambda: self._free_for_tokenized.acquire(blocking=False))
         self._add_in_flight(1)
-        self._embedders.submit(self._embed_batch, batch)
+        before, self._last = self._last, Future()
+        self._embedders.submit(self._embed_batch, batch, before, self._last)
 
     def submit_write(self, batch: EmbeddedBatch | MetadataUpdate) -> None:
         """Hand a batch to the writers as soon as there is space for it.
@@ -184,18 +187,39 @@ class Pipeline:
             event = self.write(event)
         self._run.apply(event)
 
-    def _embed_batch(self, batch: TokenizedBatch) -> None:
-        """In the thread that embeds: hand each part to the writers as soon as it is ready."""
-        with self._end_of_work(self._free_for_tokenized):
-            if self._stopped.is_set():
-                return
-            for embedded in self._embed(batch):
-                while not self._free_for_writes.acquire(timeout=SECONDS_BETWEEN_CHECKS):
-                    if self._stopped.is_set():
-                        break  # nobody frees space any more, but nothing embedded is dropped
-                self._hand_to_writers(embedded)
+    def _embed_batch(
+        self, batch: TokenizedBatch, before: Future[bool], handed_on: Future[bool]
+    ) -> None:
+        """In a thread that embeds: hand each part to the writers as soon as it is ready.
+
+        Where the order is kept, that is not before all of the batch before is handed on; if that
+        was broken off, nothing of this one is.
+
+        Args:
+            batch: the batch.
+            before: whether all of the batch before was handed on.
+            handed_on: the same of this one, to be set.
+        """
+        is_whole = False
+        try:
+            with self._end_of_work(self._free_for_tokenized):
+                is_whole = self._hand_on_parts(batch, before)
+        finally:
+            handed_on.set_result(is_whole)
+
+    def _hand_on_parts(self, batch: TokenizedBatch, before: Future[bool]) -> bool:
+        if self._stopped.is_set():
+            return False
+        for embedded in self._embed(batch):
+            if self._keeps_order and not before.result():
+                return False
+            while not self._free_for_writes.acquire(timeout=SECONDS_BETWEEN_CHECKS):
                 if self._stopped.is_set():
-                    return
+                    break  # nobody frees space any more, but nothing embedded is dropped
+            self._hand_to_writers(embedded)
+            if self._stopped.is_set():
+                return False
+        return True
 
     def _hand_to_writers(self, batch: EmbeddedBatch | MetadataUpdate) -> None:
         if self._writers:

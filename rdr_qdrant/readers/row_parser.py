@@ -8,6 +8,7 @@ from typing import Any
 
 from rdr_qdrant.passages import Passage, id_from_content
 
+NO_METADATA = frozenset(("id", "text", "title"))
 MAX_DEPTH = 100
 """Levels of lists and objects in one row. Qdrant's JSON parser (serde_json) refuses a request of
 more than 128, including those of the request itself."""
@@ -46,10 +47,10 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
     if not isinstance(title, str):
         raise RowError(f"title is {_type_name(title)}, not a string")
     id_column = find_id_column(row)
-    metadata = {"source": source, **row}
-    for column in ("id", "text", "title", id_column):
-        metadata.pop(column, None)
+    metadata = {"source": source}
     for column, value in row.items():
+        if column not in NO_METADATA and column != id_column:
+            metadata[column] = value
         if type(value) is str and value.isascii() and column.isascii():  # nearly all
             continue
         check_json(column)

@@ -27,7 +27,7 @@ LARGEST_DIFFERENCE = {"fp16": 0.01, "bf16": 0.05, "fp32": 1e-4}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("checkpoint") / "context"
-    return str(write_encoder(folder, Side.CONTEXT, hidden=256, layers=3))
+    return str(write_encoder(folder, Side.CONTEXT, hidden=256, layers=3, spread=0.2))
 
 
 @pytest.fixture(scope="module")

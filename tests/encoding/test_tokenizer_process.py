@@ -9,20 +9,26 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.child_process import start_child
 from rdr_qdrant.encoding import Encoder, tokenizer_process
+from rdr_qdrant.encoding.batching import filled_batches
 from rdr_qdrant.encoding.checkpoint import Side, load_checkpoint_tokenizer
 from rdr_qdrant.encoding.encoder import encoding_threads
+from rdr_qdrant.encoding.token_ids import TokenIds
 from rdr_qdrant.encoding.tokenizer import EncoderInput, InputTokenizer, Tokens
 from rdr_qdrant.encoding.tokenizer_process import TokenizerProcess
+from rdr_qdrant.encoding.transfer import Fetch
+from tests.checkpoints import OtherCalls
 
 MAX_LENGTH = 16
 INPUTS: list[EncoderInput] = [
@@ -50,7 +56,17 @@ def beside(
     gc.collect()
 
 
+def in_order(tokens: Tokens) -> Tokens:
+    """The same in the order of the inputs."""
+    if tokens.positions is None:
+        return tokens
+    assert sorted(tokens.positions) == list(range(len(tokens.ids)))
+    order = np.argsort(tokens.positions).tolist()
+    return Tokens(tokens.ids.select(order), [tokens.truncated[one] for one in order])
+
+
 def assert_equal(found: Tokens, expected: Tokens) -> None:
+    found = in_order(found)
     assert found.truncated == expected.truncated
     assert found.ids.ids.dtype == found.ids.lengths.dtype == np.int32
     assert found.ids.lengths.tolist() == expected.ids.lengths.tolist()
@@ -71,6 +87,15 @@ def test_any_inputs_have_the_same_tokens(here: InputTokenizer, beside: Tokenizer
     assert any(expected.truncated)
     assert not all(expected.truncated)
     assert pid == pid_of(beside), "one process for all of them"
+
+
+def test_the_longest_come_first_so_that_batches_need_no_copy(
+    here: InputTokenizer, beside: TokenizerProcess
+) -> None:
+    found = beside(random.Random(0).choices(INPUTS, k=300))
+    assert found.ids.lengths.tolist() == sorted(found.ids.lengths, reverse=True)
+    for batch in filled_batches(found.ids.lengths, 100):
+        assert np.shares_memory(found.ids.select(batch).ids, found.ids.ids)
 
 
 def test_few_inputs_start_no_process(here: InputTokenizer, beside: TokenizerProcess) -> None:
@@ -190,6 +215,47 @@ def test_an_encoder_beside_a_device_tokenizes_in_the_background(
     assert_equal(beside.tokenize(INPUTS).result(), here(INPUTS))
     assert isinstance(beside._tokenize, TokenizerProcess)
     assert pid_of(beside._tokenize)
+
+
+def test_a_system_that_enlarges_no_pipe_is_no_hindrance(
+    here: InputTokenizer, beside: TokenizerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def start(function: Any, **options: Any) -> Any:
+        asked.append(options.get("pipesize"))
+        if options.get("pipesize"):
+            raise PermissionError(1, "Operation not permitted")
+        return start_child(function, **options)
+
+    monkeypatch.setattr(tokenizer_process, "start_child", start)
+    assert_equal(beside(INPUTS), here(INPUTS))
+    assert asked == [tokenizer_process.PIPE_BYTES, None]
+
+
+def test_batches_are_prepared_in_the_thread_that_tokenizes(
+    tiny_pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Encoder(Side.CONTEXT, tiny_pair[0], max_length=MAX_LENGTH, device="cpu")
+    expected = encoder.encode(INPUTS).vectors
+    forward, threads = encoder._forward, []
+
+    class Watched(OtherCalls):
+        def prepare(self, ids: TokenIds) -> Callable[[], Fetch]:
+            threads.append(threading.current_thread().name.partition("_")[0])
+            return super().prepare(ids)
+
+    monkeypatch.setattr(encoder, "_forward", Watched(forward, forward))
+    monkeypatch.setattr(encoder, "_batch_tokens", 20)
+    monkeypatch.setattr(encoder, "_tokenizing", ThreadPoolExecutor(1, "tokenizes"))
+    tokens = encoder.tokenize(INPUTS).result()
+    prepared = len(threads)
+    vectors = np.empty_like(expected)
+    for batch in encoder.encode_batches(tokens):
+        vectors[batch.positions] = batch.vectors
+    assert threads == ["tokenizes"] * prepared
+    assert prepared > 2
+    assert np.abs(vectors - expected).max() < 1e-5
 
 
 def test_two_threads_encode_beside_cuda_alone(tiny_pair: tuple[str, str]) -> None:

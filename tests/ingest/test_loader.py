@@ -21,6 +21,7 @@ from rdr_qdrant.ingest.thread_executor import BATCHES_PER_WRITER, TOKENIZED_BATC
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import Reject, open_source
 from tests.conftest import COLLECTION
+from tests.export.conftest import passages_of
 
 Load = Callable[..., LoadReport]
 
@@ -53,11 +54,26 @@ def test_every_passage_becomes_the_point_of_its_id(
         assert np.abs(np.array(found) - vector).max() < 1e-6
 
 
-def test_the_garbage_collector_skips_what_is_older_than_the_load(
+def test_the_garbage_collector_does_little_during_a_load(
     load: Load, passages: list[Passage]
 ) -> None:
-    skipped = []
-    load(passages, on_progress=lambda report: skipped.append(gc.get_freeze_count()))
+    """What is older than the load is skipped; afterwards all is as the caller had it."""
+    skipped, thresholds = [], []
+
+    def look(report: object) -> None:
+        skipped.append(gc.get_freeze_count())
+        thresholds.append(gc.get_threshold()[0])
+
+    before = gc.get_threshold()
+    try:
+        for given, during in ((700, 50_000), (90_000, 90_000), (0, 0)):
+            gc.set_threshold(given, 11, 12)
+            load(passages, on_progress=look)
+            assert set(thresholds) == {during}
+            assert gc.get_threshold() == (given, 11, 12)
+            thresholds.clear()
+    finally:
+        gc.set_threshold(*before)
     assert min(skipped) > 10_000
     assert gc.get_freeze_count() == 0
     gc.freeze()
@@ -265,7 +281,7 @@ def test_batches_are_as_large_as_suits_the_encoder(
 def test_beside_a_gpu_a_batch_is_begun_before_the_last_one_is_done(
     tiny: RDREmbeddings, client: QdrantClient, tmp_path: Path
 ) -> None:
-    """Files are written in the order of the passages: there a batch waits for the last one."""
+    """Files are written in the order of the passages none the less."""
     meanwhile = threading.Event()
     running: list[int] = []
     most: list[int] = []
@@ -279,25 +295,25 @@ def test_beside_a_gpu_a_batch_is_begun_before_the_last_one_is_done(
             most.append(len(running))
             if len(running) == 2:
                 meanwhile.set()
-            if expected == 2:
-                assert meanwhile.wait(60)  # for ever, if batches took turns
+            assert meanwhile.wait(60)  # for ever, if batches took turns
             yield from super().encode_batches(tokens)
             running.pop()
 
     pair = OnGPU(context_encoder=tiny.context_encoder, question_encoder=tiny.question_encoder)
     passages = [Passage(str(n), f"river {n}") for n in range(60)]
     name = f"{COLLECTION}-overlap"
-    expected = 2
     loader = QdrantLoader(embeddings=pair, client=client, collection_name=name, batch_size=10)
     report = loader.load(passages)
     assert (report.uploaded, report.verified, max(most)) == (60, 60, 2)
-    expected = 1
     most.clear()
+    meanwhile.clear()
     source = tmp_path / "a.jsonl"
     source.write_text("".join(f'{{"id": "{n}", "text": "river {n}"}}\n' for n in range(60)))
     encoder = ShardEncoder(embeddings=pair, folder=tmp_path / "shards", batch_size=10)
     assert encoder.encode_sources([open_source(source)]).encoded == 60
-    assert max(most) == 1
+    assert max(most) == 2
+    written = [row["id"] for row in passages_of(tmp_path / "shards")]
+    assert written == [str(n) for n in range(60)]
 
 
 def test_a_dry_run_into_no_collection_loads_no_encoder(

@@ -28,11 +28,14 @@ class Trial:
         writers: int,
         embed: Callable[[Numbers], Iterator[Numbers]] | None = None,
         write: Callable[[Numbers], None] = lambda numbers: None,
+        *,
+        embedders: int = 1,
+        keeps_order: bool = False,
     ) -> None:
         self.reported: list[Any] = []
         self.cancellation = Cancellation()
         run: Any = SimpleNamespace(
-            sink=SimpleNamespace(write_threads=writers),
+            sink=SimpleNamespace(write_threads=writers, keeps_order=keeps_order),
             apply=self._apply,
             cancellation=self.cancellation,
         )
@@ -46,7 +49,7 @@ class Trial:
             write(batch.points)
             return BatchResult(Counter(), stored_ids=batch.points)
 
-        self.pipeline = Pipeline(run, embed_batch)
+        self.pipeline = Pipeline(run, embed_batch, embedders=embedders)
         self.pipeline.write = write_batch
 
     def submit(self, numbers: Numbers) -> None:
@@ -75,6 +78,51 @@ def test_every_batch_is_written_and_reported(writers: int) -> None:
     trial.pipeline.join()
     trial.pipeline.close()
     assert trial.written == [*range(60), 99]
+
+
+@pytest.mark.parametrize("writers", [0, 1])
+def test_batches_are_written_in_their_order_though_two_are_embedded(writers: int) -> None:
+    order: Numbers = []
+    second_is_done = threading.Event()
+
+    def first_is_slow(numbers: Numbers) -> Iterator[Numbers]:
+        if numbers[0] == 0:
+            assert second_is_done.wait(60)  # for ever, if they took turns
+        second_is_done.set()
+        yield numbers
+
+    trial = Trial(writers, first_is_slow, order.extend, embedders=2, keeps_order=True)
+    for first in range(0, 60, 6):
+        trial.submit(list(range(first, first + 6)))
+    trial.pipeline.join()
+    trial.pipeline.close()
+    assert order == list(range(60))
+
+
+@pytest.mark.parametrize("writers", [0, 1])
+def test_after_a_batch_that_failed_none_is_written_where_the_order_is_kept(writers: int) -> None:
+    third_is_done = threading.Event()
+
+    def broken(numbers: Numbers) -> Iterator[Numbers]:
+        if numbers[0] == 6:
+            assert third_is_done.wait(60)
+            raise RuntimeError("the device is gone")
+        if numbers[0] == 12:
+            third_is_done.set()
+        yield numbers
+
+    order: Numbers = []
+    trial = Trial(writers, broken, order.extend, embedders=2, keeps_order=True)
+
+    def submit_all() -> None:
+        for first in range(0, 60, 6):
+            trial.submit(list(range(first, first + 6)))
+        trial.pipeline.join()
+
+    with pytest.raises(RuntimeError, match="device is gone"):
+        submit_all()
+    trial.pipeline.finish_in_flight()
+    assert order == list(range(6))
 
 
 @WRITERS
