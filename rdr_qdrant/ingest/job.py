@@ -182,7 +182,8 @@ def _little_garbage_collection() -> Iterator[Callable[[], None]]:
         What freezes all objects that exist when it is called.
     """
     thresholds = gc.get_threshold()
-    if 0 < thresholds[0] < NEW_OBJECTS_PER_COLLECTION:  # 0: it is off
+    is_often = 0 < thresholds[0] < NEW_OBJECTS_PER_COLLECTION  # 0: it is off
+    if is_often:
         gc.set_threshold(NEW_OBJECTS_PER_COLLECTION, *thresholds[1:])
     freeze = gc.freeze if gc.get_freeze_count() <= FROZEN_BY_PYTHON else None
     if freeze:
@@ -190,6 +191,7 @@ def _little_garbage_collection() -> Iterator[Callable[[], None]]:
     try:
         yield freeze or (lambda: None)
     finally:
-        gc.set_threshold(*thresholds)
+        if is_often:  # else another job may have set it, and reset it meanwhile
+            gc.set_threshold(*thresholds)
         if freeze:
             gc.unfreeze()

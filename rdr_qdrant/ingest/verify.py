@@ -123,10 +123,14 @@ def map_ahead(
         function: of one item.
         items: taken in the caller's thread, no more than two for each thread ahead.
         threads: how many; 0 for the caller's own.
-        wait: waits for a result that is still to come; what it raises ends all.
+        wait: called for each result, to wait for it; what it raises ends all.
     """
     if not threads:
-        yield from map(function, items)
+        for item in items:
+            done: Future[R] = Future()
+            done.set_result(function(item))
+            wait(done)
+            yield done.result()
         return
     ahead: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(threads, "look up")

@@ -102,9 +102,10 @@ def test_results_come_in_order_and_an_error_ends_the_rest() -> None:
             found.extend(map_ahead(double, range(1000), threads, lambda future: None))
         assert found == list(range(0, 100, 2))
         assert len(done) < 70
-    waited: list[object] = []
-    assert list(map_ahead(double, range(10), 2, waited.append)) == list(range(0, 20, 2))
-    assert len(waited) == 10
+        waited: list[object] = []
+        found = list(map_ahead(double, range(10), threads, waited.append))
+        assert found == list(range(0, 20, 2))
+        assert len(waited) == 10
 
 
 def test_what_qdrant_stores_in_its_own_way_is_the_same(
