@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from qdrant_client import QdrantClient
@@ -84,6 +85,29 @@ def test_the_id_index_keeps_and_discards_ids_of_both_kinds() -> None:
     index.discard(7)
     assert index.missing_from([7]) == [7]
     index.close()
+
+
+def test_records_together_have_the_verdicts_that_they_have_one_by_one() -> None:
+    """Among them ids that stand twice, and parts of texts whose first part was read elsewhere."""
+    random, seen_before = Random(0), 0
+    for size in (1, 7, 2500):  # the last takes several statements
+        together, one_by_one = IdIndex(), IdIndex()
+        for _ in range(4):
+            records = [any_record(random, ids=size) for _ in range(size)]
+            found = together.add(records)
+            assert found == [first for one in records for first in one_by_one.add([one])]
+            seen_before += sum(first is not None for first in found)
+        assert len(together) == len(one_by_one) >= size
+        together.close()
+        one_by_one.close()
+    assert seen_before > 1000
+
+
+def any_record(random: Random, ids: int) -> IndexRecord:
+    text, part, line = random.randrange(ids), random.randrange(1, 4), random.randrange(1, 3)
+    occurrence = FirstOccurrence(random.randbytes(1), random.choice("ab"), line)
+    first_part = (id_key(10 * text + 1), line) if part > 1 else None
+    return IndexRecord(id_key(10 * text + part), occurrence, first_part)
 
 
 def test_a_temporary_folder_without_room_is_told() -> None:
