@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 PointId = int | str
 
 FLOAT_BYTES = 4
+BYTES_AROUND_POINT = 100
+"""At most: the tags and lengths of a point in protobuf, and its id."""
+BYTES_AROUND_VALUE = 50
+"""The same of a value and its key: five tags with lengths of at most five bytes, and more."""
 
 
 def normalized_id(point_id: PointId | UUID) -> PointId:
@@ -97,8 +101,12 @@ def to_json(points: Sequence[Point], vector_name: str) -> bytes:
 
 def to_message(
     points: Sequence[Point], vector_name: str, collection_name: str
-) -> grpc.UpsertPoints:
+) -> tuple[grpc.UpsertPoints, int]:
     """Return the gRPC request that writes points and waits until they are written.
+
+    Returns:
+        The request, and a number of bytes that it does not exceed: its own `ByteSize` would take
+        as long as to send it.
 
     Raises:
         ValueError: a payload has an integer beyond 63 bits, which protobuf cannot hold.
@@ -107,15 +115,16 @@ def to_message(
     from qdrant_client.conversions.conversion import RestToGrpc
 
     request = grpc.UpsertPoints(collection_name=collection_name, wait=True)
+    bytes_at_most = request.ByteSize()
     for point in points:
         message = request.points.add()
-        _fill(message.payload, point.payload)
+        bytes_at_most += _fill(message.payload, point.payload)
         if isinstance(point.id, int):
             message.id.num = point.id
         else:
             message.id.uuid = point.id
         dense = _vector_head(len(point.vector)) + point.vector.astype("<f4", copy=False).tobytes()
-        if vector_name or point.needs_names:
+        if vector_name or point.sparse is not None or point.other_vectors:
             vectors = message.vectors
             if point.other_vectors:
                 vectors.CopyFrom(RestToGrpc.convert_vector_struct(dict(point.other_vectors)))
@@ -124,22 +133,34 @@ def to_message(
                 sparse = vectors.vectors.vectors[BM25_VECTOR].sparse
                 sparse.indices.extend(point.sparse.indices)
                 sparse.values.extend(point.sparse.values)
+            bytes_at_most += vectors.ByteSize()
         else:
             message.vectors.vector.MergeFromString(dense)
-    return request
+            bytes_at_most += len(dense)
+        bytes_at_most += BYTES_AROUND_POINT
+    return request, bytes_at_most
 
 
-def _fill(fields: Any, values: Mapping[str, Any]) -> None:
-    """Add values to a protobuf map; strings in place, since nearly all of a payload are."""
+def _fill(fields: Any, values: Mapping[str, Any]) -> int:
+    """Add values to a protobuf map; strings in place, since nearly all of a payload are.
+
+    Returns:
+        A number of bytes that they do not exceed.
+    """
+    bytes_at_most = 0
     for key, value in values.items():
         if type(value) is str:
             fields[key].string_value = value
+            bytes_at_most += 4 * len(value)
         elif type(value) is dict and value:
-            _fill(fields[key].struct_value.fields, value)
+            bytes_at_most += _fill(fields[key].struct_value.fields, value)
         else:
             from qdrant_client.conversions.conversion import json_to_value
 
             fields[key].CopyFrom(json_to_value(value))
+            bytes_at_most += fields[key].ByteSize()
+        bytes_at_most += 4 * len(key) + BYTES_AROUND_VALUE
+    return bytes_at_most
 
 
 @lru_cache(maxsize=8)

@@ -66,11 +66,12 @@ class PointUpload:
             return partial(self._client.upsert, connection.name, points=structs, wait=True)
         if self._grpc_is_usable(len(points)):
             try:
-                message = to_message(points, vector_name, connection.name)
+                message, bytes_at_most = to_message(points, vector_name, connection.name)
             except ValueError:
                 pass  # an integer that only JSON can hold
             else:
-                _check_size(len(points), message.ByteSize())
+                if bytes_at_most > MAX_REQUEST_BYTES:
+                    _check_size(len(points), message.ByteSize())
                 return partial(self._send_message, message, points)
         body = to_json(points, vector_name)
         _check_size(len(points), len(body))

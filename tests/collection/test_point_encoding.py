@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from qdrant_client import grpc, models
 from qdrant_client.conversions.conversion import RestToGrpc
 
@@ -53,7 +55,9 @@ def test_json_and_protobuf_say_what_qdrant_client_makes_of_the_models(kind: str,
         wait=True,
         points=[RestToGrpc.convert_point_struct(one) for one in structs],
     )
-    assert to_message(sent, name, "c") == expected
+    message, bytes_at_most = to_message(sent, name, "c")
+    assert message == expected
+    assert message.ByteSize() <= bytes_at_most
     body = json.loads(to_json(sent, name))
     assert [*body] == ["points"]
     read = [models.PointStruct(**one) for one in body["points"]]
@@ -66,6 +70,28 @@ def test_json_and_protobuf_say_what_qdrant_client_makes_of_the_models(kind: str,
         others = dict(struct.vector) if isinstance(struct.vector, dict) else {"": 0}
         others.pop(name)
         assert vectors == others
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=5),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text(),
+            lambda values: st.lists(values) | st.dictionaries(st.text(max_size=5), values),
+        ),
+    ),
+    st.integers(0, 2**64 - 1) | st.just(UUID),
+)
+def test_a_message_is_not_larger_than_it_says(payload: dict[str, Any], point_id: int | str) -> None:
+    message, bytes_at_most = to_message([Point(point_id, np.ones(3, np.float32), payload)], "", "c")
+    assert message.ByteSize() <= bytes_at_most
+
+
+def test_what_it_says_is_not_far_off_for_a_text() -> None:
+    text = {"page_content": "x" * 1000, "metadata": {"id": "1", "title": "t"}, "content_hash": "0"}
+    sent = [Point(n, np.ones(768, np.float32), text) for n in range(100)]
+    message, bytes_at_most = to_message(sent, "", "c")
+    assert bytes_at_most < 2.5 * message.ByteSize()
 
 
 def test_an_integer_beyond_63_bits_only_json_can_hold() -> None:
