@@ -158,6 +158,7 @@ class QdrantSink:
         target = self.target
         self._retry = RetryPolicy(target.retry_for, self._post_retry, self.cancellation.requested)
         self._retries: SimpleQueue[tuple[str, float]] = SimpleQueue()
+        self._lookup_retries = 0
         self._job_thread = threading.get_ident()
         self.write_threads = capabilities(target.client).write_streams
         self.collection = self._collection_named(target.collection_name)
@@ -313,15 +314,24 @@ class QdrantSink:
         if not self._had_bm25 and self.collection.bm25.record():
             # Added during the load, whose writers may not have known of it.
             self.collection.bm25.add()
-        is_limited = self.collection.limits.reads_per_minute is not None
-        threads = min(self.write_threads, 1) if is_limited else self.write_threads
-        verified = count_stored(self.collection, ids, threads, self._wait_for)
-        counters.add({"verified": verified})
+        counters.add({"verified": self._count_stored(ids)})
         counters.add({"compared": compare_sample(self.collection, sample.items)})
         points = self.collection.points
-        may_have_others = not points.counts_exactly or points.count() > verified
+        may_have_others = not points.counts_exactly or points.count() > counters["verified"]
         if may_have_others and self._waits_for_alias():
             self._outcome.removed = remove_leftovers(self.collection, ids, check)
+
+    def _count_stored(self, ids: IdIndex) -> int:
+        """Look up all points in threads, which give up as soon as this one does."""
+        is_limited = self.collection.limits.reads_per_minute is not None
+        threads = min(self.write_threads, 1) if is_limited else self.write_threads
+        give_up = threading.Event()
+        retry = RetryPolicy(self.target.retry_for, self._post_retry, give_up)
+        collection = self._collection_named(self.collection.name, retry)
+        try:
+            return count_stored(collection, ids, threads, self._wait_for, give_up)
+        finally:
+            self._lookup_retries = retry.retries
 
     def prune(self, ids: IdIndex, counters: Counters) -> None:
         """See `Sink.prune`; parts that a text no longer has are deleted in any case."""
@@ -369,7 +379,7 @@ class QdrantSink:
         """See `Sink.report`."""
         counts: dict[str, Any] = dict(counters.of(REPORTED))
         counts["unchanged"] += counters["duplicates"]
-        counts["retries"] = counters["retries"] + self._retry.retries
+        counts["retries"] = counters["retries"] + self._retry.retries + self._lookup_retries
         return LoadReport(
             self.collection.name,
             **counts,

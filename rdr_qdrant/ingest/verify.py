@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -76,7 +77,11 @@ def new_sample() -> Sample:
 
 
 def count_stored(
-    collection: Collection, ids: IdIndex, threads: int, wait: Callable[[Future[Any]], None]
+    collection: Collection,
+    ids: IdIndex,
+    threads: int,
+    wait: Callable[[Future[Any]], None],
+    give_up: threading.Event,
 ) -> int:
     """Number of the job's points that are in the collection: all of them.
 
@@ -85,6 +90,7 @@ def count_stored(
         ids: every point of the job.
         threads: that look up at a time; 0 if the caller's has to.
         wait: waits for an answer; may raise.
+        give_up: set where no further answer is wanted, so that no look-up is retried.
 
     Raises:
         VerificationError: some are missing.
@@ -96,7 +102,8 @@ def count_stored(
         present = collection.points.existing_ids(batch)
         return len(present), [one for one in batch if one not in present]
 
-    with closing(map_ahead(look_up, ids.batches(IDS_PER_REQUEST), threads, wait)) as answers:
+    batches = ids.batches(IDS_PER_REQUEST)
+    with closing(map_ahead(look_up, batches, threads, wait, give_up)) as answers:
         for count, absent in answers:
             found += count
             missing += absent
@@ -116,6 +123,7 @@ def map_ahead(
     items: Iterable[T],
     threads: int,
     wait: Callable[[Future[Any]], None],
+    give_up: threading.Event,
 ) -> Generator[R, None, None]:
     """Results of a function in the order of the items, some of them computed ahead in threads.
 
@@ -124,6 +132,7 @@ def map_ahead(
         items: taken in the caller's thread, no more than two for each thread ahead.
         threads: how many; 0 for the caller's own.
         wait: called for each result, to wait for it; what it raises ends all.
+        give_up: set before the threads are waited for at the end, whatever ends it.
     """
     if not threads:
         for item in items:
@@ -144,6 +153,7 @@ def map_ahead(
             wait(ahead[0])
             yield ahead.popleft().result()
     finally:
+        give_up.set()
         pool.shutdown(cancel_futures=True)
 
 

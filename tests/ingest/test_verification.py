@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -88,6 +90,31 @@ def test_points_are_looked_up_in_threads_and_retries_told_in_the_caller_s(
     assert told_in == [threading.get_ident()] * 2
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupt_does_not_wait_for_look_ups_that_are_retried(
+    tiny: RDREmbeddings, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    monkeypatch.setattr(verify, "IDS_PER_REQUEST", 3)
+    existing_ids = Points.existing_ids
+
+    def without_server(points: Points, ids: list[Any]) -> set[Any]:
+        server.inject(Status(503), times=1000, match="POST /collections/c/points")
+        return existing_ids(points, ids)
+
+    def interrupt(why: str, seconds: float) -> None:
+        raise error
+
+    monkeypatch.setattr(Points, "existing_ids", without_server)
+    with QdrantHTTPServer() as server, closing(connect(url=server.url)) as client:
+        loader = QdrantLoader(
+            embeddings=tiny, client=client, collection_name="c", on_retry=interrupt
+        )
+        started = time.monotonic()
+        with pytest.raises(error):
+            loader.load(PASSAGES)
+    assert time.monotonic() - started < 60  # ten minutes, if they were waited for
+
+
 def test_results_come_in_order_and_an_error_ends_the_rest() -> None:
     def double(number: int) -> int:
         done.append(number)
@@ -99,11 +126,11 @@ def test_results_come_in_order_and_an_error_ends_the_rest() -> None:
         done: list[int] = []
         found: list[int] = []
         with pytest.raises(ZeroDivisionError):
-            found.extend(map_ahead(double, range(1000), threads, lambda future: None))
+            found.extend(map_ahead(double, range(1000), threads, lambda future: None, Event()))
         assert found == list(range(0, 100, 2))
         assert len(done) < 70
         waited: list[object] = []
-        found = list(map_ahead(double, range(10), threads, waited.append))
+        found = list(map_ahead(double, range(10), threads, waited.append, Event()))
         assert found == list(range(0, 20, 2))
         assert len(waited) == 10
 
