@@ -55,6 +55,12 @@ class Trial:
     def submit(self, numbers: Numbers) -> None:
         self.pipeline.submit(TokenizedBatch([], numbers))
 
+    def submit_sixty(self) -> None:
+        """Submit the numbers below 60 in batches of six, and wait for them."""
+        for first in range(0, 60, 6):
+            self.submit(list(range(first, first + 6)))
+        self.pipeline.join()
+
     @property
     def written(self) -> Numbers:
         results = (one for one in self.reported if isinstance(one, BatchResult))
@@ -92,9 +98,7 @@ def test_batches_are_written_in_their_order_though_two_are_embedded(writers: int
         yield numbers
 
     trial = Trial(writers, first_is_slow, order.extend, embedders=2, keeps_order=True)
-    for first in range(0, 60, 6):
-        trial.submit(list(range(first, first + 6)))
-    trial.pipeline.join()
+    trial.submit_sixty()
     trial.pipeline.close()
     assert order == list(range(60))
 
@@ -114,13 +118,8 @@ def test_after_a_batch_that_failed_none_is_written_where_the_order_is_kept(write
     order: Numbers = []
     trial = Trial(writers, broken, order.extend, embedders=2, keeps_order=True)
 
-    def submit_all() -> None:
-        for first in range(0, 60, 6):
-            trial.submit(list(range(first, first + 6)))
-        trial.pipeline.join()
-
     with pytest.raises(RuntimeError, match="device is gone"):
-        submit_all()
+        trial.submit_sixty()
     trial.pipeline.finish_in_flight()
     assert order == list(range(6))
 
@@ -133,13 +132,8 @@ def test_a_failed_write_is_raised_and_what_was_written_is_reported(writers: int)
 
     trial = Trial(writers, write=write)
 
-    def submit_all() -> None:
-        for first in range(0, 60, 6):
-            trial.submit(list(range(first, first + 6)))
-        trial.pipeline.join()
-
     with pytest.raises(OSError, match="no space"):
-        submit_all()
+        trial.submit_sixty()
     trial.pipeline.finish_in_flight()
     assert {*trial.written} >= {0, 1, 2, 3, 4, 5}
     assert not {*trial.written} & {8, 9}
