@@ -23,8 +23,9 @@ MAX_PARAMETERS = 960
 """Of a statement; SQLite before 3.32 takes 999."""
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS
-    seen (id BLOB PRIMARY KEY, digest BLOB, source INTEGER, line INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (
+    id BLOB PRIMARY KEY, digest BLOB, source INTEGER, line INTEGER, rejected INTEGER DEFAULT 0
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sources (number INTEGER PRIMARY KEY, name TEXT);
 """
 
@@ -64,7 +65,10 @@ class IndexRecord(NamedTuple):
 
 
 class IdIndex:
-    """A set of point ids with their first occurrences, in SQLite.
+    """The ids of points and their first occurrences, in SQLite.
+
+    An id that is rejected afterwards is no longer one of them, but still has been read: whether a
+    later record of that id is a conflict must not depend on how soon the first one was rejected.
 
     Args:
         path: a file that outlives the process that writes it; a transaction that was cut off by a
@@ -135,13 +139,18 @@ class IdIndex:
                 number = self._number(occurrence.source)
                 new.append((key, occurrence.digest, number, occurrence.line))
         for part in _parts(new, MAX_PARAMETERS // 4):
-            self._execute(f"INSERT INTO seen VALUES {_marks(part, '(?,?,?,?)')}", chain(*part))
+            marks = _marks(part, "(?,?,?,?)")
+            self._execute(
+                f"INSERT INTO seen (id, digest, source, line) VALUES {marks}", chain(*part)
+            )
         return found
 
     def _find(self, keys: Iterable[bytes]) -> dict[bytes, FirstOccurrence]:
         found = {}
         for part in _parts(list(keys), MAX_PARAMETERS):
-            rows = self._execute(f"SELECT * FROM seen WHERE id IN ({_marks(part, '?')})", part)
+            rows = self._execute(
+                f"SELECT id, digest, source, line FROM seen WHERE id IN ({_marks(part, '?')})", part
+            )
             for key, digest, source, line in rows:
                 found[key] = FirstOccurrence(digest, self._sources[source], line)
         return found
@@ -151,12 +160,12 @@ class IdIndex:
         for part in _parts([id_key(one) for one in ids], MAX_PARAMETERS):
             self._execute(f"INSERT OR IGNORE INTO seen (id) VALUES {_marks(part, '(?)')}", part)
 
-    def discard(self, point_id: PointId) -> None:
-        """Remove an id, if it is there."""
-        self._execute("DELETE FROM seen WHERE id = ?", [id_key(point_id)])
+    def reject(self, point_id: PointId) -> None:
+        """Leave out an id from now on, if it is there; what is added later still meets it."""
+        self._execute("UPDATE seen SET rejected = 1 WHERE id = ?", [id_key(point_id)])
 
     def __len__(self) -> int:
-        [(count,)] = self._execute("SELECT count(*) FROM seen")
+        [(count,)] = self._execute("SELECT count(*) FROM seen WHERE NOT rejected")
         return int(count)
 
     def missing_from(self, ids: Sequence[PointId]) -> list[PointId]:
@@ -164,14 +173,16 @@ class IdIndex:
         keys = {id_key(one): one for one in ids}
         indexed: set[bytes] = set()
         for part in _parts(list(keys), MAX_PARAMETERS):
-            found = self._execute(f"SELECT id FROM seen WHERE id IN ({_marks(part, '?')})", part)
+            found = self._execute(
+                f"SELECT id FROM seen WHERE NOT rejected AND id IN ({_marks(part, '?')})", part
+            )
             indexed.update(key for (key,) in found)
         return [one for key, one in keys.items() if key not in indexed]
 
     def batches(self, size: int) -> Iterator[list[PointId]]:
         """All ids, `size` at a time."""
         with _file_errors():
-            found = self._database.execute("SELECT id FROM seen")
+            found = self._database.execute("SELECT id FROM seen WHERE NOT rejected")
             while rows := found.fetchmany(size):
                 yield [_point_id(key) for (key,) in rows]
 

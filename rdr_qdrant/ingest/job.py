@@ -133,7 +133,7 @@ class IngestJob(Generic[ReportT]):
             self.sink.check_target()
         self.counters.add(result.counts)
         for point in result.rejected_ids:
-            self._ids.discard(point)
+            self._ids.reject(point)
         if result.partition is not None:
             self._ids.add_many(result.stored_ids)
             source = self.reader.partitions[result.partition].source

@@ -217,9 +217,9 @@ class Pipeline:
                 if self._stopped.is_set():
                     break  # nobody frees space any more, but nothing embedded is dropped
             self._hand_to_writers(embedded)
-            if self._stopped.is_set():
+            if self._stopped.is_set() and not self._keeps_order:
                 return False
-        return True
+        return True  # in order, all of a batch is one part
 
     def _hand_to_writers(self, batch: EmbeddedBatch | MetadataUpdate) -> None:
         if self._writers:

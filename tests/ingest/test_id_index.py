@@ -70,7 +70,7 @@ def test_other_metadata_is_a_difference(client: QdrantClient, tiny: RDREmbedding
     assert (report.uploaded, report.unchanged, report.rejected) == (1, 1, 1)
 
 
-def test_the_id_index_keeps_and_discards_ids_of_both_kinds() -> None:
+def test_the_id_index_keeps_ids_of_both_kinds_and_remembers_what_is_rejected() -> None:
     index = IdIndex()
     ids = [0, 7, 2**64 - 1, "8f0c5a52-4f0e-5d0a-9d5e-6f1f3c1e7a10"]
     read = [
@@ -82,8 +82,11 @@ def test_the_id_index_keeps_and_discards_ids_of_both_kinds() -> None:
     assert index.add([other]) == [FirstOccurrence(b"digest", "file", 1)]
     assert sorted(str(one) for batch in index.batches(3) for one in batch) == sorted(map(str, ids))
     assert index.missing_from([7, 8, ids[3]]) == [8]
-    index.discard(7)
+    index.reject(7)
     assert index.missing_from([7]) == [7]
+    assert len(index) == 3
+    assert 7 not in [one for batch in index.batches(3) for one in batch]
+    assert index.add([other]) == [FirstOccurrence(b"digest", "file", 1)]
     index.close()
 
 

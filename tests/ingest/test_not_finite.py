@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import (
+    Passage,
     QdrantLoader,
     RDREmbeddings,
     RDRVectorStore,
@@ -25,6 +27,7 @@ from rdr_qdrant.collection import Collection, CollectionSettings, upload
 from rdr_qdrant.collection.migrate import copy_collection
 from rdr_qdrant.encoding import EncodedBatch, Encoder
 from rdr_qdrant.errors import CollectionError, ModelError, SourceError, UsageError
+from rdr_qdrant.export import EncodeReport
 from rdr_qdrant.readers import Reject, open_source
 from rdr_qdrant.vectorstore import DocumentsError
 from tests.conftest import COLLECTION
@@ -282,3 +285,60 @@ def test_embeddings_never_return_what_is_not_finite(
     ):
         with pytest.raises(ModelError, match="not finite in fp32 on cpu"):
             embed()
+
+
+@pytest.mark.parametrize("between", [0, 50])
+def test_a_second_record_of_a_rejected_id_is_a_conflict_however_late_it_is_read(
+    between: int, client: QdrantClient
+) -> None:
+    """If that depended on when the vector is known, equal loads would not store equal points."""
+    second_is_read = threading.Event()
+
+    class WaitsForSecond(FixedEncoder):
+        def encode_batches(self, tokens: list[str]) -> Iterator[EncodedBatch]:
+            assert between or second_is_read.wait(60)
+            return super().encode_batches(tokens)
+
+    def passages() -> Iterator[Passage]:
+        yield Passage("0", "has no vector")
+        yield from (Passage(str(1 + n), f"text {n}") for n in range(between))
+        yield Passage("0", "another text")
+        second_is_read.set()
+
+    vectors = np.ones((1 + between, DIMENSION))
+    vectors[0] = np.nan
+    rejects: list[Reject] = []
+    loader = QdrantLoader(
+        embeddings=WaitsForSecond(vectors),
+        client=client,
+        collection_name=COLLECTION,
+        batch_size=1,
+        on_reject=rejects.append,
+    )
+    with suppress(SourceError):  # none of the passages can be used
+        assert loader.load(passages()).verified == between
+    reasons = sorted(one.reason for one in rejects)
+    assert [("NaN" in one, "id stands twice" in one) for one in reasons] == [
+        (False, True),
+        (True, False),
+    ]
+
+
+def test_a_folder_with_a_second_record_of_a_rejected_id_is_encoded_again_without_change(
+    write: Callable[..., Path], overflowing: RDREmbeddings, tmp_path: Path
+) -> None:
+    rows = [("x", "music"), ("a", "a river"), ("x", "a king")]
+    rows += [(f"p{n}", f"river {n}") for n in range(20)]
+    lines = (f'{{"id": "{one}", "text": "{text}"}}\n' for one, text in rows)
+    file = write("rows.jsonl", "".join(lines))
+
+    def encode() -> EncodeReport:
+        encoder = ShardEncoder(
+            embeddings=overflowing, folder=tmp_path / "shards", batch_size=2, shard_size=8
+        )
+        return encoder.encode_sources([open_source(file)])
+
+    first = encode()
+    assert (first.encoded, first.rejected, first.passages) == (21, 2, 21)
+    second = encode()
+    assert (second.kept, second.rejected, second.passages) == (21, 2, 21)

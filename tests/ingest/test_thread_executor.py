@@ -104,6 +104,27 @@ def test_batches_are_written_in_their_order_though_two_are_embedded(writers: int
 
 
 @pytest.mark.parametrize("writers", [0, 1])
+def test_a_stop_drops_nothing_that_is_embedded_where_the_order_is_kept(writers: int) -> None:
+    first_may_end, second_is_done = threading.Event(), threading.Event()
+
+    def first_ends_after_the_stop(numbers: Numbers) -> Iterator[Numbers]:
+        if numbers[0] == 0:
+            assert first_may_end.wait(60)
+        else:
+            second_is_done.set()
+        yield numbers
+
+    order: Numbers = []
+    trial = Trial(writers, first_ends_after_the_stop, order.extend, embedders=2, keeps_order=True)
+    trial.submit([0, 1])
+    trial.submit([2, 3])
+    assert second_is_done.wait(60)
+    threading.Timer(0.3, first_may_end.set).start()
+    trial.pipeline.finish_in_flight()
+    assert order == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("writers", [0, 1])
 def test_after_a_batch_that_failed_none_is_written_where_the_order_is_kept(writers: int) -> None:
     third_is_done = threading.Event()
 
