@@ -15,8 +15,10 @@ Processor time is the measure, in microseconds a passage: on a shared machine th
 among it.
 
 With `--rate` the vectors come as slowly as from a GPU of that many passages a second, through the
-`Encoder` that a GPU has, whose tokenizing takes no time. With a rate as much above that of a real
-GPU as these cores are faster than those beside it, a load does here what it does there.
+`Encoder` that a GPU has, whose tokenizing takes no time; the run says for how many seconds the GPU
+waited before its first batch, between batches and after the last one. With a rate as much above
+that of a real GPU as these cores are faster than those beside it, a load does here what it does
+there.
 
 With `--device` a real encoder runs there, BERT-base with random weights, and the measure is the
 clock: how much longer than encoding alone, by as many threads, a whole load over gRPC takes. Then
@@ -29,9 +31,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
 import resource
-import subprocess
 import sys
 import tempfile
 import threading
@@ -40,268 +40,40 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
-from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import orjson
 from qdrant_client import QdrantClient
-from qdrant_client import grpc as messages
-from qdrant_client.conversions.conversion import GrpcToRest
 
+from benchmarks.feeding_corpus import (
+    BATCH,
+    DISTINCT,
+    SOURCE,
+    VECTORS,
+    WORDS,
+    ReadyVectors,
+    passage,
+    payload,
+)
+from benchmarks.feeding_sink import client_of, sink
 from benchmarks.gpu import passages as random_passages
 from benchmarks.gpu import write_encoder
+from benchmarks.simulated_gpu import BesideGPU
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings
 from rdr_qdrant.collection import Collection, Point, upload
-from rdr_qdrant.collection.payload import to_payload
-from rdr_qdrant.encoding import EncodedBatch, Encoder, Side, tokenizer_process
-from rdr_qdrant.encoding.batching import filled_batches
-from rdr_qdrant.encoding.cls_forward import Forward, batch_array
-from rdr_qdrant.encoding.cuda_graphs import graph_shape
-from rdr_qdrant.encoding.encoder import BATCH_TOKENS, BATCHES_AHEAD
-from rdr_qdrant.encoding.token_ids import IntArray, TokenIds
-from rdr_qdrant.encoding.tokenizer import Tokens, passage_input
-from rdr_qdrant.encoding.tokenizer_process import run_worker
-from rdr_qdrant.encoding.transfer import Fetch, FloatArray
+from rdr_qdrant.encoding import Side
 from rdr_qdrant.export import ShardEncoder
 from rdr_qdrant.ingest import id_index, qdrant_sink, qdrant_writer, thread_executor
 from rdr_qdrant.ingest.partitions import PartitionReader
-from rdr_qdrant.passages import content_hash
 from rdr_qdrant.readers import RejectLog, open_source
-from rdr_qdrant.registry import PASSAGE_FORMAT, PairIdentity
-from tests.support.http_listener import Listener, Reply, Request
-from tests.support.qdrant_grpc_server import GrpcPoints, QdrantGRPCServer
-from tests.support.qdrant_http_server import QdrantHTTPServer
 
 NAME = "feeding"
-DIMENSION = 768
-WINDOW = 4096
-"""Passages that are looked up together, as on a GPU."""
-BATCH = 256
-"""Vectors that the encoder hands out together."""
 THREADS = 2
-SOURCE = "passages.jsonl"
-FINGERPRINT = "feeding"
-TOKENS = 142
-"""Tokens of a passage beside a GPU that does nothing."""
-DISTINCT = 4096
-"""Vectors that differ; passage n has the n-th, from the start again after the last."""
-
-VECTORS = np.random.default_rng(0).standard_normal((DISTINCT, DIMENSION)).astype(np.float32)
-_LETTERS = np.random.default_rng(1).integers(97, 123, 200_000).astype(np.uint8).tobytes().decode()
-WORDS = [_LETTERS[9 * n : 9 * n + 2 + n % 7] for n in range(20_000)]
-
-
-def passage(number: int) -> Passage:
-    """The passage of this number: 100 words, the last of them the number."""
-    start = 37 * number % (len(WORDS) - 100)
-    text = " ".join([*WORDS[start : start + 99], str(number)])
-    return Passage(str(number), text, WORDS[start])
-
-
-def payload(number: int) -> dict[str, Any]:
-    """The payload of its point."""
-    one = passage(number)
-    with_source = Passage(one.id, one.text, one.title, {"source": SOURCE})
-    return to_payload(with_source, content_hash(one, FINGERPRINT))
-
-
-# The sink
-
-
-@dataclass
-class Ids:
-    """The ids that were sent, and perhaps the points.
-
-    Attributes:
-        stored: the ids.
-        points: payloads and vectors by id, each to be called for, if they are kept.
-    """
-
-    stored: set[int] = field(default_factory=set)
-    points: dict[int, Callable[[], tuple[dict[str, Any], Sequence[float]]]] | None = None
-
-    def answer(
-        self, asked: Sequence[int], *, payloads: bool, vectors: bool
-    ) -> list[dict[str, Any]]:
-        """The points of these ids that were sent: as they were, or else as they must have been."""
-        found: list[dict[str, Any]] = [{"id": one} for one in asked if one in self.stored]
-        for point in found:
-            if not payloads and not vectors:
-                continue
-            if self.points is None:
-                content = payload(point["id"]), VECTORS[point["id"] % DISTINCT]
-            else:
-                content = self.points[point["id"]]()
-            if payloads:
-                point["payload"] = content[0]
-            if vectors:
-                point["vector"] = [float(number) for number in content[1]]
-        return found
-
-
-class RestSink(QdrantHTTPServer):
-    """Keeps ids; collections are those of an empty Qdrant in memory."""
-
-    def __init__(self, ids: Ids, backend: QdrantClient) -> None:
-        super().__init__(backend, max_request_bytes=1 << 30)
-        self._ids = ids
-
-    def answer(self, listener: Listener, request: Request) -> Reply | None:
-        if request.method == "PUT" and request.path.endswith("/points"):
-            ids = re.findall(rb'[{,]"id":(\d+)', request.body)
-            for several in re.findall(rb'"ids":\[([\d,]+)\]', request.body):
-                ids += several.split(b",")
-            if self._ids.points is not None:
-                for point in orjson.loads(request.body)["points"]:
-                    content = point["payload"], point["vector"]
-                    self._ids.points[point["id"]] = partial(tuple, content)
-            self._ids.stored.update(map(int, ids))
-            return _reply({"operation_id": 1, "status": "completed"})
-        if request.method == "POST" and request.path.endswith("/points"):
-            body = orjson.loads(request.body)
-            wanted = {"payloads": body.get("with_payload"), "vectors": body.get("with_vector")}
-            return _reply(self._ids.answer(body["ids"], **wanted))
-        if request.path.endswith("/points/count"):
-            return _reply({"count": len(self._ids.stored)})
-        return super().answer(listener, request)
-
-
-def _reply(result: Any) -> Reply:
-    return Reply(200, orjson.dumps({"result": result, "status": "ok", "time": 0.0}))
-
-
-class GrpcSink(GrpcPoints):
-    """Keeps ids, and in memory whole points where it is told so."""
-
-    def __init__(self, ids: Ids, backend: QdrantClient) -> None:
-        super().__init__(backend)
-        self._ids = ids
-
-    def Upsert(self, request: Any, context: Any) -> Any:  # noqa: N802
-        if self._ids.points is not None:
-            for point in request.points:
-                self._ids.points[point.id.num] = partial(_content, point)
-        self._ids.stored.update([point.id.num for point in request.points])
-        status = messages.UpdateStatus.Completed
-        return messages.PointsOperationResponse(result=messages.UpdateResult(status=status))
-
-
-def _content(point: Any) -> tuple[dict[str, Any], Sequence[float]]:
-    return GrpcToRest.convert_payload(point.payload), point.vectors.vector.dense.data
-
-
-def serve(*, keeps_points: bool) -> None:
-    """Serve REST and gRPC until standard input ends; prints the ports."""
-    ids, backend = Ids(points={} if keeps_points else None), QdrantClient(":memory:")
-    grpc = QdrantGRPCServer(backend, GrpcSink(ids, backend))
-    with RestSink(ids, backend) as rest, grpc:
-        print(rest.url, grpc.port, flush=True)
-        sys.stdin.read()
-
-
-@contextmanager
-def sink(kept: str = "ids") -> Iterator[tuple[str, int]]:
-    """A sink in another process that keeps ids or points: its URL and gRPC port."""
-    command = [sys.executable, __file__, "--serve", kept]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin
-    assert process.stdout
-    try:
-        url, port = process.stdout.readline().split()
-        yield url, int(port)
-    finally:
-        process.stdin.close()
-        process.wait()
-
-
-def client_of(kind: str, url: str, port: int) -> QdrantClient:
-    """A client that sends points over REST or gRPC."""
-    return QdrantClient(
-        url=url,
-        grpc_port=port if kind == "grpc" else 6334,
-        timeout=60,
-        check_compatibility=False,
-    )
-
-
-# The load
-
-
-class ReadyVectors:
-    """An encoder that costs nothing."""
-
-    pair_label = "ready"
-
-    def encoding_threads(self) -> int:
-        return 2
-
-    def passages_at_a_time(self) -> int:
-        return WINDOW
-
-    def token_counter(self) -> None:
-        return None
-
-    def identity(self, *sides: Side) -> PairIdentity:
-        return PairIdentity(
-            label="ready",
-            context_encoder="ready",
-            question_encoder="ready",
-            dimension=DIMENSION,
-            max_length=256,
-            passage_format=PASSAGE_FORMAT,
-            probe=(1.0,) * DIMENSION,
-            question_probe=(1.0,) * DIMENSION,
-            revision=None,
-            precision="fp32",
-        )
-
-    def fingerprint(self) -> str:
-        return FINGERPRINT
-
-    def tokenize_passages(self, passages: Sequence[Passage]) -> Any:
-        return [int(one.id) for one in passages]
-
-    def encode_batches(self, tokens: Any) -> Iterator[EncodedBatch]:
-        for start in range(0, len(tokens), BATCH):
-            part = tokens[start : start + BATCH]
-            rows = VECTORS[[one % DISTINCT for one in part]]
-            yield EncodedBatch(list(range(start, start + len(part))), rows, [False] * len(part))
-
-
-class BesideGPU(ReadyVectors):
-    """An `Encoder` as on a GPU; the GPU and the process that tokenizes do nothing but take time.
-
-    Args:
-        rate: passages a second of the GPU.
-    """
-
-    def __init__(self, rate: float) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoint = str(write_encoder(Path(folder), 1))
-            with (
-                patch.object(Encoder, "_make_forward", lambda *_: TimedForward(rate)),
-                patch.object(tokenizer_process, "InputTokenizer", lambda *_: numbers_of),
-            ):
-                self._encoder = Encoder(Side.CONTEXT, checkpoint, max_length=256, device="meta")
-        # what an encoder on `cuda` has
-        self._encoder._batch_tokens = BATCH_TOKENS["cuda"]
-        self._encoder._batches_ahead = BATCHES_AHEAD
-        tokenizer_process.run_worker = import_module("benchmarks.feeding").tokenize_in_no_time
-        self.tokenize_passages([passage(number) for number in range(WINDOW)]).result()  # starts it
-
-    def tokenize_passages(self, passages: Sequence[Passage]) -> Any:
-        return self._encoder.tokenize([passage_input(one.title, one.text) for one in passages])
-
-    def encode_batches(self, tokens: Any) -> Iterator[EncodedBatch]:
-        return self._encoder.encode_batches(tokens.result())
 
 
 def encoder(rate: float) -> ReadyVectors:
@@ -309,64 +81,26 @@ def encoder(rate: float) -> ReadyVectors:
     return ReadyVectors() if rate == math.inf else BesideGPU(rate)
 
 
-class TimedForward(Forward):
-    """A forward pass that takes the time of a GPU, and of the host what `GraphedForward` does.
+def beside_gpu(
+    vectors: ReadyVectors, started: float, seconds: float, needed: float
+) -> dict[str, float]:
+    """How many times as long as its GPU needs a run took, and the seconds of its waits.
 
     Args:
-        rate: passages a second.
+        vectors: the encoder.
+        started: when the run began.
+        seconds: that it took.
+        needed: seconds that the GPU needs.
     """
-
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._free_at = 0.0
-        self._lock = threading.Lock()
-
-    def batches(self, lengths: IntArray, max_tokens: int) -> Iterator[list[int]]:
-        return filled_batches(lengths, max_tokens)
-
-    def prepare(self, ids: TokenIds) -> Callable[[], Fetch]:
-        array = batch_array(ids, graph_shape(ids))
-        release_lock()  # PyTorch does at each call: here copying to pinned memory
-        return partial(self._start, ids.ids[ids.offsets[:-1]], array)
-
-    def __call__(self, ids: TokenIds) -> Fetch:
-        return self.prepare(ids)()
-
-    def _start(self, numbers: IntArray, array: IntArray) -> Fetch:
-        with self._lock:
-            for _ in range(6):  # copies there and back, the graph, a slice, memory, an event
-                release_lock()
-            self._free_at = max(self._free_at, time.perf_counter()) + len(numbers) / self._rate
-            done_at = self._free_at
-
-        def fetch() -> FloatArray:
-            time.sleep(max(0.0, done_at - time.perf_counter()))
-            return cast(FloatArray, VECTORS[numbers % DISTINCT])
-
-        return fetch
-
-
-def release_lock() -> None:
-    """Let another thread have the interpreter, if one waits."""
-    time.sleep(0)
-
-
-def tokenize_in_no_time() -> None:
-    """Answer requests as `tokenizer_process.run_worker` does, from which it takes this over."""
-    with (
-        patch.object(tokenizer_process, "InputTokenizer", lambda *_: numbers_of),
-        patch("tokenizers.Tokenizer.from_str"),
-    ):
-        run_worker()
-
-
-def numbers_of(inputs: Sequence[Any]) -> Tokens:
-    """Tokens of passages, 142 each; the first is the number of the passage."""
-    texts = (one if isinstance(one, str) else one[1] for one in inputs)
-    ids = np.full((len(inputs), TOKENS), 1000, dtype=np.int32)
-    ids[:, 0] = [int(text.rpartition(" ")[2]) for text in texts]
-    lengths = np.full(len(inputs), TOKENS, dtype=np.int32)
-    return Tokens(TokenIds(ids.reshape(-1), lengths), [False] * len(inputs))
+    if not isinstance(vectors, BesideGPU):
+        return {}
+    before = vectors.gpu.began - started
+    return {
+        "times_gpu": round(seconds / needed, 3),
+        "before_first_batch": round(before, 3),
+        "between_batches": round(vectors.gpu.idle, 3),
+        "after_last_batch": round(seconds - before - vectors.gpu.idle - needed, 3),
+    }
 
 
 class Parts:
@@ -475,7 +209,8 @@ def whole_load(
     with sink() as (url, port), ExitStack() as stack:
         client = client_of(kind, url, port)
         stack.callback(client.close)
-        loader = QdrantLoader(embeddings=encoder(rate), client=client, collection_name=NAME)
+        vectors = encoder(rate)
+        loader = QdrantLoader(embeddings=vectors, client=client, collection_name=NAME)
         if again:
             loader.load_sources([open_source(file, SOURCE)])
         source = open_source(file, SOURCE)
@@ -488,6 +223,7 @@ def whole_load(
     found: dict[str, Any] = {
         "passages_per_second": round(count / seconds),
         "us": round(1e6 * cpu / count, 1),
+        **beside_gpu(vectors, started, seconds, count / rate),
     }
     if parts:
         watched.seconds["others"] = cpu - sum(watched.seconds.values())
@@ -499,12 +235,17 @@ def whole_load(
 def encode_into_files(file: Path, count: int, rate: float) -> dict[str, Any]:
     """The same for `encode`, whose sink is a folder of Parquet files."""
     with tempfile.TemporaryDirectory() as folder:
-        exporter = ShardEncoder(embeddings=encoder(rate), folder=folder)
+        vectors = encoder(rate)
+        exporter = ShardEncoder(embeddings=vectors, folder=folder)
         started, cpu = time.perf_counter(), time.process_time()
         report = exporter.encode_sources([open_source(file, SOURCE)])
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     assert report.encoded == count, report
-    return {"passages_per_second": round(count / seconds), "us": round(1e6 * cpu / count, 1)}
+    return {
+        "passages_per_second": round(count / seconds),
+        "us": round(1e6 * cpu / count, 1),
+        **beside_gpu(vectors, started, seconds, count / rate),
+    }
 
 
 # Building and sending alone
@@ -644,15 +385,12 @@ def main() -> None:
     parser.add_argument("--device", help="a real encoder there: whole load beside encoding alone")
     parser.add_argument("--layers", type=int, default=12, help="of that encoder")
     parser.add_argument("--rounds", type=int, default=2, help="with that encoder")
-    parser.add_argument("--serve", choices=["ids", "points"], help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        return serve(keeps_points=options.serve == "points")
     if options.device:
         size = options.passages, options.layers, options.rounds
         for found in load_with_encoder(options.device, *size, parts=options.only == "parts"):
             print(json.dumps(found) if options.json else found, flush=True)
-        return None
+        return
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / SOURCE
@@ -679,7 +417,6 @@ def main() -> None:
                         print(f"{name:8}{kind:6}{results[f'{name} {kind}']}", flush=True)
     if options.json:
         print(json.dumps(results))
-    return None
 
 
 if __name__ == "__main__":
