@@ -160,23 +160,33 @@ class IdIndex:
             self._execute(f"INSERT OR IGNORE INTO seen (id) VALUES {_marks(part, '(?)')}", part)
 
     def reject(self, point_id: PointId) -> None:
-        """Leave out an id from now on, if it is there; what is added later still meets it."""
-        self._execute("UPDATE seen SET rejected = 1 WHERE id = ?", [id_key(point_id)])
+        """Leave out an id from now on, though it has been read."""
+        self._execute(
+            "INSERT INTO seen (id, rejected) VALUES (?, 1) ON CONFLICT DO UPDATE SET rejected = 1",
+            [id_key(point_id)],
+        )
 
     def __len__(self) -> int:
         [(count,)] = self._execute("SELECT count(*) FROM seen WHERE NOT rejected")
         return int(count)
 
     def missing_from(self, ids: Sequence[PointId]) -> list[PointId]:
-        """Those of these ids that are not in the index."""
+        """Those of these ids that are not in the index: not read, or rejected afterwards."""
+        return self._not_among(ids, "NOT rejected AND")
+
+    def unread(self, ids: Sequence[PointId]) -> list[PointId]:
+        """Those of these ids that were not read; a rejected one was."""
+        return self._not_among(ids)
+
+    def _not_among(self, ids: Sequence[PointId], condition: str = "") -> list[PointId]:
         keys = {id_key(one): one for one in ids}
-        indexed: set[bytes] = set()
+        found: set[bytes] = set()
         for part in _parts(list(keys), MAX_PARAMETERS):
-            found = self._execute(
-                f"SELECT id FROM seen WHERE NOT rejected AND id IN ({_marks(part, '?')})", part
+            where = f"{condition} id IN ({_marks(part, '?')})"
+            found.update(
+                key for (key,) in self._execute(f"SELECT id FROM seen WHERE {where}", part)
             )
-            indexed.update(key for (key,) in found)
-        return [one for key, one in keys.items() if key not in indexed]
+        return [one for key, one in keys.items() if key not in found]
 
     def batches(self, size: int) -> Iterator[list[PointId]]:
         """All ids, `size` at a time."""

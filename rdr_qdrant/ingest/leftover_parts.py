@@ -113,11 +113,11 @@ def delete_leftover_parts(
 
 def _leftovers(page: Sequence[tuple[PointId, Sequence[str]]], ids: IdIndex) -> Iterator[PointId]:
     """Points that the job did not read, though it read another passage of the same text."""
-    unread = set(ids.missing_from([one for one, _ in page]))
+    unread = set(ids.unread([one for one, _ in page]))
     texts: dict[PointId, list[PointId]] = {}
     for one, same_text in page:
         for other in same_text if one in unread else ():
             texts.setdefault(point_id(other), []).append(one)
     if texts:
-        read = texts.keys() - set(ids.missing_from(list(texts)))
+        read = texts.keys() - set(ids.unread(list(texts)))
         yield from dict.fromkeys(one for text in read for one in texts[text])

@@ -61,7 +61,7 @@ def prune_sources(
 
     def prune(source: str) -> int:
         def find_gone(page: Sequence[tuple[PointId, str]]) -> Sequence[PointId]:
-            return ids.missing_from(
+            return ids.unread(
                 [
                     one
                     for one, passage_id in page

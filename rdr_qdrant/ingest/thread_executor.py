@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
 from rdr_qdrant.ingest.batch_result import BatchResult, RetryEvent, merge_results
@@ -143,18 +143,16 @@ class Pipeline:
     def finish_in_flight(self) -> None:
         """Finish the batches that are being embedded or written, and apply their results.
 
-        Errors are dropped: another one has ended the job.
+        Errors are dropped, of writing as of applying: another one has ended the job.
         """
         self.close()
         while not self._events.empty():
             event = self._events.get()
-            if isinstance(event, EmbeddedBatch | MetadataUpdate):
-                try:
+            with suppress(Exception):
+                if isinstance(event, EmbeddedBatch | MetadataUpdate):
                     event = self.write(event)
-                except Exception:
-                    continue
-            if isinstance(event, BatchResult):
-                self._run.apply(event)
+                if isinstance(event, BatchResult):
+                    self._run.apply(event)
 
     def close(self) -> None:
         """Start nothing more, and wait for the threads."""

@@ -83,7 +83,9 @@ def test_the_id_index_keeps_ids_of_both_kinds_and_remembers_what_is_rejected() -
     assert sorted(str(one) for batch in index.batches(3) for one in batch) == sorted(map(str, ids))
     assert index.missing_from([7, 8, ids[3]]) == [8]
     index.reject(7)
-    assert index.missing_from([7]) == [7]
+    index.reject(9)
+    assert index.missing_from([0, 7, 8, 9]) == [7, 8, 9]
+    assert index.unread([0, 7, 8, 9]) == [8]
     assert len(index) == 3
     assert 7 not in [one for batch in index.batches(3) for one in batch]
     assert index.add([other]) == [FirstOccurrence(b"digest", "file", 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -342,3 +343,29 @@ def test_a_folder_with_a_second_record_of_a_rejected_id_is_encoded_again_without
     assert (first.encoded, first.rejected, first.passages) == (21, 2, 21)
     second = encode()
     assert (second.kept, second.rejected, second.passages) == (21, 2, 21)
+
+
+def test_a_stored_part_whose_new_version_is_rejected_is_kept(
+    client: QdrantClient, write: Callable[..., Path]
+) -> None:
+    """The text still has that part, so it is no leftover."""
+
+    class OverflowsForSecondParts(FixedEncoder):
+        overflows = False
+
+        def vector(self, passage_id: str) -> np.ndarray:
+            is_bad = self.overflows and passage_id.endswith("#2")
+            return np.full(DIMENSION, np.nan if is_bad else 1.0, np.float32)
+
+    encoder = OverflowsForSecondParts(np.ones((2, DIMENSION)))
+    loader = QdrantLoader(embeddings=encoder, client=client, collection_name=COLLECTION)
+
+    def load(last: str) -> tuple[int, int, int | None]:
+        text = f"One two three four five. Six seven eight nine {last}. Now the last five words."
+        source = open_source(write("one.jsonl", json.dumps({"id": "1", "text": text})))
+        report = loader.load_sources([source], split=5)
+        return report.rejected, report.leftover_parts, report.points
+
+    assert load("ten") == (0, 0, 3)
+    encoder.overflows = True
+    assert load("eleven") == (1, 0, 3)
