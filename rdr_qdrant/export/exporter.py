@@ -16,6 +16,7 @@ from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.job import IngestJob
 from rdr_qdrant.ingest.partitions import PartitionReader, ReadOptions, partition_of
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder
+from rdr_qdrant.ingest.reject_counter import RejectCounter
 from rdr_qdrant.ingest.thread_executor import ThreadExecutor
 from rdr_qdrant.readers import PassageSource, RejectHandler
 from rdr_qdrant.splitter import SplitSettings
@@ -29,10 +30,10 @@ class ShardEncoder:
     """Encodes passages into a folder of Parquet files, which `ShardFolder` hands to a loader.
 
     A shard is there whole or not at all. The same encoding again reads its sources from the start,
-    but does not encode again what is in finished shards: a stop loses nothing, and a kill at most
-    the last two minutes. A shard that is missing or damaged is rebuilt. Rows that were appended to
-    the last source go into further shards; other changes of the sources, other options or another
-    encoder are refused.
+    but does not encode again what is in finished shards: a stop loses nothing, and a kill about
+    the last two minutes, or two batches if those take longer. A shard that is missing or damaged is
+    rebuilt. Rows that were appended to the last source go into further shards; other changes of the
+    sources, other options or another encoder are refused.
 
     Args:
         embeddings: the pair whose context encoder makes the vectors.
@@ -42,7 +43,8 @@ class ShardEncoder:
             that were loaded from those stay so: a later load of float32 finds them unchanged.
         batch_size: passages that are encoded at a time; a row group of the file. By default 256 on
             a CPU and 4,096 on a GPU.
-        on_reject: called with each row that cannot be used; on resuming again.
+        on_reject: called with each row that cannot be used; on resuming again. Without it a
+            warning counts them.
         on_progress: called with the report so far after each batch.
 
     Example:
@@ -88,6 +90,7 @@ class ShardEncoder:
         names = [source.name for source in sources]
         options = ReadOptions.of(sources, split, self.embeddings)
         partitions = [partition_of(source, options) for source in sources]
+        rejects = RejectCounter(self.on_reject)
         job = IngestJob(
             reader=PartitionReader(partitions, self.batch_size, self._cancellation),
             encoder=self.embeddings,
@@ -102,7 +105,7 @@ class ShardEncoder:
             executor=ThreadExecutor(),
             counters=Counters(),
             cancellation=self._cancellation,
-            on_reject=self.on_reject,
+            on_reject=rejects,
             on_progress=self.on_progress,
         )
         report = job.run()
@@ -112,8 +115,9 @@ class ShardEncoder:
                 raise SourceError(f"{where} holds no passages: there is nothing to encode.")
             raise SourceError(
                 f"None of the {report.read:,} rows and documents of {where} can be used: nothing "
-                "was written."
+                f"was encoded.{rejects.summary_unless_handled()}"
             )
+        rejects.warn_unless_handled()
         return report
 
     def stop(self) -> bool:

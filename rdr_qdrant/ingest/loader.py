@@ -27,10 +27,11 @@ from rdr_qdrant.ingest.partitions import (
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder
 from rdr_qdrant.ingest.prune import Pruning
 from rdr_qdrant.ingest.qdrant_sink import CollectionTarget, IndexingHandlers, QdrantSink
+from rdr_qdrant.ingest.reject_counter import RejectCounter
 from rdr_qdrant.ingest.report import LoadReport, ProgressHandler
 from rdr_qdrant.ingest.thread_executor import ThreadExecutor
 from rdr_qdrant.passages import Passage
-from rdr_qdrant.readers import PassageSource, Reject, RejectHandler
+from rdr_qdrant.readers import PassageSource, RejectHandler
 from rdr_qdrant.readers.jsonlines import STDIN
 from rdr_qdrant.splitter import SplitSettings
 
@@ -59,8 +60,9 @@ class QdrantLoader:
         allow_unverified: use a collection that does not say which encoders made it.
         allow_resplit: load into a collection whose texts were split otherwise.
         recreate: delete the collection first, once the encoders are loaded and there is a record.
-        dry_run: write nothing; the report says what would be done. If the collection exists,
-            its context encoder is loaded, since its identity is part of each content hash.
+        dry_run: write nothing; the report says what would be done. If the collection exists, the
+            context encoder's identity is needed, since it is part of each content hash: it is
+            loaded, unless a load on this machine has noted its identity.
         retry_for: seconds for which a call is retried after a transient failure.
         on_reject: called with each row or passage that cannot be used.
         on_progress: called with the report so far after each batch.
@@ -128,14 +130,14 @@ class QdrantLoader:
         """
         partition = Partition(ITERABLE, lambda reject: records_of_passages(passages, reject))
         rejects = RejectCounter(self.on_reject)
-        report = self._job(self._sink(), [partition], rejects).run()
+        sink = self._sink()
+        report = self._job(sink, [partition], rejects).run()
         if report.read and report.read == report.rejected and not report.interrupted:
             raise SourceError(
-                f"None of the {report.read:,} passages can be used: nothing was written. "
+                f"None of the {report.read:,} passages can be used: {_nothing_loaded(sink)}. "
                 f"{rejects.summary()}."
             )
-        if rejects.count and self.on_reject is None:
-            logger.warning("%s. Give on_reject to get each of them", rejects.summary())
+        rejects.warn_unless_handled()
         return report
 
     def load_sources(
@@ -165,7 +167,7 @@ class QdrantLoader:
                 that could not be read are kept.
 
         Raises:
-            SourceError: there is no row at all, or none that can be used; nothing was written.
+            SourceError: there is no row at all, or none that can be used; nothing was loaded.
             UsageError: standard input is to be pruned, or options contradict each other.
             CollectionError: as `load`, or texts of the collection were split otherwise.
         """
@@ -195,10 +197,10 @@ class QdrantLoader:
             if report.read == 0:
                 raise SourceError(f"{where} holds no passages: there is nothing to load.")
             raise SourceError(
-                f"None of the {report.read:,} {what} of {where} can be used: nothing was written."
+                f"None of the {report.read:,} {what} of {where} can be used: "
+                f"{_nothing_loaded(sink)}.{rejects.summary_unless_handled()}"
             )
-        if rejects.count and self.on_reject is None:
-            logger.warning("%s. Give on_reject to get each of them", rejects.summary())
+        rejects.warn_unless_handled()
         return report
 
     def stop(self) -> bool:
@@ -279,25 +281,7 @@ class QdrantLoader:
         )
 
 
-class RejectCounter:
-    """Passes rejects on, counts them, and keeps the first reason.
-
-    Args:
-        on_reject: called with each reject.
-    """
-
-    def __init__(self, on_reject: RejectHandler | None) -> None:
-        self.count = 0
-        self._on_reject = on_reject
-        self._first = ""
-
-    def __call__(self, reject: Reject) -> None:
-        self.count += 1
-        where = f"{reject.source}, line {reject.line}" if reject.line else reject.source
-        self._first = self._first or f"{where}: {reject.reason}"
-        if self._on_reject:
-            self._on_reject(reject)
-
-    def summary(self) -> str:
-        """The count and the first reason, in one line."""
-        return f"{self.count:,} rejected (first: {self._first})"
+def _nothing_loaded(sink: QdrantSink) -> str:
+    if sink.was_recreated:
+        return f"nothing was loaded, and {sink.collection.name!r}, which was recreated, is empty"
+    return "nothing was loaded"

@@ -141,6 +141,9 @@ class QdrantSink:
             `writer`, which has its own.
         handlers: called while an index is built.
         cancellation: of the job.
+
+    Attributes:
+        was_recreated: the collection existed, and was deleted and created again.
     """
 
     target: CollectionTarget
@@ -152,6 +155,7 @@ class QdrantSink:
     handlers: IndexingHandlers = field(default_factory=IndexingHandlers)
     cancellation: Cancellation = field(default_factory=Cancellation)
     keeps_order = False
+    was_recreated: bool = field(init=False, default=False)
     vector_type: VectorType = field(init=False, default="float32")
 
     def __post_init__(self) -> None:
@@ -218,6 +222,7 @@ class QdrantSink:
             identity = self.encoder.identity()
             collection.delete()
             self._create(identity)
+            self.was_recreated = True
         elif exists:
             self._check_existing()
         elif target.dry_run:

@@ -30,7 +30,7 @@ class LoadReport:
         leftover_parts: points deleted that held parts of texts which have fewer parts now.
         verified: points of this load found in the collection at its end, by their ids.
         compared: of them, points of a random sample that were read back and equal what was sent.
-        retries: calls to Qdrant that were retried.
+        retries: how often calls to Qdrant were retried.
         in_hand: while the load runs, rows that were read and are in no other number yet.
         points: points in the collection afterwards; `None` if Qdrant did not say.
         points_approximate: `points` is an estimate, since strict mode takes no exact count.

@@ -97,7 +97,7 @@ class RDRVectorStore(QdrantVectorStore):
             `retrieval_mode` is accepted too, with `sparse_embedding=BM25Embeddings(...)`.
         language: of BM25's stop words and stemmer; that of the collection, or English.
         fusion: see `RDRRetriever`.
-        batch_size: number of documents that are compared, embedded and written together.
+        batch_size: number of documents that are compared and embedded together; see `QdrantLoader`.
         retry_for: seconds for which failed requests are retried when adding or deleting.
 
     Instantiate:
@@ -116,7 +116,8 @@ class RDRVectorStore(QdrantVectorStore):
         ['faust', 'hamlet']
 
     An id may be any text. Adding an existing id replaces that document; a document without an id
-    gets one from its content. `rdr-qdrant ingest` and `QdrantLoader` use the same ids.
+    gets one from its text and metadata. `QdrantLoader` and `rdr-qdrant ingest` store documents
+    under the same ids if these are given: without one, they make it from title and text.
 
     Search:
         >>> [found] = store.similarity_search("Who wrote Faust?", k=1)
@@ -177,7 +178,7 @@ class RDRVectorStore(QdrantVectorStore):
         mode: Mode | None = None,
         language: str | None = None,
         fusion: Fusion | None = None,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         retry_for: float = RETRY_FOR_SECONDS,
         **langchain_options: Any,
     ) -> None:
@@ -447,7 +448,7 @@ class RDRVectorStore(QdrantVectorStore):
                 is given.
         """
         refuse_options("for deleting", options, ("ids",))
-        points = _all_point_ids(ids)
+        points = _all_point_ids(_checked_ids(ids))
         self._searcher.check(self._mode)
         if points:
             retry = RetryPolicy(self._retry_for)
@@ -462,7 +463,7 @@ class RDRVectorStore(QdrantVectorStore):
         collection = self._searcher.async_collection
         if collection is None:
             return await asyncio.to_thread(self.delete, ids)
-        points = _all_point_ids(ids)
+        points = _all_point_ids(_checked_ids(ids))
         await self._searcher.acheck(self._mode)
         if points:
             await collection.delete_points(points)
@@ -742,13 +743,22 @@ def _unscored(scored: ScoredDocuments) -> list[Document]:
     return [document for document, _ in scored]
 
 
-def _all_point_ids(ids: Sequence[str | int] | None) -> list[PointId]:
-    """Return every point id that the documents with these ids may have."""
+def _checked_ids(ids: Sequence[str | int] | None) -> Sequence[str | int]:
+    """The ids of documents to delete.
+
+    Raises:
+        UsageError: there are none, by which LangChain means all documents.
+    """
     if ids is None:
         raise UsageError(
             "delete needs the ids of documents. To delete the whole collection, call "
             "client.delete_collection(collection_name)."
         )
+    return ids
+
+
+def _all_point_ids(ids: Sequence[str | int]) -> list[PointId]:
+    """Return every point id that the documents with these ids may have."""
     return [point for group in _point_id_groups(ids) for point in group]
 
 

@@ -369,3 +369,27 @@ def test_a_stored_part_whose_new_version_is_rejected_is_kept(
     assert load("ten") == (0, 0, 3)
     encoder.overflows = True
     assert load("eleven") == (1, 0, 3)
+
+
+def test_an_empty_collection_is_named_after_recreating_it_for_nothing(client: QdrantClient) -> None:
+    passages = passages_for([0, 1])
+    loader = QdrantLoader(
+        embeddings=FixedEncoder(np.ones((2, DIMENSION))),
+        client=client,
+        collection_name=COLLECTION,
+    )
+    loader.load(passages)
+    loader.recreate = True
+    loader.embeddings = FixedEncoder(np.full((2, DIMENSION), np.nan))
+    loader.batch_size = 1
+    expected = f"nothing was loaded, and '{COLLECTION}', which was recreated, is empty"
+    with pytest.raises(SourceError, match=expected):
+        loader.load(passages)
+
+
+def test_rejects_that_nobody_handles_are_logged_by_encode(
+    source: Path, vectors: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    encoder = ShardEncoder(embeddings=FixedEncoder(vectors), folder=tmp_path / "shards")
+    encoder.encode_sources([open_source(source)])
+    assert "2 rejected (first: " in caplog.text
