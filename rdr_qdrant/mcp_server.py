@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from rdr_qdrant.collection import QueryOptions, UntypedValue
+from rdr_qdrant.collection import AllOf, QueryOptions, UntypedValue
 from rdr_qdrant.errors import RDRQdrantError, UsageError, install_hint
 from rdr_qdrant.searcher import PassageSearcher
 
@@ -21,7 +21,7 @@ MOST_PASSAGES = 100
 def make_mcp_server(
     searcher: PassageSearcher,
     options: QueryOptions,
-    conditions: Mapping[str, UntypedValue] | None = None,
+    conditions: Mapping[str, UntypedValue | AllOf] | None = None,
 ) -> MCPServer[Any]:
     """A server with the tool `search`, which gives passages as the command `search --json` does.
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
     from rdr_qdrant.client import RetryPolicy
-    from rdr_qdrant.collection import FusionMethod, Mode, QueryOptions, UntypedValue
+    from rdr_qdrant.collection import AllOf, FusionMethod, Mode, QueryOptions, UntypedValue
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.encoding.device import Precision
     from rdr_qdrant.readers import PassageSource
@@ -189,21 +189,21 @@ def refuse(given: Iterable[str], reason: str) -> None:
         raise UsageError(f"{name} {reason}")
 
 
-def parse_filters(conditions: list[str] | None) -> dict[str, UntypedValue]:
-    """`["year=1999"]` as names and values whose type the collection decides.
+def parse_filters(conditions: list[str] | None) -> dict[str, UntypedValue | AllOf]:
+    """`["year=1999"]` as names and values whose type the collection decides; all must match.
 
     Raises:
         UsageError: a condition is not of the form KEY=VALUE.
     """
-    from rdr_qdrant.collection import UntypedValue
+    from rdr_qdrant.collection import AllOf, UntypedValue
 
-    parsed = {}
+    values: dict[str, list[UntypedValue]] = {}
     for condition in conditions or ():
         key, equals, value = condition.partition("=")
         if not (key and equals):
             raise UsageError(f"--filter {condition!r} is not of the form KEY=VALUE.")
-        parsed[key] = UntypedValue(value)
-    return parsed
+        values.setdefault(key, []).append(UntypedValue(value))
+    return {key: each[0] if len(each) == 1 else AllOf(each) for key, each in values.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

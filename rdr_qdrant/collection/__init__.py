@@ -4,7 +4,7 @@ from rdr_qdrant.collection.aliases import Aliases
 from rdr_qdrant.collection.async_collection import AsyncCollection
 from rdr_qdrant.collection.bm25 import BM25_VECTOR, Bm25Encoder
 from rdr_qdrant.collection.collection import Collection
-from rdr_qdrant.collection.filters import IndexTypes, UntypedValue, metadata_filter
+from rdr_qdrant.collection.filters import AllOf, IndexTypes, UntypedValue, metadata_filter
 from rdr_qdrant.collection.fusion import Fusion, FusionMethod
 from rdr_qdrant.collection.info import (
     CollectionDescription,
@@ -31,6 +31,7 @@ __all__ = [
     "MODES",
     "PRESETS",
     "Aliases",
+    "AllOf",
     "AsyncCollection",
     "Bm25Encoder",
     "Collection",

@@ -33,6 +33,13 @@ class UntypedValue:
 
 
 @dataclass(frozen=True, slots=True)
+class AllOf:
+    """Values of one key that a passage must all have, as a list of tags may; a list means any."""
+
+    values: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class FilterFactory:
     """Conditions with another way to make a filter of them than `metadata_filter`.
 
@@ -56,9 +63,10 @@ def metadata_filter(
 ) -> models.Filter:
     """Make a filter for points whose metadata have all these values.
 
-    A list of values means any of them. A key with a dot is a column of that name or a path into
-    nested metadata; see `json_path.metadata_paths`. Text is cast to the type of the field's payload
-    index (`"2001"` to 2001 for an integer index), since an index finds only values of its own type.
+    A list of values means any of them, `AllOf` all of them. A key with a dot is a column of that
+    name or a path into nested metadata; see `json_path.metadata_paths`. Text is cast to the type of
+    the field's payload index (`"2001"` to 2001 for an integer index), since an index finds only
+    values of its own type.
 
     Args:
         conditions: metadata keys and values.
@@ -165,16 +173,23 @@ def no_results_message(conditions: Any, unknown: Sequence[str], known: Sequence[
         shown = ", ".join(key if key.isprintable() else repr(key) for key in known)
         unknown_keys = ", ".join(map(repr, unknown))
         sentences.append(f"No passage has the metadata {unknown_keys}. There are: {shown}.")
-    for value in conditions.values() if isinstance(conditions, Mapping) else ():
+    for value in _flat_values(conditions):
         text = value.text if isinstance(value, UntypedValue) else ""
         if _INTEGER.fullmatch(text) and _parse(text, "integer") is None:
             sentences.append(f"{_shortened(text)} was compared as text, since {_NOT_INT64}.")
     return " ".join(sentences) or None
 
 
+def _flat_values(conditions: Any) -> Iterator[Any]:
+    for value in conditions.values() if isinstance(conditions, Mapping) else ():
+        yield from value.values if isinstance(value, AllOf) else [value]
+
+
 def _condition(key: str, value: Any, indexes: IndexTypes) -> models.Filter | models.FieldCondition:
     from qdrant_client import models
 
+    if isinstance(value, AllOf):
+        return models.Filter(must=[_condition(key, one, indexes) for one in value.values])
     if isinstance(value, list | tuple) and value:
         return models.Filter(should=[_condition(key, one, indexes) for one in value])
     paths = metadata_paths(key)

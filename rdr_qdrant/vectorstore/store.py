@@ -283,21 +283,32 @@ class RDRVectorStore(QdrantVectorStore):
             ids: one per text; by default made from the content.
             collection_name: the collection.
             client: the client; otherwise `url`, `path` and `api_key` as in `connect`.
-            force_recreate: delete the collection first, if it was made by rdr-qdrant.
+            force_recreate: delete the collection first, if it was made by rdr-qdrant; not if there
+                are texts, but none that can be stored.
             options: further arguments of the class.
         """
         client = _client(client, url, path, api_key)
         store = cls(client, collection_name, embedding, **options)
-        collection = Collection(client, collection_name, store.vector_name)
-        if force_recreate and collection.exists():
-            collection.check_ours("deleted")
-            identity = embedding.identity()
-            collection.delete()
-            collection.create(identity, store._collection_settings())
-        elif not collection.exists():
-            collection.create(embedding.identity(), store._collection_settings())
-        store.add_texts(texts, metadatas, ids)
+        passages = to_passages(texts, metadatas, ids)
+        if any(passage.text.strip() for passage in passages):
+            store._add(passages, recreate=force_recreate)
+        else:
+            store._create_empty(recreate=force_recreate)
+            store._add(passages)
         return store
+
+    def _create_empty(self, *, recreate: bool) -> None:
+        """Create the collection if it is missing or to be recreated."""
+        collection = Collection(self.client, self.collection_name, self.vector_name)
+        exists = collection.exists()
+        if exists and not recreate:
+            return
+        if exists:
+            collection.check_ours("deleted")
+        identity = self._embedding.identity()
+        if exists:
+            collection.delete()
+        collection.create(identity, self._collection_settings())
 
     @classmethod
     def from_documents(  # type: ignore[override]
@@ -367,7 +378,11 @@ class RDRVectorStore(QdrantVectorStore):
             UsageError: an unknown option.
         """
         refuse_options("for adding documents", options, ("ids", "batch_size"))
-        every = to_passages(texts, metadatas, ids)
+        return self._add(to_passages(texts, metadatas, ids), batch_size)
+
+    def _add(
+        self, every: Sequence[Passage], batch_size: int | None = None, *, recreate: bool = False
+    ) -> list[str]:
         numbers = [number for number, passage in enumerate(every) if passage.text.strip()]
         passages = [every[number] for number in numbers]
         if len(passages) < len(every):
@@ -380,6 +395,7 @@ class RDRVectorStore(QdrantVectorStore):
             batch_size=batch_size or self._batch_size,
             vector_name=self.vector_name,
             allow_unverified=self._allow_unverified,
+            recreate=recreate,
             retry_for=self._retry_for,
             collection_settings=self._collection_settings(),
             on_reject=rejects.append,
@@ -597,17 +613,28 @@ class RDRVectorStore(QdrantVectorStore):
         Raises:
             UsageError: the store's mode compares words.
         """
-        if self._mode != "dense":
+        return self._relevance_score_fn(self._mode)
+
+    def _relevance_score_fn(self, mode: Mode) -> Callable[[float], float]:
+        if mode != "dense":
             raise UsageError(
-                f"Relevance scores are made of inner products, so mode {self._mode!r} has none: "
-                "use similarity_search_with_score, or a store in mode dense."
+                f"Relevance scores are made of inner products, so mode {mode!r} has none: "
+                "use similarity_search_with_score, or mode='dense'."
             )
         return partial(relevance_score, typical=self._typical_score)
+
+    def _similarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, **options: Any
+    ) -> ScoredDocuments:
+        score_to_relevance = self._relevance_score_fn(options.get("mode") or self._mode)
+        found = self.similarity_search_with_score(query, k, **options)
+        return [(document, score_to_relevance(score)) for document, score in found]
 
     async def _asimilarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **options: Any
     ) -> ScoredDocuments:
-        score_to_relevance = await asyncio.to_thread(self._select_relevance_score_fn)
+        mode = options.get("mode") or self._mode
+        score_to_relevance = await asyncio.to_thread(self._relevance_score_fn, mode)
         found = await self.asimilarity_search_with_score(query, k, **options)
         return [(document, score_to_relevance(score)) for document, score in found]
 

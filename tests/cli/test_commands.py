@@ -113,6 +113,22 @@ def test_filters(command: Command, pair: list[str], tmp_path: Path) -> None:
     assert ids("year=1999", "id=2") == []
 
 
+def test_a_key_may_be_repeated_and_all_its_conditions_must_match(
+    command: Command, pair: list[str], tmp_path: Path
+) -> None:
+    rows = [
+        {"id": "both", "text": "the king", "tags": ["a", "b"], "team": "blue"},
+        {"id": "one", "text": "a king", "tags": ["b"], "team": "red"},
+    ]
+    (tmp_path / "f.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    command("ingest", "f.jsonl", "-c", "c", *pair)
+    options = ["--filter", "tags=a", "--filter", "tags=b"]
+    found = command("search", "king", "-c", "c", *options, *pair, "--json").json
+    assert [hit["id"] for hit in found] == ["both"]
+    contradicting = ["--filter", "team=blue", "--filter", "team=red"]
+    assert command("delete", "-c", "c", *contradicting, "--yes", "--json").json["deleted"] == 0
+
+
 def test_eval_prints_a_table_or_json(command: Command, pair: list[str], tsv: Path) -> None:
     command("ingest", tsv, "-c", "c", *pair)
     Path("q.tsv").write_text("who?\t['King']\nwhere?\t['nowhere']\n")

@@ -122,6 +122,27 @@ def test_searches_without_words_are_refused(store: RDRVectorStore, tiny: RDREmbe
     assert store.max_marginal_relevance_search(QUESTION, mode="dense")
 
 
+def test_relevance_is_refused_or_made_by_the_mode_of_the_call(
+    store: RDRVectorStore, client: QdrantClient, tiny: RDREmbeddings
+) -> None:
+    relevance = store.similarity_search_with_relevance_scores
+    assert all(0.0 <= score <= 1.0 for _, score in relevance(QUESTION, mode="dense"))
+    dense = RDRVectorStore(client, COLLECTION, tiny)
+    by_threshold = {"score_threshold": 0.1, "mode": "hybrid"}
+    retriever = dense.as_retriever(
+        search_type="similarity_score_threshold", search_kwargs=by_threshold
+    )
+    for call in (
+        lambda: dense.similarity_search_with_relevance_scores(QUESTION, mode="bm25"),
+        lambda: asyncio.run(
+            dense.asimilarity_search_with_relevance_scores(QUESTION, mode="hybrid")
+        ),
+        lambda: retriever.invoke(QUESTION),
+    ):
+        with pytest.raises(UsageError, match="mode"):
+            call()
+
+
 def test_a_retriever_with_a_mode_is_pickled(
     store: RDRVectorStore, client: QdrantClient, tiny: RDREmbeddings
 ) -> None:

@@ -8,7 +8,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from rdr_qdrant import (
     connect,
 )
 from rdr_qdrant.cli.app import run
-from rdr_qdrant.errors import CollectionError, StoreError, UsageError
+from rdr_qdrant.errors import CollectionError, SourceError, StoreError, UsageError
 from rdr_qdrant.vectorstore import DocumentsError
 from tests.conftest import COLLECTION
 from tests.langchain.conftest import AsyncFace
@@ -498,6 +498,43 @@ def test_force_recreate_deletes_the_old_documents(
         force_recreate=True,
     )
     assert ids(anew.similarity_search(QUESTION)) == ["river"]
+
+
+def test_nothing_is_deleted_for_texts_that_cannot_be_stored(
+    store: RDRVectorStore, tiny: RDREmbeddings
+) -> None:
+    def texts_that_break_off() -> Iterator[str]:
+        yield "a river"
+        raise OSError("the disk is gone")
+
+    before = store.client.count(COLLECTION).count
+    for texts, options, error in (
+        (["a", "b"], {"ids": ["one id"]}, UsageError),
+        ([5], {}, UsageError),
+        (texts_that_break_off(), {}, OSError),
+        (["a river"], {"metadatas": [{"x": object()}]}, SourceError),
+    ):
+        with pytest.raises(error):
+            RDRVectorStore.from_texts(
+                texts,  # type: ignore[arg-type]
+                tiny,
+                client=store.client,
+                collection_name=COLLECTION,
+                force_recreate=True,
+                **options,
+            )
+        assert store.client.count(COLLECTION).count == before > 0
+
+
+@pytest.mark.parametrize("texts", [[], [" "]])
+def test_a_store_of_no_texts_is_there_and_empty(
+    store: RDRVectorStore, tiny: RDREmbeddings, texts: list[str]
+) -> None:
+    for name, recreate in ((COLLECTION, True), (f"{COLLECTION}-new", False)):
+        options = {"collection_name": name, "force_recreate": recreate}
+        RDRVectorStore.from_texts(texts, tiny, client=store.client, **options)
+        assert store.client.count(name).count == 0
+    store.client.delete_collection(f"{COLLECTION}-new")
 
 
 def test_a_missing_collection_is_an_error(client: QdrantClient, tiny: RDREmbeddings) -> None:
