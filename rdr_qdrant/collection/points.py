@@ -38,7 +38,7 @@ MOST_TRIES_WITHOUT_DELETED = 20
 
 T = TypeVar("T")
 Request = Callable[[], object]
-MetadataUpdate = tuple[PointId, str, Mapping[str, Any]]
+HashedMetadata = tuple[PointId, str, Mapping[str, Any]]
 """A point id, the content hash that the point must have, and its new metadata."""
 
 
@@ -198,7 +198,7 @@ class Points:
         sent = self._send(records, self._upsert_records_request, size)
         return [normalized_id(record.id) for record in sent]
 
-    def replace_metadata(self, updates: Sequence[MetadataUpdate]) -> list[PointId]:
+    def replace_metadata(self, updates: Sequence[HashedMetadata]) -> list[PointId]:
         """Replace the metadata of points; their texts and vectors stay.
 
         Args:
@@ -370,7 +370,7 @@ class Points:
         ]
         return partial(self._client.upsert, self._name, points=structs, wait=True)
 
-    def _metadata_request(self, updates: Sequence[MetadataUpdate], *, guarded: bool) -> Request:
+    def _metadata_request(self, updates: Sequence[HashedMetadata], *, guarded: bool) -> Request:
         """Make the request that replaces metadata, `guarded` by the content hashes."""
         from qdrant_client import models
 

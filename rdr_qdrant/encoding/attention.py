@@ -18,8 +18,8 @@ class SequenceBounds:
     Attributes:
         offsets: int32 [n + 1] on the device, the first token of each sequence and the end of the
             last. The batch may have more tokens than that: it is padded at its end.
-        lengths: number of tokens of each sequence.
-        longest: the largest of them.
+        lengths: number of tokens of each sequence; empty where the attention takes offsets alone.
+        longest: the largest number of tokens.
     """
 
     offsets: torch.Tensor

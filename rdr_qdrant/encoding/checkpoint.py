@@ -210,7 +210,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _check_entries(side: Side, source: str, info: Mapping[str, Any]) -> None:
-    """Refuse newly initialised and unknown weights (rules 7 and 9 of "What is exact")."""
+    """Refuse newly initialised and unknown weights (rules 7 and 9 of docs/encoding.md)."""
     missing = sorted(info["missing_keys"])
     unexpected = sorted(k for k in info["unexpected_keys"] if not IGNORED_WEIGHTS.fullmatch(k))
     if "model_dict" in unexpected:

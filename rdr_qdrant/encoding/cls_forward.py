@@ -221,7 +221,7 @@ class _Embeddings:
 
     def __init__(self, weights: _Weights, epsilon: float) -> None:
         self._tokens = weights["word_embeddings.weight"]
-        # segment ids are all zero (rule 2 of "What is exact"), so their embedding is a constant
+        # segment ids are all zero (rule 2 of docs/encoding.md), so their embedding is a constant
         segment = weights["token_type_embeddings.weight"][0]
         self._positions = weights["position_embeddings.weight"] + segment
         self._layer_norm = _LayerNorm(weights.below("LayerNorm."), epsilon)

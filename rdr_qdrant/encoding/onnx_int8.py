@@ -247,7 +247,7 @@ class _GraphBuilder:
     # Layers in float32
 
     def _embed(self, embeddings: Any) -> str:
-        # segment ids are all zero (rule 2 of "What is exact"), so their embedding is a constant
+        # segment ids are all zero (rule 2 of docs/encoding.md), so their embedding is a constant
         segment = _array(embeddings.token_type_embeddings.weight)[0]
         tokens = self._const(_array(embeddings.word_embeddings.weight))
         positions = self._const(_array(embeddings.position_embeddings.weight) + segment)

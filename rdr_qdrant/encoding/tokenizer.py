@@ -1,4 +1,4 @@
-"""Tokenizing inputs by DPR's rules (rules 1 and 3 of "What is exact")."""
+"""Tokenizing inputs by DPR's rules (rules 1 and 3 of docs/encoding.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading a checkpoint's tokenizer exactly as its files describe it (rule 8 of "What is exact").
+"""Loading a checkpoint's tokenizer exactly as its files describe it (rule 8 of docs/encoding.md).
 
 `AutoTokenizer` is not exact in transformers 5: for a DPR config it picks DPR's tokenizer classes,
 which ignore `do_lower_case: false`, and all of BERT's classes rebuild the normalizer instead of

@@ -166,7 +166,7 @@ class IngestJob(Generic[ReportT]):
 FROZEN_BY_PYTHON = 10_000
 """Objects that Python may freeze when it starts; 3.12 freezes some hundreds."""
 NEW_OBJECTS_PER_COLLECTION = 50_000
-"""New objects after which Python looks for garbage during a job; as it is, after 700."""
+"""New objects after which Python looks for garbage during a job; by default 700 (3.13: 2,000)."""
 
 
 @contextmanager

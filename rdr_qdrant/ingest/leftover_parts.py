@@ -9,7 +9,7 @@ from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.ingest.id_index import IdIndex
 from rdr_qdrant.ingest.partitions import source_changes
-from rdr_qdrant.ingest.prune import IDS_PER_REQUEST, delete_found
+from rdr_qdrant.ingest.prune import POINTS_PER_PAGE, delete_found
 from rdr_qdrant.passages import point_id
 from rdr_qdrant.readers import DocumentSource, PassageSource
 from rdr_qdrant.splitter import SplitRecord, part_id, text_and_number
@@ -107,7 +107,7 @@ def delete_leftover_parts(
         same = [(one, same_text(passage_id)) for one, passage_id in page]
         return list(_leftovers(same, ids))
 
-    pages = collection.points.scroll_ours(IDS_PER_REQUEST)
+    pages = collection.points.scroll_ours(POINTS_PER_PAGE)
     return delete_found(pages, find_gone, None if dry_run else collection.points.delete, check)
 
 

@@ -13,7 +13,7 @@ from rdr_qdrant.ingest.id_index import IdIndex
 from rdr_qdrant.ingest.partitions import source_changes
 from rdr_qdrant.readers import PassageSource
 
-IDS_PER_REQUEST = 1000
+POINTS_PER_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def prune_sources(
             collection.points.delete(gone, of_source)
 
         of_source = source_filter(source)
-        pages = collection.points.scroll_ours(IDS_PER_REQUEST, of_source)
+        pages = collection.points.scroll_ours(POINTS_PER_PAGE, of_source)
         return delete_found(pages, find_gone, None if dry_run else delete, check)
 
     return sum(map(prune, dict.fromkeys(s.name for s in pruning.sources if s.records_read)))
@@ -96,7 +96,7 @@ def remove_leftovers(collection: Collection, ids: IdIndex, check: Callable[[], N
     def find_gone(page: Sequence[tuple[PointId, str]]) -> Sequence[PointId]:
         return ids.missing_from([one for one, _ in page])
 
-    pages = collection.points.scroll_ours(IDS_PER_REQUEST)
+    pages = collection.points.scroll_ours(POINTS_PER_PAGE)
     return delete_found(pages, find_gone, collection.points.delete, check)
 
 

@@ -224,7 +224,7 @@ class QdrantSink:
             self._create(identity)
             self.was_recreated = True
         elif exists:
-            self._check_existing()
+            self._adopt_existing()
         elif target.dry_run:
             return ""
         else:
@@ -314,17 +314,12 @@ class QdrantSink:
         """
         if self.target.dry_run or not self._collection_exists:
             return
-        check = self.cancellation.check
         self.check_target()
         if not self._had_bm25 and self.collection.bm25.record():
             # Added during the load, whose writers may not have known of it.
             self.collection.bm25.add()
         counters.add({"verified": self._count_stored(ids)})
         counters.add({"compared": compare_sample(self.collection, sample.items)})
-        points = self.collection.points
-        may_have_others = not points.counts_exactly or points.count() > counters["verified"]
-        if may_have_others and self._waits_for_alias():
-            self._outcome.removed = remove_leftovers(self.collection, ids, check)
 
     def _count_stored(self, ids: IdIndex) -> int:
         """Look up all points in threads, which give up as soon as this one does."""
@@ -339,10 +334,15 @@ class QdrantSink:
             self._lookup_retries = retry.retries
 
     def prune(self, ids: IdIndex, counters: Counters) -> None:
-        """See `Sink.prune`; parts that a text no longer has are deleted in any case."""
+        """See `Sink.prune`; in any case parts that a text no longer has are deleted.
+
+        So are, from a collection that waits for its alias, the points of an interrupted run.
+        """
         pruning, splitting = self.pruning, self.splitting
         if not self._collection_exists:
             return
+        if not self.target.dry_run and self._waits_for_alias():
+            self._remove_leftovers(ids)
         if splitting and splitting.may_leave_parts(self._recorded_split):
             self._delete_leftover_parts(splitting, ids)
         if pruning and pruning.is_possible(counters):
@@ -353,6 +353,12 @@ class QdrantSink:
                 dry_run=self.target.dry_run,
                 check=self.cancellation.check,
             )
+
+    def _remove_leftovers(self, ids: IdIndex) -> None:
+        points = self.collection.points
+        if not points.counts_exactly or points.count() > len(ids):
+            check = self.cancellation.check
+            self._outcome.removed = remove_leftovers(self.collection, ids, check)
 
     def _delete_leftover_parts(self, splitting: Splitting, ids: IdIndex) -> None:
         dry_run, points = self.target.dry_run, self.collection.points
@@ -429,7 +435,7 @@ class QdrantSink:
         """Points that may be written a minute; `None` in a dry run."""
         return None if self.target.dry_run else self.collection.limits.points_per_minute
 
-    def _check_existing(self) -> None:
+    def _adopt_existing(self) -> None:
         target, collection = self.target, self.collection
         with collection.loading_encoders(self.encoder.pair_label):
             ours = self.encoder.identity(Side.CONTEXT)
@@ -442,9 +448,9 @@ class QdrantSink:
             collection.payload_indexes.add_missing(target.settings)
         collection.warn_about_differences(target.settings)
         if self.splitting:
-            self._check_split(self.splitting)
+            self._check_and_record_split(self.splitting)
 
-    def _check_split(self, splitting: Splitting) -> None:
+    def _check_and_record_split(self, splitting: Splitting) -> None:
         collection = self.collection
         self._recorded_split = recorded = SplitRecord.from_json(collection.recorded(SPLIT_KEY))
         if not self.target.allow_resplit:

@@ -1,4 +1,4 @@
-"""The rules of "What is exact", checked against the model card's code on the same checkpoint."""
+"""The rules of docs/encoding.md, checked against the model card's code on the same checkpoint."""
 
 from __future__ import annotations
 

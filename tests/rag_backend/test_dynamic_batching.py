@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -50,15 +52,29 @@ def test_more_questions_than_one_run_takes_come_back_in_their_order() -> None:
     assert DynamicBatcher(lengths, max_batch=3)(questions)[:, 0].tolist() == list(range(1, 12))
 
 
-def test_an_error_goes_to_those_of_its_run_and_the_next_run_is_well() -> None:
+def test_an_error_goes_to_all_of_its_run_and_the_next_run_is_well() -> None:
+    first_runs, others_wait = threading.Event(), threading.Event()
+
     def run(questions: Sequence[str]) -> FloatArray:
+        if "first" in questions:
+            first_runs.set()
+            assert others_wait.wait(60)
         if "bad" in questions:
-            raise ValueError("bad")
+            raise ValueError(f"bad among {len(questions)}")
         return lengths(questions)
 
     batcher = DynamicBatcher(run)
-    with pytest.raises(ValueError, match="bad"):
-        batcher(["bad"])
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(batcher, ["first"])
+        assert first_runs.wait(60)
+        others = [pool.submit(batcher, [question]) for question in ("well", "bad")]
+        while len(batcher._queue) < 2:
+            time.sleep(0.001)
+        others_wait.set()
+        assert first.result().tolist() == [[5]]
+        for other in others:
+            with pytest.raises(ValueError, match="bad among 2"):
+                other.result()
     assert batcher(["well"]).tolist() == [[4]]
 
 
