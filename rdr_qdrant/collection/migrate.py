@@ -41,6 +41,8 @@ class CopyReport:
         copied: points written to the target.
         unchanged: points that the target had already.
         verified: points read back from both sides and found equal.
+        extra: points in the target beyond those in the source, which are kept; `None` where
+            strict mode takes no exact count.
         seconds: duration.
     """
 
@@ -49,6 +51,7 @@ class CopyReport:
     copied: int
     unchanged: int
     verified: int
+    extra: int | None
     seconds: float
 
 
@@ -66,6 +69,8 @@ def copy_collection(
     """Copy vectors, payload, metadata, settings and payload indexes; then compare a sample.
 
     Run again after an interruption, it resumes: points that the target has already are skipped.
+    Nothing is deleted: points that only the target has, such as those that the source lost since an
+    earlier copy, are kept and counted as `extra`.
 
     Args:
         source, target: servers or embedded.
@@ -79,7 +84,7 @@ def copy_collection(
     Raises:
         CollectionError: the source has no such collection; the target has one with other
             vectors, other metadata or, where nothing says that we created it, other points; or
-            the copy differs from the source.
+            a point of the sample is not the same in the target.
         StoreError: one of the two does not answer or refuses.
     """
     started = time.monotonic()
@@ -109,6 +114,7 @@ def copy_collection(
         copied=copied,
         unchanged=seen - copied,
         verified=len(sample.items),
+        extra=_count_extra(origin, copy),
         seconds=time.monotonic() - started,
     )
 
@@ -193,6 +199,13 @@ def _verify(source: Collection, target: Collection, sample: Sequence[PointId]) -
                 f"Point {one} of {target.name!r} is not the same in the target as in the source. "
                 "Run the copy again; if it stays so, the target cannot be relied on."
             )
+
+
+def _count_extra(source: Collection, target: Collection) -> int | None:
+    counts = [collection.points.count() for collection in (source, target)]
+    if not (source.points.counts_exactly and target.points.counts_exactly):
+        return None
+    return max(0, counts[1] - counts[0])
 
 
 def _lasting_metadata(info: models.CollectionInfo) -> dict[str, Any]:
