@@ -70,7 +70,8 @@ def copy_collection(
 
     Run again after an interruption, it resumes: points that the target has already are skipped.
     Nothing is deleted: points that only the target has, such as those that the source lost since an
-    earlier copy, are kept and counted as `extra`.
+    earlier copy, are kept and counted as `extra`. Points that the source loses during the copy may
+    be among them.
 
     Args:
         source, target: servers or embedded.
@@ -107,13 +108,13 @@ def copy_collection(
             progress(seen, total)
     if index:
         copy.build_index(on_indexing)
-    _verify(origin, copy, sample.items)
+    verified = _verify(origin, copy, sample.items)
     return CopyReport(
         collection_name=collection_name,
         points=seen,
         copied=copied,
         unchanged=seen - copied,
-        verified=len(sample.items),
+        verified=verified,
         extra=_count_extra(origin, copy),
         seconds=time.monotonic() - started,
     )
@@ -191,14 +192,16 @@ def _write(target: Collection, records: Sequence[models.Record]) -> None:
         )
 
 
-def _verify(source: Collection, target: Collection, sample: Sequence[PointId]) -> None:
+def _verify(source: Collection, target: Collection, sample: Sequence[PointId]) -> int:
+    """Compare the points of the sample that the source still has; returns how many they are."""
     sent, arrived = _records_by_id(source, sample), _records_by_id(target, sample)
-    for one in sample:
-        if not _same_point(sent[one], arrived.get(one)):
+    for one, record in sent.items():
+        if not _same_point(record, arrived.get(one)):
             raise CollectionError(
                 f"Point {one} of {target.name!r} is not the same in the target as in the source. "
                 "Run the copy again; if it stays so, the target cannot be relied on."
             )
+    return len(sent)
 
 
 def _count_extra(source: Collection, target: Collection) -> int | None:

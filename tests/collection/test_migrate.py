@@ -95,6 +95,20 @@ def test_points_that_only_the_target_has_are_unknown_where_counts_are_estimates(
         there.close()
 
 
+def test_points_that_the_source_loses_during_the_copy_are_no_error(
+    filled: QdrantClient, another: Store
+) -> None:
+    there = another()
+
+    def delete_most(done: int, total: int) -> None:
+        if done == total:
+            filled.delete(COLLECTION, points_selector=list(range(590)))
+
+    report = copy_collection(filled, there, COLLECTION, progress=delete_most)
+    assert (report.points, report.copied, report.extra) == (600, 600, 590)
+    assert report.verified <= 10
+
+
 def test_a_failed_copy_resumes(filled: QdrantClient) -> None:
     with QdrantHTTPServer() as server:
         there = connect(url=server.url)
