@@ -1,4 +1,4 @@
-"""Parsers of arguments that name a file, a folder or a server.
+"""Parsers of arguments that name a file, a folder, a server or something else.
 
 They expand `~` (a shell does not in `--path=~/data`) and refuse what would otherwise become a file
 or folder with a strange name: the address of a server, or the empty value of an unset variable.
@@ -57,8 +57,16 @@ def parse_url(text: str) -> str:
     return text
 
 
+def parse_name(text: str) -> str:
+    """A name of any kind; not the empty value of an unset variable."""
+    if not text:
+        raise typer.BadParameter("the value is empty; is a variable unset?")
+    return text
+
+
 def parse_source(text: str) -> str:
     """A source to read: `-`, a file or a folder, named as it was given but for `~`."""
+    parse_name(text)
     return str(_expand_home(text)) if text.startswith("~") else text
 
 

@@ -19,6 +19,37 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+IS_EMPTY = "the value is empty; is a variable unset?"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["ingest", "", "-c", "c"],
+        ["ingest", "p.tsv", "-c", "c", "--id-prefix", ""],
+        ["ingest", "p.tsv", "-c", "c", "--preset", ""],
+        ["ingest", "p.tsv", "-c", "c", "--model", ""],
+        ["ingest", "p.tsv", "-c", "c", "--context-encoder", "", "--question-encoder", ""],
+        ["ingest", "p.tsv", "-c", "c", "--model", "demo", "--revision", ""],
+        ["ingest", "p.tsv", "-c", "c", "--bm25", "--language", ""],
+        ["delete", "-c", "c", "--source", ""],
+        ["delete", "-c", "c", "--id", "1", "--id", ""],
+        ["bench", ""],
+        ["plan", ""],
+        ["split", ""],
+        ["eval", "", "-c", "c"],
+    ],
+)
+def test_empty_values_are_refused_where_they_would_mean_something(
+    command: Command, tsv: Path, tmp_path: Path, options: list[str]
+) -> None:
+    tsv.rename(tmp_path / "p.tsv")
+    outcome = command(*options)
+    assert outcome.status == 2
+    assert IS_EMPTY in " ".join(outcome.err.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["p.tsv"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
