@@ -281,6 +281,7 @@ def ingest(
             prune=prune,
             encoded=opened.vectors is not None,
             half_floats=opened.half_floats,
+            rejected_upstream=opened.rejected_upstream,
         )
         if layout and report.points:
             retry = RetryPolicy(retry_for)
