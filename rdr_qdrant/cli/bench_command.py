@@ -11,6 +11,7 @@ from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.demo_command import example_data
 from rdr_qdrant.cli.path_arguments import parse_source
 from rdr_qdrant.cli.progress import duration
+from rdr_qdrant.cli.source_arguments import refuse_encoded
 from rdr_qdrant.cli.stderr import pluralize, print_message, rejects_reported
 from rdr_qdrant.cli.stdout import print_fields, print_json
 from rdr_qdrant.errors import SourceError
@@ -54,9 +55,11 @@ def bench(
     Nothing is stored. The peak is this machine's fastest matrix multiplication in the encoder's
     shapes.
     """
-    embeddings = encoders.embeddings()
     from rdr_qdrant.readers import RejectLog
 
+    if source:
+        refuse_encoded([source])
+    embeddings = encoders.embeddings()
     log = RejectLog()
     with rejects_reported(log):
         found = measure_encoding(embeddings, source, seconds, log)

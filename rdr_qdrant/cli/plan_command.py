@@ -13,6 +13,7 @@ from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.path_arguments import parse_source
 from rdr_qdrant.cli.progress import duration, progress_shown
+from rdr_qdrant.cli.source_arguments import refuse_encoded
 from rdr_qdrant.cli.stderr import rejects_reported
 from rdr_qdrant.cli.stdout import print_json, print_table
 from rdr_qdrant.errors import UsageError
@@ -126,6 +127,7 @@ def _measure(sources: Sequence[str], splitting: options.SplitOptions) -> tuple[i
     from rdr_qdrant.ingest.split_preview import measure_texts
     from rdr_qdrant.readers import RejectLog, open_source
 
+    refuse_encoded(sources)
     opened = [open_source(source) for source in sources]
     with (
         RejectLog() as log,

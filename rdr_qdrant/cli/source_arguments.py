@@ -1,4 +1,4 @@
-"""The sources of `ingest`: passages to encode, or folders that `encode` wrote."""
+"""The sources of commands: passages to encode, or folders that `encode` wrote."""
 
 from __future__ import annotations
 
@@ -68,6 +68,18 @@ def open_sources(
         [str(one.path) for one in folders if one.manifest.options.vectors == "float16"],
         {str(one.path): one.manifest.missing for one in folders if one.manifest.missing},
     )
+
+
+def refuse_encoded(names: Sequence[str]) -> None:
+    """Refuse folders that `encode` wrote, for commands that read passages to be encoded.
+
+    Raises:
+        UsageError: there is one; it names the first.
+    """
+    from rdr_qdrant.export import is_shard_folder
+
+    for name in filter(is_shard_folder, names):
+        raise UsageError(f"{name} is encoded already: rdr-qdrant ingest {name} -c NAME")
 
 
 def check_rejects_file(rejects: Path | None, sources: Sequence[PassageSource]) -> None:

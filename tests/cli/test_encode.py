@@ -125,6 +125,10 @@ def test_shards_without_a_manifest_are_no_documents(
         (["ingest", "out", "-c", "c", "--split", "9"], "leave out --split"),
         (["ingest", "out", "a.tsv", "-c", "c"], "load them by two commands"),
         (["encode", "out", "-o", "more"], "out is encoded already: rdr-qdrant ingest out"),
+        (["plan", "out"], "out is encoded already: rdr-qdrant ingest out"),
+        (["plan", "a.tsv", "out"], "out is encoded already: rdr-qdrant ingest out"),
+        (["split", "out"], "out is encoded already: rdr-qdrant ingest out"),
+        (["bench", "out"], "out is encoded already: rdr-qdrant ingest out"),
         (["encode", "a.tsv", "-o", "out", "--rejects", "out/r"], "which is for encoded files only"),
     ],
 )
