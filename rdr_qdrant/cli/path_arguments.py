@@ -11,10 +11,11 @@ from pathlib import Path
 
 import typer
 
+from rdr_qdrant.client.api_key import refuse_credentials_in
 from rdr_qdrant.client.connect import IN_MEMORY
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
-_HOST_AND_PORT = re.compile(r"[\w.-]+:\d{2,5}/?$")
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d{2,5}/?([?#].*)?$")
 
 
 def parse_path(text: str) -> Path:
@@ -71,8 +72,16 @@ def parse_source(text: str) -> str:
 
 
 def _is_address(text: str) -> bool:
+    """True for the address of a server.
+
+    Raises:
+        UsageError: it may hold a secret, which is not shown.
+    """
     host_and_port = _HOST_AND_PORT.match(text) and not Path(text).exists()
-    return bool(_SCHEME.match(text) or host_and_port)
+    if not (_SCHEME.match(text) or host_and_port):
+        return False
+    refuse_credentials_in(text)
+    return True
 
 
 def _expand_home(text: str) -> Path:
