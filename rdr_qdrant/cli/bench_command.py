@@ -11,7 +11,8 @@ from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.demo_command import example_data
 from rdr_qdrant.cli.path_arguments import parse_source
 from rdr_qdrant.cli.progress import duration
-from rdr_qdrant.cli.stderr import pluralize, print_message
+from rdr_qdrant.cli.source_arguments import refuse_encoded
+from rdr_qdrant.cli.stderr import pluralize, print_message, rejects_reported
 from rdr_qdrant.cli.stdout import print_fields, print_json
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.planning import WIKIPEDIA_PASSAGES
@@ -19,6 +20,7 @@ from rdr_qdrant.planning import WIKIPEDIA_PASSAGES
 if TYPE_CHECKING:
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.encoding.benchmark import EncodingSpeed
+    from rdr_qdrant.readers import RejectHandler
 
 EXAMPLE = "rdr-qdrant bench passages.tsv --count 1000000"
 MAX_PASSAGES = 256
@@ -53,8 +55,14 @@ def bench(
     Nothing is stored. The peak is this machine's fastest matrix multiplication in the encoder's
     shapes.
     """
+    from rdr_qdrant.readers import RejectLog
+
+    if source:
+        refuse_encoded([source])
     embeddings = encoders.embeddings()
-    found = measure_encoding(embeddings, source, seconds)
+    log = RejectLog()
+    with rejects_reported(log):
+        found = measure_encoding(embeddings, source, seconds, log)
     if as_json:
         print_json(
             {
@@ -68,6 +76,7 @@ def bench(
                 "fraction_of_matrix_speed": round(found.fraction_of_matrix_speed, 4),
                 "passages": count,
                 "seconds": round(found.seconds_for(count), 1),
+                "rejected": log.total,
             }
         )
         return
@@ -86,9 +95,15 @@ def bench(
 
 
 def measure_encoding(
-    embeddings: RDREmbeddings, source: str | None, seconds: float
+    embeddings: RDREmbeddings, source: str | None, seconds: float, on_reject: RejectHandler
 ) -> EncodingSpeed:
     """Measure how fast these encoders encode the first passages of a source, or of the demo.
+
+    Args:
+        embeddings: the encoders.
+        source: a path; `None` is the demo's passages.
+        seconds: how long to measure.
+        on_reject: called with each row before the last passage that cannot be used.
 
     Raises:
         SourceError: it holds none.
@@ -96,10 +111,10 @@ def measure_encoding(
     from rdr_qdrant.encoding import Side
     from rdr_qdrant.encoding.benchmark import measure
     from rdr_qdrant.encoding.tokenizer import passage_input
-    from rdr_qdrant.readers import RejectLog, open_source
+    from rdr_qdrant.readers import open_source
 
     opened = open_source(source or str(example_data() / "passages.tsv"))
-    passages = list(islice(opened.passages(RejectLog()), MAX_PASSAGES))
+    passages = list(islice(opened.passages(on_reject), MAX_PASSAGES))
     if not passages:
         raise SourceError(f"{opened.name} holds no passages: there is nothing to measure with.")
     count = pluralize(len(passages), "passages")

@@ -47,10 +47,10 @@ def copy(
     """Copy a collection between folders and servers, in either direction.
 
     Copies vectors, payload, metadata and settings as they are: nothing is encoded again. The same
-    command resumes an interrupted copy. The source may be a folder of the Qdrant client's local
-    mode.
+    command resumes an interrupted copy. Points that only the target has are kept and counted. The
+    source may be a folder of the Qdrant client's local mode.
     """
-    from rdr_qdrant.client import connect_source_and_target
+    from rdr_qdrant.client import connect_source_and_target, is_url
     from rdr_qdrant.collection import copy_collection
 
     reader, writer = connect_source_and_target(
@@ -70,14 +70,28 @@ def copy(
             on_retry=progress.show_retry,
             on_indexing=lambda seconds: progress.show(f"building the index, {duration(seconds)}"),
         )
+    if report.extra:
+        where = f"{'--url' if is_url(target) else '--path'} {target}"
+        print_message(
+            f"The target has {pluralize(report.extra, 'more points')} than the source: the source "
+            "lost them, or others wrote them. They are kept, and searches find them. For an equal "
+            f"copy, name another target, or run rdr-qdrant delete -c {collection} --all {where} "
+            "and copy again."
+        )
+    elif report.extra is None:
+        print_message(
+            "Whether the target has points that the source has not is unknown: strict mode takes "
+            "no exact count."
+        )
     if as_json:
         print_json(asdict(report) | {"seconds": round(report.seconds, 3)})
         return
-    print_fields(
-        {
-            "collection": f"{collection} ({pluralize(report.points, 'points')})",
-            "copied": f"{report.copied:,} in {duration(report.seconds)}",
-            "unchanged": f"{report.unchanged:,}",
-            "verified": f"{report.verified:,} read back from both sides and equal",
-        }
-    )
+    values = {
+        "collection": f"{collection} ({pluralize(report.points, 'points')})",
+        "copied": f"{report.copied:,} in {duration(report.seconds)}",
+        "unchanged": f"{report.unchanged:,}",
+        "verified": f"{report.verified:,} read back from both sides and equal",
+    }
+    if report.extra:
+        values["extra"] = f"{report.extra:,} (only in the target)"
+    print_fields(values)

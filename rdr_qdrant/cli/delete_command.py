@@ -10,7 +10,7 @@ import typer
 
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.confirmation import confirm_by_name
-from rdr_qdrant.cli.path_arguments import parse_source
+from rdr_qdrant.cli.path_arguments import parse_name, parse_source
 from rdr_qdrant.cli.progress import progress_shown
 from rdr_qdrant.cli.stderr import pluralize, print_message
 from rdr_qdrant.cli.stdout import print_fields, print_json
@@ -27,7 +27,12 @@ def delete(
     *,
     ids: Annotated[
         list[str] | None,
-        typer.Option("--id", metavar="ID", help="Passage with this id. May be repeated."),
+        typer.Option(
+            "--id",
+            parser=parse_name,
+            metavar="ID",
+            help="Passage with this id. May be repeated.",
+        ),
     ] = None,
     conditions: options.FilterOption = None,
     source: Annotated[
@@ -119,6 +124,13 @@ def _selection(
     if source is not None:
         # ingest records a path without "./" and the like; a name may be anything.
         return PointSelection(metadata={"source": [source, str(Path(source))]})
+    for condition in conditions or ():
+        key, equals, value = condition.partition("=")
+        if key and equals and not value:
+            raise UsageError(
+                f"--filter {condition!r}: the value is empty; is a variable unset? Passages whose "
+                "value is empty are deleted by --id."
+            )
     return PointSelection(
         passage_ids=ids or None,
         metadata=options.parse_filters(conditions),

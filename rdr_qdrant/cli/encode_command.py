@@ -12,7 +12,7 @@ from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.graceful_shutdown import stop_on_signal
 from rdr_qdrant.cli.path_arguments import parse_path
 from rdr_qdrant.cli.progress import duration, progress_shown
-from rdr_qdrant.cli.source_arguments import check_rejects_file
+from rdr_qdrant.cli.source_arguments import check_rejects_file, refuse_encoded
 from rdr_qdrant.cli.stderr import pluralize, print_message, rejects_reported
 from rdr_qdrant.cli.stdout import print_fields, print_json
 from rdr_qdrant.errors import UsageError
@@ -67,12 +67,11 @@ def encode(
     interrupted run: the sources are read again, but nothing is encoded twice. A missing or corrupt
     file is encoded again.
     """
-    from rdr_qdrant.export import ShardEncoder, is_shard_folder
+    from rdr_qdrant.export import ShardEncoder
     from rdr_qdrant.ingest import fraction_read
     from rdr_qdrant.readers import RejectLog, open_source
 
-    if encoded := [source for source in sources if is_shard_folder(source)]:
-        raise UsageError(f"{encoded[0]} is encoded already: rdr-qdrant ingest {encoded[0]} -c NAME")
+    refuse_encoded(sources)
     opened = [open_source(source, quoting=quoting) for source in sources]
     check_rejects_file(rejects, opened)
     if rejects and rejects.resolve().parent == output.resolve():

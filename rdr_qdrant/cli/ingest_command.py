@@ -14,6 +14,7 @@ from rdr_qdrant.cli.executor_options import ExecutorOptions
 from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.graceful_shutdown import stop_on_signal
 from rdr_qdrant.cli.ingest_summary import print_idle_indexes, print_remarks, summary_fields
+from rdr_qdrant.cli.path_arguments import parse_name
 from rdr_qdrant.cli.progress import duration, progress_shown
 from rdr_qdrant.cli.source_arguments import check_rejects_file, open_sources
 from rdr_qdrant.cli.stderr import (
@@ -41,13 +42,14 @@ def ingest(
     *,
     quoting: options.QuotingOption = "csv",
     id_prefix: Annotated[
-        str,
+        str | None,
         typer.Option(
+            parser=parse_name,
             metavar="P",
             help="Prefix of each id, for files that number their rows alike.",
             show_default=False,
         ),
-    ] = "",
+    ] = None,
     rejects: options.RejectsOption = None,
     strict: options.StrictOption = False,
     batch_size: Annotated[
@@ -90,6 +92,7 @@ def ingest(
     preset: Annotated[
         str | None,
         _new(
+            parser=parse_name,
             metavar="NAME",
             help="small: vectors and graph in RAM, texts on disk. large: quantized vectors and "
             "graph in RAM, original vectors and texts on disk. disk: everything possible on disk.",
@@ -264,7 +267,7 @@ def ingest(
             try:
                 with stop_on_signal(loader):
                     report = loader.load_sources(
-                        opened.sources, split=split, id_prefix=id_prefix, prune=prune
+                        opened.sources, split=split, id_prefix=id_prefix or "", prune=prune
                     )
             except StoreError:
                 if progress.done:
@@ -278,6 +281,7 @@ def ingest(
             prune=prune,
             encoded=opened.vectors is not None,
             half_floats=opened.half_floats,
+            rejected_upstream=opened.rejected_upstream,
         )
         if layout and report.points:
             retry = RetryPolicy(retry_for)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rdr_qdrant.cli.progress import duration
@@ -22,6 +22,7 @@ def print_remarks(
     prune: bool,
     encoded: bool,
     half_floats: Sequence[str],
+    rejected_upstream: Mapping[str, int],
 ) -> None:
     """Print, on stderr, effects of the load that may not have been intended.
 
@@ -32,13 +33,10 @@ def print_remarks(
         prune: `--prune` was given.
         encoded: the vectors came from `rdr-qdrant encode`.
         half_floats: encoded folders whose vectors are float16.
+        rejected_upstream: records that `encode` rejected, by encoded folder.
     """
-    unread = report.rejected and not report.changed_sources
-    if prune and report.removed is None and unread and not report.interrupted:
-        print_message(
-            "Nothing was pruned: some rows were rejected, and their points might be removed with "
-            "the others."
-        )
+    if prune and report.removed is None and not report.interrupted:
+        _print_why_not_pruned(report, rejected_upstream)
     if report.removed is not None and report.documents and report.documents.rejected:
         print_message("Points of rejected documents are kept as they were.")
     if half_floats and report.uploaded:
@@ -65,6 +63,20 @@ def print_remarks(
             f"Truncated: {pluralize(report.truncated, 'passages')} longer than {max_length} "
             f"tokens; only the beginning is searchable. {smaller} "
             f"{'at encode ' if encoded else ''}keeps all of it."
+        )
+
+
+def _print_why_not_pruned(report: LoadReport, rejected_upstream: Mapping[str, int]) -> None:
+    for folder, rejected in rejected_upstream.items():
+        print_message(
+            f"Nothing was pruned: encode rejected {pluralize(rejected, 'records')} of {folder}, "
+            "and their points might be removed with the others. Correct them in the source, encode "
+            "it into a new folder, and load that with --prune."
+        )
+    if report.rejected and not (report.changed_sources or rejected_upstream):
+        print_message(
+            "Nothing was pruned: some rows were rejected, and their points might be removed with "
+            "the others."
         )
 
 

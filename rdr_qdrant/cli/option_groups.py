@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperOption
 
 from rdr_qdrant.cli.path_arguments import (
+    parse_name,
     parse_path,
     parse_qdrant_folder,
     parse_source,
@@ -128,6 +129,7 @@ LanguageOption = Annotated[
     str | None,
     typer.Option(
         "--language",
+        parser=parse_name,
         metavar="NAME",
         help="Language of the texts for BM25: its stop words and endings are ignored; none: every "
         "word counts. Default: english.",
@@ -258,6 +260,7 @@ class EncoderOptions:
     model: Annotated[
         str | None,
         _encoders(
+            parser=parse_name,
             metavar="NAME",
             help="Named pair (see rdr-qdrant models). Default: the pair that made the collection, "
             "else rdr-single-trivia.",
@@ -277,7 +280,10 @@ class EncoderOptions:
     revision: Annotated[
         str | None,
         _encoders(
-            metavar="REV", help="Branch, tag or commit of both encoders on the hub.", hidden=True
+            parser=parse_name,
+            metavar="REV",
+            help="Branch, tag or commit of both encoders on the hub.",
+            hidden=True,
         ),
     ] = None
     max_length: Annotated[

@@ -1,4 +1,4 @@
-"""Parsers of arguments that name a file, a folder or a server.
+"""Parsers of arguments that name a file, a folder, a server or something else.
 
 They expand `~` (a shell does not in `--path=~/data`) and refuse what would otherwise become a file
 or folder with a strange name: the address of a server, or the empty value of an unset variable.
@@ -11,10 +11,11 @@ from pathlib import Path
 
 import typer
 
+from rdr_qdrant.client.api_key import refuse_credentials_in
 from rdr_qdrant.client.connect import IN_MEMORY
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
-_HOST_AND_PORT = re.compile(r"[\w.-]+:\d{2,5}/?$")
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d{2,5}/?([?#].*)?$")
 
 
 def parse_path(text: str) -> Path:
@@ -57,14 +58,30 @@ def parse_url(text: str) -> str:
     return text
 
 
+def parse_name(text: str) -> str:
+    """A name of any kind; not the empty value of an unset variable."""
+    if not text:
+        raise typer.BadParameter("the value is empty; is a variable unset?")
+    return text
+
+
 def parse_source(text: str) -> str:
     """A source to read: `-`, a file or a folder, named as it was given but for `~`."""
+    parse_name(text)
     return str(_expand_home(text)) if text.startswith("~") else text
 
 
 def _is_address(text: str) -> bool:
+    """True for the address of a server.
+
+    Raises:
+        UsageError: it may hold a secret, which is not shown.
+    """
     host_and_port = _HOST_AND_PORT.match(text) and not Path(text).exists()
-    return bool(_SCHEME.match(text) or host_and_port)
+    if not (_SCHEME.match(text) or host_and_port):
+        return False
+    refuse_credentials_in(text)
+    return True
 
 
 def _expand_home(text: str) -> Path:

@@ -10,8 +10,10 @@ import typer
 
 from rdr_qdrant import planning
 from rdr_qdrant.cli import option_groups as options
+from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.path_arguments import parse_source
 from rdr_qdrant.cli.progress import duration, progress_shown
+from rdr_qdrant.cli.source_arguments import refuse_encoded
 from rdr_qdrant.cli.stderr import rejects_reported
 from rdr_qdrant.cli.stdout import print_json, print_table
 from rdr_qdrant.errors import UsageError
@@ -78,7 +80,7 @@ def plan_command(
     index_rate: Annotated[float | None, _rate("Points/s that one core indexed.")] = None,
     splitting: options.SplitOptions,
     as_json: options.JSONOption = False,
-) -> None:
+) -> int:
     """Estimate RAM, disk and time for a corpus, before you rent hardware.
 
     Sizes come from Qdrant's file formats, times from published or measured speeds. Figures that
@@ -86,10 +88,11 @@ def plan_command(
     """
     from rdr_qdrant.collection import PRESETS
 
+    rejected = 0
     if sources:
         if passages or text_bytes:
             raise UsageError("Sources are counted: leave out --passages and --text-bytes.")
-        passages, text_bytes = _measure(sources, splitting)
+        passages, text_bytes, rejected = _measure(sources, splitting)
     else:
         given = options.explicitly_set(splitting)
         options.refuse(given, "has no effect without a SOURCE: name one, or leave it out.")
@@ -112,23 +115,27 @@ def plan_command(
     )
     if as_json:
         figures = asdict(found)
-        print_json({"needs": figures.pop("inputs"), **figures})
+        print_json({"needs": figures.pop("inputs"), **figures, "rejected": rejected})
     else:
         _print_plan(found)
+    return ExitStatus.REJECTED if rejected else ExitStatus.DONE
 
 
-def _measure(sources: Sequence[str], splitting: options.SplitOptions) -> tuple[int, int]:
+def _measure(sources: Sequence[str], splitting: options.SplitOptions) -> tuple[int, int, int]:
+    """Passages of these sources, the mean bytes of their texts, and the rows rejected."""
     from rdr_qdrant.ingest import fraction_read
     from rdr_qdrant.ingest.split_preview import measure_texts
     from rdr_qdrant.readers import RejectLog, open_source
 
+    refuse_encoded(sources)
     opened = [open_source(source) for source in sources]
     with (
         RejectLog() as log,
         rejects_reported(log),
         progress_shown("passages", lambda: fraction_read(opened)),
     ):
-        return measure_texts(opened, splitting.settings(opened), log)
+        count, size = measure_texts(opened, splitting.settings(opened), log)
+    return count, size, log.total
 
 
 def _print_plan(found: Plan) -> None:

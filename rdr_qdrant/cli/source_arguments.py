@@ -1,9 +1,9 @@
-"""The sources of `ingest`: passages to encode, or folders that `encode` wrote."""
+"""The sources of commands: passages to encode, or folders that `encode` wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,14 @@ class OpenedSources:
         sources: the sources.
         vectors: the vectors that `encode` wrote, or `None` if passages are to be encoded.
         half_floats: the encoded folders whose vectors are float16.
+        rejected_upstream: the encoded folders that lack records that `encode` rejected, and how
+            many.
     """
 
     sources: Sequence[PassageSource]
     vectors: PrecomputedVectors | None = None
     half_floats: Sequence[str] = ()
+    rejected_upstream: Mapping[str, int] = field(default_factory=dict)
 
 
 def open_sources(
@@ -63,7 +66,20 @@ def open_sources(
         [source for folder in folders for source in folder.sources()],
         vectors_of(folders),
         [str(one.path) for one in folders if one.manifest.options.vectors == "float16"],
+        {str(one.path): one.manifest.missing for one in folders if one.manifest.missing},
     )
+
+
+def refuse_encoded(names: Sequence[str]) -> None:
+    """Refuse folders that `encode` wrote, for commands that read passages to be encoded.
+
+    Raises:
+        UsageError: there is one; it names the first.
+    """
+    from rdr_qdrant.export import is_shard_folder
+
+    for name in filter(is_shard_folder, names):
+        raise UsageError(f"{name} is encoded already: rdr-qdrant ingest {name} -c NAME")
 
 
 def check_rejects_file(rejects: Path | None, sources: Sequence[PassageSource]) -> None:

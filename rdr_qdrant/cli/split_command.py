@@ -9,7 +9,7 @@ import typer
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.progress import progress_shown
-from rdr_qdrant.cli.source_arguments import check_rejects_file
+from rdr_qdrant.cli.source_arguments import check_rejects_file, refuse_encoded
 from rdr_qdrant.cli.stderr import rejects_reported
 from rdr_qdrant.cli.stdout import print_fields, print_json, print_passage
 from rdr_qdrant.errors import SourceError
@@ -43,6 +43,7 @@ def split(
     from rdr_qdrant.ingest.split_preview import SplitPreview, sizes_to_json
     from rdr_qdrant.readers import RejectLog, open_source
 
+    refuse_encoded(sources)
     opened = [open_source(source, quoting=quoting) for source in sources]
     check_rejects_file(rejects, opened)
     embeddings = encoders.embeddings()

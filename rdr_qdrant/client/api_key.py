@@ -57,11 +57,20 @@ def resolve_api_key(
 
 
 def refuse_credentials_in(url: str) -> None:
-    """Raise UsageError for a URL with a user name or password: URLs are shown in messages."""
+    """Raise UsageError for a URL that may hold a secret, without showing it.
+
+    URLs are shown in messages. A password, a query (`?api_key=...`) and a fragment are refused.
+    """
     if _CREDENTIALS.match(url):
         raise UsageError(
             "The URL carries a user name or a password, which would show in messages and process "
             f"lists. Leave them out, and put the API key into {KEY_VARIABLE}."
+        )
+    if "?" in url or "#" in url:
+        raise UsageError(
+            "The URL carries a query or a fragment (a part after ? or #), which Qdrant does not "
+            "read and which would show in messages and process lists. Leave it out, and put the "
+            f"API key into {KEY_VARIABLE}."
         )
 
 

@@ -61,8 +61,8 @@ def connect(
             by default they try 6334, where the port for REST is 6333.
 
     Raises:
-        UsageError: both `url` and `path`, a `url` that is invalid or has a password, or a key
-            that would be sent unencrypted.
+        UsageError: both `url` and `path`, a `url` that is invalid or has a password, a query or a
+            fragment, or a key that would be sent unencrypted.
         StoreError: the server does not answer, or the folder cannot be used.
     """
     from qdrant_client import QdrantClient
@@ -133,12 +133,15 @@ def connect_source_and_target(
     The source may be a folder written by qdrant-client's own local mode. The key is sent to both.
 
     Raises:
-        UsageError: both are the same location, or the key may not be sent there.
+        UsageError: both are the same location, a URL has a password, a query or a fragment, or
+            the key may not be sent there.
         StoreError: see `connect`.
     """
     from rdr_qdrant.client.error_mapping import translate_embedded_errors
     from rdr_qdrant.embedded import is_local_mode, open_local_mode
 
+    for location in filter(_SCHEME.match, (source, target)):
+        refuse_credentials_in(location)
     if _normalized(source) == _normalized(target):
         raise UsageError(f"{source} and {target} are the same location: name two.")
     key: dict[str, Any] = {"api_key": api_key, "allow_key_over_http": allow_key_over_http}
@@ -238,10 +241,11 @@ def _folder_of(path: FolderPath | None) -> FolderPath:
     """The folder, with `~` expanded.
 
     Raises:
-        UsageError: it is the address of a server.
+        UsageError: it is empty, or the address of a server.
     """
     text = os.fspath(DEFAULT_PATH if path is None else path)
     if _SCHEME.match(text):
+        refuse_credentials_in(text)
         raise UsageError(f"{text!r} is an address, not a folder: pass it as url=.")
     if not text:
         raise UsageError("The path is empty: name a folder.")

@@ -41,6 +41,8 @@ class CopyReport:
         copied: points written to the target.
         unchanged: points that the target had already.
         verified: points read back from both sides and found equal.
+        extra: points in the target beyond those in the source, which are kept; `None` where
+            strict mode takes no exact count.
         seconds: duration.
     """
 
@@ -49,6 +51,7 @@ class CopyReport:
     copied: int
     unchanged: int
     verified: int
+    extra: int | None
     seconds: float
 
 
@@ -66,6 +69,9 @@ def copy_collection(
     """Copy vectors, payload, metadata, settings and payload indexes; then compare a sample.
 
     Run again after an interruption, it resumes: points that the target has already are skipped.
+    Nothing is deleted: points that only the target has, such as those that the source lost since an
+    earlier copy, are kept and counted as `extra`. Points that the source loses during the copy may
+    be among them.
 
     Args:
         source, target: servers or embedded.
@@ -79,7 +85,7 @@ def copy_collection(
     Raises:
         CollectionError: the source has no such collection; the target has one with other
             vectors, other metadata or, where nothing says that we created it, other points; or
-            the copy differs from the source.
+            a point of the sample is not the same in the target.
         StoreError: one of the two does not answer or refuses.
     """
     started = time.monotonic()
@@ -102,13 +108,14 @@ def copy_collection(
             progress(seen, total)
     if index:
         copy.build_index(on_indexing)
-    _verify(origin, copy, sample.items)
+    verified = _verify(origin, copy, sample.items)
     return CopyReport(
         collection_name=collection_name,
         points=seen,
         copied=copied,
         unchanged=seen - copied,
-        verified=len(sample.items),
+        verified=verified,
+        extra=_count_extra(origin, copy),
         seconds=time.monotonic() - started,
     )
 
@@ -185,14 +192,23 @@ def _write(target: Collection, records: Sequence[models.Record]) -> None:
         )
 
 
-def _verify(source: Collection, target: Collection, sample: Sequence[PointId]) -> None:
+def _verify(source: Collection, target: Collection, sample: Sequence[PointId]) -> int:
+    """Compare the points of the sample that the source still has; returns how many they are."""
     sent, arrived = _records_by_id(source, sample), _records_by_id(target, sample)
-    for one in sample:
-        if not _same_point(sent[one], arrived.get(one)):
+    for one, record in sent.items():
+        if not _same_point(record, arrived.get(one)):
             raise CollectionError(
                 f"Point {one} of {target.name!r} is not the same in the target as in the source. "
                 "Run the copy again; if it stays so, the target cannot be relied on."
             )
+    return len(sent)
+
+
+def _count_extra(source: Collection, target: Collection) -> int | None:
+    counts = [collection.points.count() for collection in (source, target)]
+    if not (source.points.counts_exactly and target.points.counts_exactly):
+        return None
+    return max(0, counts[1] - counts[0])
 
 
 def _lasting_metadata(info: models.CollectionInfo) -> dict[str, Any]:

@@ -257,6 +257,15 @@ def test_int8_loses_hardly_any_recall(command: Command, xquad: Path) -> None:
     assert all(recall[k] > XQUAD_RECALL[k] - 0.2 for k in XQUAD_RECALL), recall
 
 
+def test_bench_counts_and_shows_rejected_rows(
+    command: Command, pair: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "p.jsonl").write_text('broken\n{"id": "1", "text": "river"}\n')
+    outcome = command("bench", "p.jsonl", "--seconds", "0", "--json", *pair)
+    assert (outcome.status, outcome.json["rejected"]) == (0, 1)
+    assert "Rejected: 1 x not JSON" in outcome.err
+
+
 def test_bench_says_how_fast_and_how_long(command: Command, pair: list[str], tsv: Path) -> None:
     options = ["bench", tsv, "--seconds", "0", "--count", "1k", *pair]
     found = command(*options, "--json").json

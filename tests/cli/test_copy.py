@@ -23,6 +23,22 @@ def test_a_folder_to_a_server_and_back(command: Command, pair: list[str], tsv: P
     assert found[0] == found[1]
 
 
+def test_points_that_only_the_target_has_are_reported(
+    command: Command, pair: list[str], tsv: Path
+) -> None:
+    command("ingest", tsv, "-c", "c", "--path", "a", *pair)
+    copy = ("copy", "--from", "a", "--to", "b", "-c", "c")
+    first = command(*copy)
+    assert "extra" not in first.out
+    assert "more points" not in first.err
+    command("delete", "-c", "c", "--path", "a", "--id", "1")
+    outcome = command(*copy)
+    assert outcome.status == 0
+    assert "extra       1 (only in the target)" in outcome.out.splitlines()
+    assert "rdr-qdrant delete -c c --all --path b" in outcome.err
+    assert command(*copy, "--json").json["extra"] == 1
+
+
 def test_a_folder_of_the_clients_local_mode_is_moved_over(command: Command, tmp_path: Path) -> None:
     old = QdrantClient(path=str(tmp_path / "old"))
     params = models.VectorParams(size=2, distance=models.Distance.DOT)

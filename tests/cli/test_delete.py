@@ -151,6 +151,18 @@ def test_mistakes_delete_nothing(
     assert words in line
 
 
+def test_an_empty_value_deletes_nothing(command: Command, pair: list[str], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("A river without a title.")
+    (tmp_path / "b.jsonl").write_text('{"id": "b", "text": "the king", "year": ""}')
+    assert command("ingest", ".", "-c", "c", *pair).status == 0
+    assert command("ingest", "b.jsonl", "-c", "c", *pair).status == 0
+    for how in (["--source", ""], ["--id", ""], ["--filter", "year="], ["--filter", ""]):
+        outcome = command("delete", "-c", "c", *how)
+        assert (outcome.status, outcome.out) == (2, "")
+        assert "empty" in outcome.err or "not of the form" in outcome.err
+    assert command("info", "-c", "c", "--json").json["points"] == 2
+
+
 def test_transient_errors_are_retried(command: Command, pair: list[str], tsv: Path) -> None:
     from tests.support.faults import Status
 

@@ -91,6 +91,20 @@ def test_half_floats_are_told_where_they_are_loaded_since_they_stay(
     assert "Rounded" not in command("ingest", "half", "-c", "c").err  # nothing was written
 
 
+def test_a_prune_that_a_rejected_row_of_encode_prevents_is_reported(
+    command: Command, pair: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "river"}\n{"id": "2", "text": "sea"}\n')
+    assert command("encode", "a.jsonl", "-o", "old", *pair).status == 0
+    assert "pruned" not in command("ingest", "old", "-c", "c", "--prune").err
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "river"}\nbroken\n')
+    assert command("encode", "a.jsonl", "-o", "new", *pair).status == 3
+    outcome = command("ingest", "new", "-c", "c", "--prune", "--json")
+    assert (outcome.status, outcome.json["removed"], outcome.json["points"]) == (0, None, 2)
+    assert "Nothing was pruned: encode rejected 1 record of new" in outcome.err
+    assert "pruned" not in command("ingest", "new", "-c", "c").err
+
+
 def test_shards_without_a_manifest_are_no_documents(
     command: Command, pair: list[str], tsv: Path
 ) -> None:
@@ -111,6 +125,10 @@ def test_shards_without_a_manifest_are_no_documents(
         (["ingest", "out", "-c", "c", "--split", "9"], "leave out --split"),
         (["ingest", "out", "a.tsv", "-c", "c"], "load them by two commands"),
         (["encode", "out", "-o", "more"], "out is encoded already: rdr-qdrant ingest out"),
+        (["plan", "out"], "out is encoded already: rdr-qdrant ingest out"),
+        (["plan", "a.tsv", "out"], "out is encoded already: rdr-qdrant ingest out"),
+        (["split", "out"], "out is encoded already: rdr-qdrant ingest out"),
+        (["bench", "out"], "out is encoded already: rdr-qdrant ingest out"),
         (["encode", "a.tsv", "-o", "out", "--rejects", "out/r"], "which is for encoded files only"),
     ],
 )

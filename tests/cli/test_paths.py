@@ -19,6 +19,37 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+IS_EMPTY = "the value is empty; is a variable unset?"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["ingest", "", "-c", "c"],
+        ["ingest", "p.tsv", "-c", "c", "--id-prefix", ""],
+        ["ingest", "p.tsv", "-c", "c", "--preset", ""],
+        ["ingest", "p.tsv", "-c", "c", "--model", ""],
+        ["ingest", "p.tsv", "-c", "c", "--context-encoder", "", "--question-encoder", ""],
+        ["ingest", "p.tsv", "-c", "c", "--model", "demo", "--revision", ""],
+        ["ingest", "p.tsv", "-c", "c", "--bm25", "--language", ""],
+        ["delete", "-c", "c", "--source", ""],
+        ["delete", "-c", "c", "--id", "1", "--id", ""],
+        ["bench", ""],
+        ["plan", ""],
+        ["split", ""],
+        ["eval", "", "-c", "c"],
+    ],
+)
+def test_empty_values_are_refused_where_they_would_mean_something(
+    command: Command, tsv: Path, tmp_path: Path, options: list[str]
+) -> None:
+    tsv.rename(tmp_path / "p.tsv")
+    outcome = command(*options)
+    assert outcome.status == 2
+    assert IS_EMPTY in " ".join(outcome.err.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["p.tsv"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -51,6 +82,33 @@ def test_no_path_of_this_machine_is_wrong_usage(
     assert outcome.status == 2
     assert words in outcome.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.tsv", "q.tsv"]
+
+
+@pytest.mark.parametrize(
+    "place", ["http://h/?api_key=hidden", "http://me:hidden@h", "ftp://h#hidden", "h:6333?k=hidden"]
+)
+def test_a_secret_in_an_address_is_not_shown(
+    command: Command, tsv: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    tsv.rename("p.tsv")
+    info = ("info", "-c", "c")
+    for arguments in (
+        ("copy", "--from", place, "--to", "b", "-c", "c"),
+        ("copy", "--from", "b", "--to", place, "-c", "c"),
+        ("copy", "--from", place, "--to", place, "-c", "c"),
+        (*info, "--url", place),
+        (*info, "--path", place),
+        ("encode", "p.tsv", "-o", place),
+        ("ingest", "p.tsv", "-c", "c", "--rejects", place),
+        ("ingest", "p.tsv", "-c", "c", "--url", place, "--engine", "ray"),
+    ):
+        outcome = command(*arguments)
+        assert outcome.status == 2, arguments
+        assert "hidden" not in outcome.out + outcome.err
+    monkeypatch.setenv("QDRANT_URL", place)
+    outcome = command(*info)
+    assert outcome.status == 2
+    assert "hidden" not in outcome.out + outcome.err
 
 
 def test_an_address_stays_refused_where_a_folder_of_its_name_exists(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +91,19 @@ def test_contradictions_are_wrong_usage(command: Command, options: list[str], wo
     assert outcome.status == 2
     [line] = outcome.errors
     assert words in line
+
+
+def test_rejected_rows_of_a_source_are_counted_and_shown(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"id": "1", "text": "one"}\n')
+    assert command("plan", path).status == 0
+    assert command("plan", "--json").json["rejected"] == 0
+    path.write_text('{"id": "1", "text": "one"}\nbroken\n')
+    outcome = command("plan", path, "--json")
+    assert (outcome.status, outcome.json["rejected"]) == (3, 1)
+    assert outcome.json["needs"]["passages"] == 1
+    assert "Rejected: 1 x not JSON" in outcome.err
+    assert command("plan", path).status == 3
 
 
 def test_planning_needs_no_heavy_packages() -> None:

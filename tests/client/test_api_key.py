@@ -6,6 +6,7 @@ import logging
 import ssl
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from pydantic import SecretStr
 from qdrant_client import QdrantClient
 
 from rdr_qdrant import QdrantLoader, RDREmbeddings, RDRRetriever, connect, connect_async
-from rdr_qdrant.client import RetryPolicy, read_key_file
+from rdr_qdrant.client import RetryPolicy, connect_source_and_target, read_key_file
+from rdr_qdrant.client.api_key import KEY_VARIABLE
 from rdr_qdrant.errors import StoreError, UsageError
 from tests.support.http_listener import Listener
 from tests.support.qdrant_http_server import QdrantHTTPServer
@@ -79,6 +81,39 @@ def test_a_url_with_a_password_is_refused_without_being_shown(url: str) -> None:
         with pytest.raises(UsageError) as error:
             connect(url=url, **options)
         assert "pass@" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://host/?api_key=hidden",
+        "https://host:6333?api_key=hidden",
+        "host/?api_key=hidden",
+        "HTTP://host/#hidden",
+        "http://me:pa#hidden@host",
+        "http://host/a;b?hidden",
+    ],
+)
+def test_a_url_with_a_query_or_fragment_is_refused_without_being_shown(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(call: Callable[[], object]) -> str:
+        with pytest.raises(UsageError, match="carries") as error:
+            call()
+        return str(error.value)
+
+    messages = [refused(lambda: connect(url=url)), refused(lambda: connect(url=url, path="x"))]
+    if "//" in url:
+        messages += [
+            refused(lambda: connect(path=url)),
+            refused(lambda: connect_source_and_target(url, "x")),
+            refused(lambda: connect_source_and_target("x", url)),
+            refused(lambda: connect_source_and_target(url, url)),
+        ]
+    monkeypatch.setenv("QDRANT_URL", url)
+    messages.append(refused(connect))
+    assert "hidden" not in "".join(messages)
+    assert KEY_VARIABLE in messages[0]
 
 
 def test_the_key_is_in_no_repr_log_or_traceback(

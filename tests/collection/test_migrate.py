@@ -72,6 +72,43 @@ def test_a_second_copy_writes_nothing(filled: QdrantClient, another: Store) -> N
     assert (report.copied, report.unchanged) == (0, 600)
 
 
+def test_points_that_only_the_target_has_are_counted_and_kept(
+    filled: QdrantClient, another: Store
+) -> None:
+    there = another()
+    assert copy_collection(filled, there, COLLECTION).extra == 0
+    filled.delete(COLLECTION, points_selector=[5, 6])
+    report = copy_collection(filled, there, COLLECTION)
+    assert (report.points, report.copied, report.extra) == (598, 0, 2)
+    assert there.count(COLLECTION).count == 600
+
+
+def test_points_that_only_the_target_has_are_unknown_where_counts_are_estimates(
+    filled: QdrantClient, another: Store
+) -> None:
+    limits = models.StrictModeConfig(enabled=True, search_allow_exact=False)
+    with QdrantHTTPServer(another()) as server:
+        there = connect(url=server.url)
+        copy_collection(filled, there, COLLECTION)
+        there.update_collection(COLLECTION, strict_mode_config=limits)
+        assert copy_collection(filled, there, COLLECTION).extra is None
+        there.close()
+
+
+def test_points_that_the_source_loses_during_the_copy_are_no_error(
+    filled: QdrantClient, another: Store
+) -> None:
+    there = another()
+
+    def delete_most(done: int, total: int) -> None:
+        if done == total:
+            filled.delete(COLLECTION, points_selector=list(range(590)))
+
+    report = copy_collection(filled, there, COLLECTION, progress=delete_most)
+    assert (report.points, report.copied, report.extra) == (600, 600, 590)
+    assert report.verified <= 10
+
+
 def test_a_failed_copy_resumes(filled: QdrantClient) -> None:
     with QdrantHTTPServer() as server:
         there = connect(url=server.url)

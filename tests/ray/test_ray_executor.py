@@ -138,6 +138,13 @@ def assert_equal(client: QdrantClient, one: str, other: str) -> None:
         assert np.abs(vector - theirs[key][1]).max() <= 1e-5
 
 
+def test_a_url_with_a_secret_is_refused_without_being_shown(tiny: RDREmbeddings) -> None:
+    for url in ("http://me:hidden@localhost:6333", "http://localhost:6333?api_key=hidden"):
+        with pytest.raises(UsageError, match="The URL carries") as error:
+            RayExecutor(tiny, url=url, workers=1)
+        assert "hidden" not in str(error.value)
+
+
 def test_many_passages_and_killed_processes_make_the_collection_that_threads_make(
     client: QdrantClient, server: str, tiny: RDREmbeddings, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from rdr_qdrant.client import resolve_api_key
+from rdr_qdrant.client.api_key import refuse_credentials_in
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.encoding import EncodedBatch, Side
 from rdr_qdrant.errors import UsageError
@@ -89,8 +90,8 @@ class RayExecutor:
 
     Raises:
         RDRQdrantError: Ray is not installed, or the cluster does not answer.
-        UsageError: the cluster has fewer GPUs or cores, or `url` is a loopback address on a
-            cluster of several machines.
+        UsageError: the cluster has fewer GPUs or cores, or `url` has a password, a query or a
+            fragment, or is a loopback address on a cluster of several machines.
 
     Example:
         >>> from rdr_qdrant import QdrantLoader, RDREmbeddings, connect
@@ -119,6 +120,7 @@ class RayExecutor:
         gpus: int | None = None,
         workers: int | None = None,
     ) -> None:
+        refuse_credentials_in(url)
         key = resolve_api_key(url, api_key, allow_key_over_http)
         self._server = ServerAddress(url, key, allow_key_over_http)
         self._pair = embeddings.model_dump()
