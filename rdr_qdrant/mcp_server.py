@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from rdr_qdrant.collection import QueryOptions, UntypedValue
 from rdr_qdrant.errors import RDRQdrantError, UsageError, install_hint
-from rdr_qdrant.searcher import PassageSearcher
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
 
+    from rdr_qdrant.collection import QueryOptions, UntypedValue
+    from rdr_qdrant.searcher import PassageSearcher
+
 MOST_PASSAGES = 100
-"""Passages of one answer: a language model reads all of them."""
+"""Most passages of one answer: a language model reads all of them."""
 
 
 def make_mcp_server(
@@ -31,7 +32,7 @@ def make_mcp_server(
         conditions: metadata that each passage must have, whatever the agent asks for.
 
     Raises:
-        UsageError: the extra is not installed.
+        UsageError: the extra is not installed, or `k` is more than `MOST_PASSAGES`.
         CollectionError: the collection is missing, was made with another pair, or lacks BM25.
     """
     try:
@@ -40,6 +41,13 @@ def make_mcp_server(
         from mcp.types import ToolAnnotations
     except ImportError:
         raise UsageError(f"An MCP server needs the extra mcp: {install_hint('mcp')}.") from None
+    from rdr_qdrant.collection import UntypedValue
+
+    if options["k"] > MOST_PASSAGES:
+        raise UsageError(
+            f"k is {options['k']}: it must be an integer from 1 to {MOST_PASSAGES}, which an agent "
+            "gets at most."
+        )
     mode = options.get("mode", "dense")
     searcher.check(mode)
     if mode != "dense":

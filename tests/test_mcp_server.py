@@ -130,6 +130,11 @@ def test_a_collection_that_does_not_fit_is_refused_at_once(
         make_mcp_server(dense, {"k": 5, "mode": "bm25"})
 
 
+def test_more_passages_than_an_agent_may_ask_for_are_refused(searcher: PassageSearcher) -> None:
+    with pytest.raises(UsageError, match="k is 101: .* from 1 to 100"):
+        make_mcp_server(searcher, {"k": 101})
+
+
 def test_without_the_extra_it_says_how_to_install_it(
     searcher: PassageSearcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
