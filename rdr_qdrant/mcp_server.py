@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mcp.server import MCPServer
 
     from rdr_qdrant.collection import QueryOptions, UntypedValue
+    from rdr_qdrant.collection.filters import FilterFactory
     from rdr_qdrant.searcher import PassageSearcher
 
 MOST_PASSAGES = 100
@@ -73,7 +74,7 @@ def make_mcp_server(
         every: QueryOptions = {
             **options,
             "k": k,
-            "filter": {**wanted, **(conditions or {})} or None,
+            "filter": _matching_both(conditions, wanted),
         }
         try:
             [hits] = searcher.search([question], **every)
@@ -89,3 +90,22 @@ def make_mcp_server(
         annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
     )(search)
     return server
+
+
+def _matching_both(
+    fixed: Mapping[str, Any] | None, wanted: Mapping[str, Any]
+) -> Mapping[str, Any] | FilterFactory | None:
+    """A filter for passages that match both, also where both have a condition on one key."""
+    from qdrant_client import models
+
+    from rdr_qdrant.collection.filters import FilterFactory, condition_keys, to_qdrant_filter
+
+    if not fixed or not wanted:
+        return fixed or wanted or None
+
+    def make(_: object, indexes: Mapping[str, str]) -> models.Filter:
+        both = (to_qdrant_filter(one, indexes) for one in (fixed, wanted))
+        return models.Filter(must=[one for one in both if one])
+
+    keys = [*condition_keys(fixed), *condition_keys(wanted)]
+    return FilterFactory(dict.fromkeys(keys), make)
