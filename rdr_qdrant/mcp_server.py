@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from rdr_qdrant.errors import RDRQdrantError, UsageError, install_hint
 
@@ -39,6 +39,7 @@ def make_mcp_server(
     try:
         from mcp.server import MCPServer
         from mcp.server.mcpserver.exceptions import ToolError
+        from mcp.server.mcpserver.tools import Tool
         from mcp.types import ToolAnnotations
     except ImportError:
         raise UsageError(f"An MCP server needs the extra mcp: {install_hint('mcp')}.") from None
@@ -78,18 +79,30 @@ def make_mcp_server(
         }
         try:
             [hits] = searcher.search([question], **every)
+            problem = None
+            if wanted and not hits and not conditions:  # it names keys of any passage
+                problem = searcher.collection.explain_no_results(wanted)
         except RDRQdrantError as error:
             raise ToolError(str(error)) from None
+        if problem:
+            raise ToolError(f"Nothing was found. {problem}")
         return [hit.to_json() for hit in hits]
 
-    server: MCPServer[Any] = MCPServer("rdr-qdrant", log_level="WARNING")
-    server.tool(
+    tool = Tool.from_function(
+        search,
         description=f"Find the passages of the collection {name!r} that answer a question. Each "
         "has a score (higher is better, comparable within one answer only), its id, title, text "
         "and metadata.",
         annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
-    )(search)
-    return server
+    )
+    arguments = create_model(  # by default, unknown ones are ignored
+        "searchArguments",
+        __base__=tool.fn_metadata.arg_model,
+        __cls_kwargs__={"extra": "forbid"},
+    )
+    tool.fn_metadata.arg_model = arguments
+    tool.parameters = arguments.model_json_schema(by_alias=True)
+    return MCPServer("rdr-qdrant", tools=[tool], log_level="WARNING")
 
 
 def _matching_both(

@@ -59,6 +59,7 @@ async def test_it_finds_what_the_searcher_finds(searcher: PassageSearcher) -> No
         assert tool.annotations
         assert tool.annotations.read_only_hint
         assert tool.input_schema["required"] == ["question"]
+        assert tool.input_schema["additionalProperties"] is False
         found = await agent.call_tool("search", {"question": "who is the king?"})
         assert found.structured_content == {"result": [hit.to_json() for hit in hits]}
         assert len(ids(await agent.call_tool("search", {"question": "king", "k": 1}))) == 1
@@ -85,12 +86,23 @@ async def test_conditions_hold_whatever_the_agent_asks_for(searcher: PassageSear
         assert await found(year=1901) == await found(year=1902, tenant="b") == set()
 
 
+async def test_metadata_of_passages_that_it_may_not_see_is_not_named(
+    searcher: PassageSearcher,
+) -> None:
+    server = make_mcp_server(searcher, {"k": 9}, {"tenant": UntypedValue("a")})
+    async with Client(server) as agent:
+        arguments = {"question": "river", "filter": {"yaer": 1901}}
+        assert ids(await agent.call_tool("search", arguments)) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         ({"question": " "}, "The question is empty"),
         ({"question": "river", "k": 0}, "greater than or equal to 1"),
         ({"question": "river", "k": 101}, "less than or equal to 100"),
+        ({"question": "river", "limit": 3}, "limit\\n  Extra inputs are not permitted"),
+        ({"question": "river", "filter": {"yaer": 1901}}, "'yaer'. There are: id, tenant, title"),
         ({}, "question"),
     ],
 )
