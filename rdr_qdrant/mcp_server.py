@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, create_model
 
-from rdr_qdrant.collection import AllOf, QueryOptions, UntypedValue
 from rdr_qdrant.errors import RDRQdrantError, UsageError, install_hint
-from rdr_qdrant.searcher import PassageSearcher
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
 
+    from rdr_qdrant.collection import AllOf, QueryOptions, UntypedValue
+    from rdr_qdrant.collection.filters import FilterFactory
+    from rdr_qdrant.searcher import PassageSearcher
+
 MOST_PASSAGES = 100
-"""Passages of one answer: a language model reads all of them."""
+"""Most passages of one answer: a language model reads all of them."""
 
 
 def make_mcp_server(
@@ -31,15 +33,23 @@ def make_mcp_server(
         conditions: metadata that each passage must have, whatever the agent asks for.
 
     Raises:
-        UsageError: the extra is not installed.
+        UsageError: the extra is not installed, or `k` is more than `MOST_PASSAGES`.
         CollectionError: the collection is missing, was made with another pair, or lacks BM25.
     """
     try:
         from mcp.server import MCPServer
         from mcp.server.mcpserver.exceptions import ToolError
+        from mcp.server.mcpserver.tools import Tool
         from mcp.types import ToolAnnotations
     except ImportError:
         raise UsageError(f"An MCP server needs the extra mcp: {install_hint('mcp')}.") from None
+    from rdr_qdrant.collection import UntypedValue
+
+    if options["k"] > MOST_PASSAGES:
+        raise UsageError(
+            f"k is {options['k']}: it must be an integer from 1 to {MOST_PASSAGES}, which an agent "
+            "gets at most."
+        )
     mode = options.get("mode", "dense")
     searcher.check(mode)
     if mode != "dense":
@@ -65,19 +75,50 @@ def make_mcp_server(
         every: QueryOptions = {
             **options,
             "k": k,
-            "filter": {**wanted, **(conditions or {})} or None,
+            "filter": _matching_both(conditions, wanted),
         }
         try:
             [hits] = searcher.search([question], **every)
+            problem = None
+            if wanted and not hits and not conditions:  # it names keys of any passage
+                problem = searcher.collection.explain_no_results(wanted)
         except RDRQdrantError as error:
             raise ToolError(str(error)) from None
+        if problem:
+            raise ToolError(f"Nothing was found. {problem}")
         return [hit.to_json() for hit in hits]
 
-    server: MCPServer[Any] = MCPServer("rdr-qdrant", log_level="WARNING")
-    server.tool(
+    tool = Tool.from_function(
+        search,
         description=f"Find the passages of the collection {name!r} that answer a question. Each "
         "has a score (higher is better, comparable within one answer only), its id, title, text "
         "and metadata.",
         annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
-    )(search)
-    return server
+    )
+    arguments = create_model(  # by default, unknown ones are ignored
+        "searchArguments",
+        __base__=tool.fn_metadata.arg_model,
+        __cls_kwargs__={"extra": "forbid"},
+    )
+    tool.fn_metadata.arg_model = arguments
+    tool.parameters = arguments.model_json_schema(by_alias=True)
+    return MCPServer("rdr-qdrant", tools=[tool], log_level="WARNING")
+
+
+def _matching_both(
+    fixed: Mapping[str, Any] | None, wanted: Mapping[str, Any]
+) -> Mapping[str, Any] | FilterFactory | None:
+    """A filter for passages that match both, also where both have a condition on one key."""
+    from qdrant_client import models
+
+    from rdr_qdrant.collection.filters import FilterFactory, condition_keys, to_qdrant_filter
+
+    if not fixed or not wanted:
+        return fixed or wanted or None
+
+    def make(_: object, indexes: Mapping[str, str]) -> models.Filter:
+        both = (to_qdrant_filter(one, indexes) for one in (fixed, wanted))
+        return models.Filter(must=[one for one in both if one])
+
+    keys = [*condition_keys(fixed), *condition_keys(wanted)]
+    return FilterFactory(dict.fromkeys(keys), make)

@@ -59,6 +59,7 @@ async def test_it_finds_what_the_searcher_finds(searcher: PassageSearcher) -> No
         assert tool.annotations
         assert tool.annotations.read_only_hint
         assert tool.input_schema["required"] == ["question"]
+        assert tool.input_schema["additionalProperties"] is False
         found = await agent.call_tool("search", {"question": "who is the king?"})
         assert found.structured_content == {"result": [hit.to_json() for hit in hits]}
         assert len(ids(await agent.call_tool("search", {"question": "king", "k": 1}))) == 1
@@ -79,9 +80,19 @@ async def test_conditions_hold_whatever_the_agent_asks_for(searcher: PassageSear
             return set(ids(await agent.call_tool("search", arguments)))
 
         assert await found() == {"0", "2", "4"}
-        assert await found(tenant="b") == {"0", "2", "4"}
+        assert await found(tenant="a") == {"0", "2", "4"}
+        assert await found(tenant="b") == set()
         assert await found(year=1902) == await found(year="1902") == {"2"}
-        assert await found(year=1901) == set()
+        assert await found(year=1901) == await found(year=1902, tenant="b") == set()
+
+
+async def test_metadata_of_passages_that_it_may_not_see_is_not_named(
+    searcher: PassageSearcher,
+) -> None:
+    server = make_mcp_server(searcher, {"k": 9}, {"tenant": UntypedValue("a")})
+    async with Client(server) as agent:
+        arguments = {"question": "river", "filter": {"yaer": 1901}}
+        assert ids(await agent.call_tool("search", arguments)) == []
 
 
 @pytest.mark.parametrize(
@@ -90,6 +101,8 @@ async def test_conditions_hold_whatever_the_agent_asks_for(searcher: PassageSear
         ({"question": " "}, "The question is empty"),
         ({"question": "river", "k": 0}, "greater than or equal to 1"),
         ({"question": "river", "k": 101}, "less than or equal to 100"),
+        ({"question": "river", "limit": 3}, "limit\\n  Extra inputs are not permitted"),
+        ({"question": "river", "filter": {"yaer": 1901}}, "'yaer'. There are: id, tenant, title"),
         ({}, "question"),
     ],
 )
@@ -128,6 +141,11 @@ def test_a_collection_that_does_not_fit_is_refused_at_once(
     dense = PassageSearcher(tiny, client, f"{COLLECTION}-dense")
     with pytest.raises(CollectionError, match="has no BM25"):
         make_mcp_server(dense, {"k": 5, "mode": "bm25"})
+
+
+def test_more_passages_than_an_agent_may_ask_for_are_refused(searcher: PassageSearcher) -> None:
+    with pytest.raises(UsageError, match="k is 101: .* from 1 to 100"):
+        make_mcp_server(searcher, {"k": 101})
 
 
 def test_without_the_extra_it_says_how_to_install_it(

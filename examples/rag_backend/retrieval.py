@@ -15,8 +15,13 @@ from langchain_core.documents import Document
 from examples.rag_backend.dynamic_batching import BatchedEmbeddings
 from examples.rag_backend.settings import Settings
 from rdr_qdrant import RDREmbeddings, RDRQdrantError, RDRRetriever, connect
-from rdr_qdrant.client import RateLimitedError
-from rdr_qdrant.collection import MODES, Collection, Mode
+from rdr_qdrant.client import (
+    LimitExceededError,
+    RateLimitedError,
+    RequestTooLargeError,
+    UnindexedFilterError,
+)
+from rdr_qdrant.collection import MODES, Collection, Mode, ResultLimitError
 from rdr_qdrant.encoding import Side
 from rdr_qdrant.errors import CollectionError, UsageError
 from rdr_qdrant.registry import DEFAULT_MODEL, PAIRS, PairIdentity
@@ -92,7 +97,8 @@ class Retrieval:
         """Search the top passages, by default in the mode of the settings.
 
         Raises:
-            InvalidSearchError: the filter is invalid, or the collection lacks what the mode needs.
+            InvalidSearchError: the filter is invalid, the collection lacks what the mode needs, or
+                its strict mode refuses this filter or `k`.
             RDRQdrantError: Qdrant is unavailable, or the collection is missing or was made with
                 another pair.
             TimeoutError: it took longer than `search_seconds`.
@@ -109,8 +115,11 @@ class Retrieval:
             with self._recording_failures():
                 try:
                     documents = await retriever.model_copy(update=options).ainvoke(question)
-                except UsageError as error:
-                    raise InvalidSearchError(str(error)) from None
+                except RDRQdrantError as error:
+                    problem = _problem_of_request(error, k)
+                    if problem is None:
+                        raise
+                    raise InvalidSearchError(problem) from None
                 warning = None
                 if filter and not documents:
                     collection = Collection(self._client, self._settings.collection)
@@ -237,3 +246,39 @@ class Retrieval:
             logger.warning("%s", reason)
         self.reason = reason
         self._retriever = None
+
+
+def _problem_of_request(error: RDRQdrantError, k: int) -> str | None:
+    """Describe why a search for `k` passages would be refused again.
+
+    An error's own message may name the server and the collection, which clients are not shown.
+
+    Returns:
+        What the client has to change; `None` for an error that another request would get too.
+    """
+    match error:
+        case UsageError():
+            return str(error)
+        case UnindexedFilterError(field=field):
+            return (
+                f"No payload index serves the filter by {field!r}, and the collection filters by "
+                "indexed fields only (strict mode). Leave it out, or have the collection's "
+                f"operator add an index: rdr-qdrant ingest with --payload-index {field}:TYPE."
+            )
+        case ResultLimitError(limit=most) | LimitExceededError(name="limit", limit=most):
+            if k > most:
+                return (
+                    f"k is {k}, and the collection returns at most {most} passages (strict mode): "
+                    f"ask for k={most} or fewer."
+                )
+        case LimitExceededError(name="filter conditions", limit=most):
+            return (
+                f"The filter has more than {most} conditions, the most that the collection takes "
+                "(strict mode): use fewer keys and values."
+            )
+        case RequestTooLargeError():
+            return (
+                "The request is larger than the collection allows: use a filter of fewer "
+                "conditions."
+            )
+    return None

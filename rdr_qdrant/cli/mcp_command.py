@@ -10,6 +10,7 @@ import typer
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.graceful_shutdown import exit_on_signal
 from rdr_qdrant.cli.stderr import print_message
+from rdr_qdrant.mcp_server import MOST_PASSAGES, make_mcp_server
 
 EXAMPLE = "rdr-qdrant mcp -c wiki --mode hybrid"
 
@@ -19,7 +20,13 @@ def mcp(
     *,
     k: Annotated[
         int,
-        typer.Option("-k", min=1, metavar="N", help="Passages, if an agent asks for no number."),
+        typer.Option(
+            "-k",
+            min=1,
+            max=MOST_PASSAGES,
+            metavar="N",
+            help="Passages, if an agent asks for no number.",
+        ),
     ] = 5,
     mode: Annotated[
         str, typer.Option(metavar="NAME", help="dense, bm25 or hybrid: see search.")
@@ -38,8 +45,6 @@ def mcp(
     filters = options.parse_filters(conditions)
     query_options = searching.query_options([mode], k)[mode]
     query_options["exact"] = searching.exact
-    from rdr_qdrant.mcp_server import make_mcp_server
-
     with closing(qdrant.connect()) as client:
         searcher = searching.searcher(
             encoders.embeddings_for(client, collection), client, collection

@@ -80,7 +80,18 @@ class PointNotFoundError(StoreError):
 
 
 class UnindexedFilterError(StoreError):
-    """A server in strict mode refuses to filter by a field without an index of a fitting type."""
+    """A server in strict mode refuses to filter by a field without an index of a fitting type.
+
+    Attributes:
+        field: the metadata key, or another payload field.
+    """
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message, field)
+        self.field = field
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class AccessDeniedError(StoreError):
@@ -306,7 +317,8 @@ def _refusal(
             f"{found[1]!r} has no index that serves this filter. Any ingest into the collection "
             f"adds one with --payload-index {found[1]}:TYPE (payload_indexes of "
             "collection_settings): keyword for text, integer, float, bool, datetime or uuid, as "
-            "its values are."
+            "its values are.",
+            found[1],
         )
     message = (
         f"{_capitalized(place)} refused the request{_through_proxy(client)} ({code}): "

@@ -11,6 +11,7 @@ from rdr_qdrant.collection.info import (
     ListedCollection,
     list_collections,
 )
+from rdr_qdrant.collection.limits import ResultLimitError
 from rdr_qdrant.collection.migrate import copy_collection
 from rdr_qdrant.collection.payload import ScoredPassage
 from rdr_qdrant.collection.point_encoding import Point, PointId
@@ -47,6 +48,7 @@ __all__ = [
     "QueryOptions",
     "Questions",
     "Reservoir",
+    "ResultLimitError",
     "Sampled",
     "ScoredPassage",
     "UntypedValue",

@@ -21,6 +21,21 @@ SHARE_OF_RATE = 4
 """A request costs at most this part of a rate: a quarter."""
 
 
+class ResultLimitError(CollectionError):
+    """More results are asked for than the collection returns.
+
+    Attributes:
+        limit: the largest number.
+    """
+
+    def __init__(self, message: str, limit: int) -> None:
+        super().__init__(message, limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 @dataclass(frozen=True, slots=True)
 class StrictLimits:
     """Limits of a collection; `None` is none.
@@ -97,13 +112,14 @@ class StrictLimits:
         """Refuse a number of results that the collection never returns.
 
         Raises:
-            CollectionError: names the largest.
+            ResultLimitError: names the largest.
         """
         if self.results is not None and k > self.results:
-            raise CollectionError(
+            raise ResultLimitError(
                 f"Collection {name!r} is in strict mode and returns at most {self.results} results "
                 f"(max_query_limit), but k is {k}. Ask for k={self.results} or fewer, or have the "
-                "limit raised."
+                "limit raised.",
+                self.results,
             )
 
     def check_exact(self, name: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from rdr_qdrant.mcp_server import MOST_PASSAGES
 from tests.cli.conftest import Command
 
 MCP = [sys.executable, "-m", "rdr_qdrant", "mcp", "-c", "c"]
@@ -72,6 +73,9 @@ def test_what_cannot_be_served_is_one_line(command: Command, collection: list[st
     assert "No collection 'none'" in missing.errors[0]
     assert command("mcp", "-c", "c", "--mode", "fuzzy", *collection).status == 2
     assert command("mcp", "-c", "c", "--mode", "bm25", "--hnsw-ef", "9", *collection).status == 2
+    too_many = command("mcp", "-c", "c", "-k", MOST_PASSAGES + 1, *collection)
+    assert too_many.status == 2
+    assert f"'-k': Input should be less than or equal to {MOST_PASSAGES}" in too_many.errors[0]
     no_bm25 = command("mcp", "-c", "c", "--mode", "hybrid", *collection)
     assert (no_bm25.status, no_bm25.out) == (1, "")
     assert "index -c c --bm25" in no_bm25.errors[0]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from examples.rag_backend.app import create_app
 from rdr_qdrant import RDREmbeddings, connect
+from rdr_qdrant.embedded import EmbeddedQdrant
 from tests.rag_backend.conftest import COLLECTION, load, settings
 from tests.rag_backend.serving import serving, until
 from tests.support.faults import Slow, StallBefore, Status
 from tests.support.qdrant_http_server import QdrantHTTPServer
+from tests.support.strict_mode import STRICT
 
 QUESTION = "Which river passes through ten countries?"
 
@@ -150,3 +153,68 @@ def test_an_error_of_qdrant_is_503_and_health_has_its_message(qdrant: QdrantHTTP
         assert "Qdrant does not answer or rejects the request" in refused.json()["detail"]
         assert "Injected fault: 500" in served.health()["reason"]
         assert served.search(QUESTION).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "limits", "known", "message"),
+    [
+        (
+            {"filter": {"title": "Danube"}},
+            {},
+            True,
+            "No payload index .* by 'title'.*strict mode.*--payload-index title:TYPE",
+        ),
+        ({"k": 8}, {"max_query_limit": 7}, True, "k is 8.*at most 7 passages"),
+        ({"k": 8}, {"max_query_limit": 7}, False, "k is 8.*at most 7 passages"),
+        (
+            {"filter": {"year": [1, 2, 3]}},
+            {"filter_max_conditions": 2},
+            True,
+            "more than 2 conditions",
+        ),
+        (
+            {"filter": {"year": [1, 2]}},
+            {"read_rate_limit": 2},
+            False,
+            "larger than the collection allows.*fewer conditions",
+        ),
+    ],
+)
+def test_what_strict_mode_refuses_is_the_clients_error_and_no_outage(
+    demo: RDREmbeddings,
+    tmp_path: Path,
+    asked: dict[str, Any],
+    limits: dict[str, int],
+    known: bool,
+    message: str,
+) -> None:
+    """Whether the limits are known before the request, or from Qdrant's refusal of it."""
+    with EmbeddedQdrant(tmp_path / "q") as backend, QdrantHTTPServer(backend) as qdrant:
+        load(backend, demo)
+        backend.create_payload_index(COLLECTION, "metadata.year", "integer")
+        client = connect(url=qdrant.url)
+        strict = STRICT.model_copy(update=limits)
+        if known:
+            client.update_collection(COLLECTION, strict_mode_config=strict)
+        with over(qdrant, watch_seconds=1000) as served:
+            served.until_ready()
+            client.update_collection(COLLECTION, strict_mode_config=strict)
+            for path in ("/search", "/ask"):
+                refused = served.http.post(path, json={"question": QUESTION, **asked})
+                assert refused.status_code == 422
+                assert re.search(message, refused.json()["detail"]), refused.json()["detail"]
+                assert COLLECTION not in refused.text
+                assert qdrant.url not in refused.text
+                assert served.http.get("/healthz").status_code == 200
+            descriptions = qdrant.requests["GET /collections/{collection_name}"]
+            assert served.search(QUESTION).status_code == 200
+            assert qdrant.requests["GET /collections/{collection_name}"] == descriptions, "reopened"
+
+
+def test_a_default_number_of_passages_above_the_limit_is_not_ready(demo: RDREmbeddings) -> None:
+    strict = models.StrictModeConfig(enabled=True, max_query_limit=7)
+    with QdrantHTTPServer(strict=strict) as qdrant:
+        load(connect(url=qdrant.url), demo)
+        with over(qdrant, k=8) as served:
+            until(lambda: "at most 7 results" in str(served.health()["reason"]))
+            assert served.search(QUESTION).status_code == 503
