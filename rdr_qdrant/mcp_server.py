@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from mcp.server import MCPServer
 
     from rdr_qdrant.collection import AllOf, QueryOptions, UntypedValue
-    from rdr_qdrant.collection.filters import FilterFactory
     from rdr_qdrant.searcher import PassageSearcher
 
 MOST_PASSAGES = 100
@@ -106,19 +105,12 @@ def make_mcp_server(
 
 
 def _matching_both(
-    fixed: Mapping[str, Any] | None, wanted: Mapping[str, Any]
-) -> Mapping[str, Any] | FilterFactory | None:
-    """A filter for passages that match both, also where both have a condition on one key."""
-    from qdrant_client import models
+    fixed: Mapping[str, UntypedValue | AllOf] | None, wanted: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Conditions for passages that match both, also where both have one on the same key."""
+    from rdr_qdrant.collection import AllOf
 
-    from rdr_qdrant.collection.filters import FilterFactory, condition_keys, to_qdrant_filter
-
-    if not fixed or not wanted:
-        return fixed or wanted or None
-
-    def make(_: object, indexes: Mapping[str, str]) -> models.Filter:
-        both = (to_qdrant_filter(one, indexes) for one in (fixed, wanted))
-        return models.Filter(must=[one for one in both if one])
-
-    keys = [*condition_keys(fixed), *condition_keys(wanted)]
-    return FilterFactory(dict.fromkeys(keys), make)
+    together = dict(wanted)
+    for key, value in (fixed or {}).items():
+        together[key] = AllOf([value, wanted[key]]) if key in wanted else value
+    return together or None
