@@ -195,6 +195,75 @@ def test_the_title_of_the_front_matter_goes_before_headings(quote: str) -> None:
     assert read(".markdown", "---\n\n# Head\n\ntext").title == "Head"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("closing", ["---", "..."])
+def test_front_matter_may_have_any_line_ends(end: str, closing: str) -> None:
+    lines = ["---", "# a comment", "title: Of front", "tags:", "- a", "", closing, "text", ""]
+    page = read(".md", end.join(lines))
+    assert (page.title, page.pages) == ("Of front", ["text"])
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "\nIntro paragraph.\n\n",
+        "Intro paragraph.\n",
+        "# Intro\n\n",
+        "# Intro\n\nNote: a slide.\n",
+        "Intro to this page: all of it.\n\n",
+        "Note: the first line.\nIntro of two lines.\n\n",
+        "- Intro\n- item\n\n",
+        "https://example.com/Intro\n\n",
+    ],
+)
+def test_text_between_two_thematic_breaks_is_no_front_matter(start: str) -> None:
+    found = text(".md", f"---\n{start}---\n\nRest.\n")
+    assert "Intro" in found
+    assert "Rest." in found
+    assert ("Note:" in found) == ("Note:" in start)
+
+
+@pytest.mark.parametrize("key", ["title", "Date", "date created", '"Date"', "dc.title", "状态"])
+def test_front_matter_may_begin_with_any_key(key: str) -> None:
+    page = read(".md", f"---\n{key}: Of front\nDate Changed: 2020\nlist:\n- a\n---\ntext")
+    assert page.pages == ["text"]
+
+
+def test_front_matter_without_an_end_costs_nothing() -> None:
+    assert "Of front" in text(".md", "---\n" + "title: Of front\n" * 20_000)
+
+
+def test_front_matter_may_be_empty() -> None:
+    page = read(".md", "---\n---\n# Head\n\ntext")
+    assert (page.title, page.pages) == ("Head", ["Head\n\ntext"])
+
+
+@pytest.mark.parametrize(
+    ("value", "title"),
+    [
+        (">\n  Of\n  front\n\n  matter", "Of front matter"),
+        ("|-  # kept\n  Of front\n  matter\n", "Of front matter"),
+        (">2+\n    Of front", "Of front"),
+        ("Of a\n  long line", "Of a long line"),
+        ('"Of a\n  long line"', "Of a long line"),
+        ('"Of \\"front\\""  # checked', 'Of "front"'),
+        (r'"C:\\new\folder"', r"C:\new\folder"),
+        ("'It''s of front'", "It's of front"),
+        ('"Of" front', '"Of" front'),
+        ("C# > F: a 'title'", "C# > F: a 'title'"),
+        ("null", "Head"),
+        ("~", "Head"),
+        ('""', "Head"),
+        ("", "Head"),
+        (">", "Head"),
+        ("\n  en: Of front", "Head"),
+    ],
+)
+def test_the_title_of_the_front_matter_is_a_scalar_of_yaml(value: str, title: str) -> None:
+    page = read(".md", f"---\ntitle: {value}\nauthor: x\n---\n# Head\n\ntext")
+    assert (page.title, page.pages) == (title, ["Head\n\ntext"])
+
+
 def kinds(document: ConvertedDocument) -> list[str]:
     """The kind of each block; each holds a line of the text without white space around it."""
     [text] = document.pages
