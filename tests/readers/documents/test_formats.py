@@ -120,6 +120,35 @@ def test_html_may_declare_its_encoding(declared: str) -> None:
     assert text(".html", page) == "café “x”"
 
 
+@pytest.mark.parametrize(
+    ("labels", "codec", "word"),
+    [
+        ("gb2312 GBK gb_2312-80 x-gbk chinese gb18030", "gb18030", "朱镕基总理 — 丂"),
+        ("shift_jis Shift-JIS sjis x-sjis ms_kanji windows-31j", "cp932", "第①章 ～ 髙橋"),
+        ("iso-2022-jp csISO2022JP", "iso2022_jp_ext", "日本 ｶﾅ"),
+        ("euc-kr ks_c_5601-1987 korean windows-949", "cp949", "똠방각하"),
+        ("big5 big5-hkscs cn-big5 x-x-big5", "big5hkscs", "喺香港 ①"),
+        ("iso-8859-9 latin5 windows-1254", "cp1254", "“Türkçe” — tırnak"),
+        ("iso-8859-11 tis-620 windows-874", "cp874", "“ไทย” …"),
+        ("iso-8859-8-i logical", "iso8859-8", "שלום"),
+        ("koi8-u koi8-ru", "koi8-u", "річка"),
+        ("x-mac-cyrillic", "mac-cyrillic", "река"),
+        ("macintosh x-mac-roman", "mac-roman", "“Größe”"),
+        ("iso_8859-1:1987 ansi_x3.4-1968 l1 x-cp1252 x-user-defined", "cp1252", "“café” €"),
+        ("iso-8859-15 l9", "iso8859-15", "café €"),
+        ("hz-gb-2312", "hz", "总理"),
+        ("iso-2022-kr", "iso2022_kr", "한국"),
+        ("utf8 unicode-1-1-utf-8 utf-16 utf-16le", "utf-8", "Größe"),
+    ],
+)
+def test_encodings_are_those_that_browsers_know_by_the_label(
+    labels: str, codec: str, word: str
+) -> None:
+    for label in labels.split():
+        page = f'<meta charset="{label}"><p>{word}</p>'.encode(codec)
+        assert text(".html", page) == word, label
+
+
 def test_html_that_declares_no_known_encoding_is_utf_8() -> None:
     assert text(".html", '<meta charset="unicode_escape"><p>\\u0041é') == "\\u0041é"
     assert "not valid UTF-8: byte 7" in reason(".html", b"<p>caf\xe9")
