@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import orjson
@@ -52,10 +53,19 @@ class SourceRecord(NamedTuple):
         return self.first_part and (id_key(point_id(self.first_part[0])), self.first_part[1])
 
     def to_reject(self, reason: str) -> Reject:
-        """The record as a reject."""
+        """The record as a reject, whose source is the file."""
         passage = self.passage
         shown = {"id": passage.id, "title": passage.title, "text": passage.text}
-        return Reject(self.source, self.line, reason, shown)
+        return Reject(self._file(), self.line, reason, shown)
+
+    def _file(self) -> str:
+        """Name of the source; of a folder of documents, that of the document."""
+        metadata = self.passage.metadata
+        path = metadata.get("path")
+        is_document = "file_digest" in metadata and metadata.get("source") == self.source
+        if is_document and isinstance(path, str) and PurePath(self.source).name != path:
+            return str(PurePath(self.source, path))
+        return self.source
 
 
 @dataclass(frozen=True, slots=True)

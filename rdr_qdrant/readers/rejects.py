@@ -21,7 +21,7 @@ class Reject:
     """A row or document that cannot be used.
 
     Attributes:
-        source: name of its file, as the user gave it.
+        source: name of its file, as the user gave it; in a folder, name of the document.
         line: 1-based line on which it ends (Parquet: the row's number); 0 for a whole document.
         reason: the reason in words; details follow a colon.
         row: the row as far as it could be read; `None` for a document.

@@ -297,9 +297,21 @@ def test_documents_and_rows_and_two_folders_in_one_load(
     assert report.documents is not None
     assert report.documents.files == 5
     [reject] = rejects
-    assert (reject.source, reject.row["id"]) == (str(second), "c.md#1")
-    assert "id stands twice with different content" in reject.reason
+    assert (reject.source, reject.row["id"]) == (str(second / "c.md"), "c.md#1")
+    assert reject.reason == f"id stands twice with different content: first: {folder}, line 1"
     assert load(loader, rows).documents is None
+
+
+def test_a_reject_of_a_document_given_as_a_file_names_it_once(
+    loader: QdrantLoader, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "c.md").write_text("other text")
+    rejects: list[Reject] = []
+    loader.on_reject = rejects.append
+    load(loader, folder / "c.md", tmp_path / "c.md")
+    [reject] = rejects
+    assert reject.source == str(tmp_path / "c.md")
+    assert f"first: {folder / 'c.md'}, line 1" in reject.reason
 
 
 def test_a_point_of_other_software_is_left_alone(

@@ -120,6 +120,35 @@ def test_html_may_declare_its_encoding(declared: str) -> None:
     assert text(".html", page) == "café “x”"
 
 
+@pytest.mark.parametrize(
+    ("labels", "codec", "word"),
+    [
+        ("gb2312 GBK gb_2312-80 x-gbk chinese gb18030", "gb18030", "朱镕基总理 — 丂"),
+        ("shift_jis Shift-JIS sjis x-sjis ms_kanji windows-31j", "cp932", "第①章 ～ 髙橋"),
+        ("iso-2022-jp csISO2022JP", "iso2022_jp_ext", "日本 ｶﾅ"),
+        ("euc-kr ks_c_5601-1987 korean windows-949", "cp949", "똠방각하"),
+        ("big5 big5-hkscs cn-big5 x-x-big5", "big5hkscs", "喺香港 ①"),
+        ("iso-8859-9 latin5 windows-1254", "cp1254", "“Türkçe” — tırnak"),
+        ("iso-8859-11 tis-620 windows-874", "cp874", "“ไทย” …"),
+        ("iso-8859-8-i logical", "iso8859-8", "שלום"),
+        ("koi8-u koi8-ru", "koi8-u", "річка"),
+        ("x-mac-cyrillic", "mac-cyrillic", "река"),
+        ("macintosh x-mac-roman", "mac-roman", "“Größe”"),
+        ("iso_8859-1:1987 ansi_x3.4-1968 l1 x-cp1252 x-user-defined", "cp1252", "“café” €"),
+        ("iso-8859-15 l9", "iso8859-15", "café €"),
+        ("hz-gb-2312", "hz", "总理"),
+        ("iso-2022-kr", "iso2022_kr", "한국"),
+        ("utf8 unicode-1-1-utf-8 utf-16 utf-16le", "utf-8", "Größe"),
+    ],
+)
+def test_encodings_are_those_that_browsers_know_by_the_label(
+    labels: str, codec: str, word: str
+) -> None:
+    for label in labels.split():
+        page = f'<meta charset="{label}"><p>{word}</p>'.encode(codec)
+        assert text(".html", page) == word, label
+
+
 def test_html_that_declares_no_known_encoding_is_utf_8() -> None:
     assert text(".html", '<meta charset="unicode_escape"><p>\\u0041é') == "\\u0041é"
     assert "not valid UTF-8: byte 7" in reason(".html", b"<p>caf\xe9")
@@ -193,6 +222,75 @@ def test_the_title_of_the_front_matter_goes_before_headings(quote: str) -> None:
     page = read(".md", f"---\ntags: [a]\ntitle: {quote}Of front{quote}\n---\n# Head\n\ntext")
     assert (page.title, page.pages) == ("Of front", ["Head\n\ntext"])
     assert read(".markdown", "---\n\n# Head\n\ntext").title == "Head"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("closing", ["---", "..."])
+def test_front_matter_may_have_any_line_ends(end: str, closing: str) -> None:
+    lines = ["---", "# a comment", "title: Of front", "tags:", "- a", "", closing, "text", ""]
+    page = read(".md", end.join(lines))
+    assert (page.title, page.pages) == ("Of front", ["text"])
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "\nIntro paragraph.\n\n",
+        "Intro paragraph.\n",
+        "# Intro\n\n",
+        "# Intro\n\nNote: a slide.\n",
+        "Intro to this page: all of it.\n\n",
+        "Note: the first line.\nIntro of two lines.\n\n",
+        "- Intro\n- item\n\n",
+        "https://example.com/Intro\n\n",
+    ],
+)
+def test_text_between_two_thematic_breaks_is_no_front_matter(start: str) -> None:
+    found = text(".md", f"---\n{start}---\n\nRest.\n")
+    assert "Intro" in found
+    assert "Rest." in found
+    assert ("Note:" in found) == ("Note:" in start)
+
+
+@pytest.mark.parametrize("key", ["title", "Date", "date created", '"Date"', "dc.title", "状态"])
+def test_front_matter_may_begin_with_any_key(key: str) -> None:
+    page = read(".md", f"---\n{key}: Of front\nDate Changed: 2020\nlist:\n- a\n---\ntext")
+    assert page.pages == ["text"]
+
+
+def test_front_matter_without_an_end_costs_nothing() -> None:
+    assert "Of front" in text(".md", "---\n" + "title: Of front\n" * 20_000)
+
+
+def test_front_matter_may_be_empty() -> None:
+    page = read(".md", "---\n---\n# Head\n\ntext")
+    assert (page.title, page.pages) == ("Head", ["Head\n\ntext"])
+
+
+@pytest.mark.parametrize(
+    ("value", "title"),
+    [
+        (">\n  Of\n  front\n\n  matter", "Of front matter"),
+        ("|-  # kept\n  Of front\n  matter\n", "Of front matter"),
+        (">2+\n    Of front", "Of front"),
+        ("Of a\n  long line", "Of a long line"),
+        ('"Of a\n  long line"', "Of a long line"),
+        ('"Of \\"front\\""  # checked', 'Of "front"'),
+        (r'"C:\\new\folder"', r"C:\new\folder"),
+        ("'It''s of front'", "It's of front"),
+        ('"Of" front', '"Of" front'),
+        ("C# > F: a 'title'", "C# > F: a 'title'"),
+        ("null", "Head"),
+        ("~", "Head"),
+        ('""', "Head"),
+        ("", "Head"),
+        (">", "Head"),
+        ("\n  en: Of front", "Head"),
+    ],
+)
+def test_the_title_of_the_front_matter_is_a_scalar_of_yaml(value: str, title: str) -> None:
+    page = read(".md", f"---\ntitle: {value}\nauthor: x\n---\n# Head\n\ntext")
+    assert (page.title, page.pages) == (title, ["Head\n\ntext"])
 
 
 def kinds(document: ConvertedDocument) -> list[str]:
