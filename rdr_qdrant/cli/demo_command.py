@@ -43,8 +43,8 @@ def demo(
     from rdr_qdrant.client import connect
     from rdr_qdrant.embeddings import RDREmbeddings
     from rdr_qdrant.evaluation import evaluate, recall_table
-    from rdr_qdrant.ingest import QdrantLoader, fraction_read
-    from rdr_qdrant.readers import RejectLog, open_source, read_questions
+    from rdr_qdrant.ingest import QdrantLoader
+    from rdr_qdrant.readers import RejectLog, fraction_read, open_source, read_questions
     from rdr_qdrant.searcher import PassageSearcher
 
     data = example_data()

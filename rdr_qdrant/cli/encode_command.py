@@ -68,8 +68,7 @@ def encode(
     file is encoded again.
     """
     from rdr_qdrant.export import ShardEncoder
-    from rdr_qdrant.ingest import fraction_read
-    from rdr_qdrant.readers import RejectLog, open_source
+    from rdr_qdrant.readers import RejectLog, fraction_read, open_source
 
     refuse_encoded(sources)
     opened = [open_source(source, quoting=quoting) for source in sources]

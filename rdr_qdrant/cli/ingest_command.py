@@ -192,8 +192,8 @@ def ingest(
     from rdr_qdrant.client import RetryPolicy, capabilities
     from rdr_qdrant.collection import Collection, CollectionSettings
     from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
-    from rdr_qdrant.ingest import QdrantLoader, fraction_read
-    from rdr_qdrant.readers import RejectLog
+    from rdr_qdrant.ingest import QdrantLoader
+    from rdr_qdrant.readers import RejectLog, fraction_read
 
     if language and not bm25:
         raise UsageError("--language belongs to --bm25: add it, or leave --language out.")

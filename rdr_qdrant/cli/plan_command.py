@@ -123,9 +123,8 @@ def plan_command(
 
 def _measure(sources: Sequence[str], splitting: options.SplitOptions) -> tuple[int, int, int]:
     """Passages of these sources, the mean bytes of their texts, and the rows rejected."""
-    from rdr_qdrant.ingest import fraction_read
     from rdr_qdrant.ingest.split_preview import measure_texts
-    from rdr_qdrant.readers import RejectLog, open_source
+    from rdr_qdrant.readers import RejectLog, fraction_read, open_source
 
     refuse_encoded(sources)
     opened = [open_source(source) for source in sources]

@@ -38,10 +38,9 @@ def split(
     """
     from itertools import islice
 
-    from rdr_qdrant.ingest import fraction_read
     from rdr_qdrant.ingest.partitions import ReadOptions
     from rdr_qdrant.ingest.split_preview import SplitPreview, sizes_to_json
-    from rdr_qdrant.readers import RejectLog, open_source
+    from rdr_qdrant.readers import RejectLog, fraction_read, open_source
 
     refuse_encoded(sources)
     opened = [open_source(source, quoting=quoting) for source in sources]

@@ -30,12 +30,11 @@ from rdr_qdrant.export.parquet_io import ShardFile, ShardRow, is_whole, table_of
 from rdr_qdrant.ingest.batch_result import BatchResult, reject_points
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.id_index import IdIndex
-from rdr_qdrant.ingest.partitions import source_changes
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder, VectorType, unstorable_reason
 from rdr_qdrant.ingest.records import EmbeddedBatch, MetadataUpdate, PendingPoint
 from rdr_qdrant.ingest.sink import OnRetry, PointDiff, Write
 from rdr_qdrant.ingest.verify import Sample
-from rdr_qdrant.readers import PassageSource
+from rdr_qdrant.readers import PassageSource, source_changes
 from rdr_qdrant.splitter import SplitRecord
 
 LOCK_FILE = ".encode.lock"

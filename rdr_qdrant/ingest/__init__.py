@@ -7,7 +7,6 @@
 """
 
 from rdr_qdrant.ingest.loader import QdrantLoader
-from rdr_qdrant.ingest.partitions import fraction_read
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder
 from rdr_qdrant.ingest.report import LoadReport, ProgressHandler
 from rdr_qdrant.ingest.verify import VerificationError
@@ -18,5 +17,4 @@ __all__ = [
     "ProgressHandler",
     "QdrantLoader",
     "VerificationError",
-    "fraction_read",
 ]

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.errors import CollectionError
 from rdr_qdrant.ingest.id_index import IdIndex
-from rdr_qdrant.ingest.partitions import source_changes
 from rdr_qdrant.ingest.prune import POINTS_PER_PAGE, delete_found
 from rdr_qdrant.passages import point_id
-from rdr_qdrant.readers import DocumentSource, PassageSource
+from rdr_qdrant.readers import DocumentSource, PassageSource, source_changes
 from rdr_qdrant.splitter import SplitRecord, part_id, text_and_number
 
 

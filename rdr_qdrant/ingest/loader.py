@@ -22,7 +22,6 @@ from rdr_qdrant.ingest.partitions import (
     PartitionReader,
     ReadOptions,
     partition_of,
-    source_changes,
 )
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder
 from rdr_qdrant.ingest.prune import Pruning
@@ -31,7 +30,7 @@ from rdr_qdrant.ingest.reject_counter import RejectCounter
 from rdr_qdrant.ingest.report import LoadReport, ProgressHandler
 from rdr_qdrant.ingest.thread_executor import ThreadExecutor
 from rdr_qdrant.passages import Passage
-from rdr_qdrant.readers import PassageSource, RejectHandler
+from rdr_qdrant.readers import PassageSource, RejectHandler, source_changes
 from rdr_qdrant.readers.jsonlines import STDIN
 from rdr_qdrant.splitter import SplitSettings
 

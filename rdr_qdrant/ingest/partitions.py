@@ -278,23 +278,6 @@ class PartitionReader:
             yield batch
 
 
-def source_changes(sources: Sequence[PassageSource]) -> tuple[str, ...]:
-    """How sources changed since they were opened, one line for each that did; ask after reading."""
-    return tuple(change for source in sources if (change := source.changed_while_read()))
-
-
-def fraction_read(sources: Sequence[PassageSource]) -> float | None:
-    """How much of all sources has been read, 0 to 1, or `None` if a length is unknown."""
-    done = total = 0.0
-    for source in sources:
-        fraction = source.fraction_read()
-        if fraction is None:
-            return None
-        done += fraction * source.size
-        total += source.size
-    return done / total if total else None
-
-
 def _records_of_source(
     source: PassageSource,
     reject: RejectHandler,

@@ -10,8 +10,7 @@ from rdr_qdrant.collection.points import source_filter
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.document_cache import keeps_rejected_documents, rejected_documents
 from rdr_qdrant.ingest.id_index import IdIndex
-from rdr_qdrant.ingest.partitions import source_changes
-from rdr_qdrant.readers import PassageSource
+from rdr_qdrant.readers import PassageSource, source_changes
 
 POINTS_PER_PAGE = 1000
 

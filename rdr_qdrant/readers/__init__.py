@@ -3,7 +3,7 @@
 Relevance judgments and runs are read whole, and refused where a line is wrong.
 """
 
-from rdr_qdrant.readers.base import PassageSource
+from rdr_qdrant.readers.base import PassageSource, fraction_read, source_changes
 from rdr_qdrant.readers.beir import BEIRFolder
 from rdr_qdrant.readers.documents import (
     DocumentCounts,
@@ -30,10 +30,12 @@ __all__ = [
     "RejectLog",
     "Run",
     "format_extension_counts",
+    "fraction_read",
     "is_same_file",
     "open_source",
     "read_qrels",
     "read_questions",
     "read_questions_with_ids",
     "read_trec_run",
+    "source_changes",
 ]

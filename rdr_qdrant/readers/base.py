@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +133,20 @@ class RowFileSource(RowSource):
     def includes_file(self, path: Path) -> bool:
         """Return whether this is the file."""
         return is_same_file(self.path, path)
+
+
+def source_changes(sources: Sequence[PassageSource]) -> tuple[str, ...]:
+    """Return how sources changed since they were opened, a line for each; ask after reading."""
+    return tuple(change for source in sources if (change := source.changed_while_read()))
+
+
+def fraction_read(sources: Sequence[PassageSource]) -> float | None:
+    """Return how much of all sources has been read, 0 to 1, or `None` if a length is unknown."""
+    done = total = 0.0
+    for source in sources:
+        fraction = source.fraction_read()
+        if fraction is None:
+            return None
+        done += fraction * source.size
+        total += source.size
+    return done / total if total else None
