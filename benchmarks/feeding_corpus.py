@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.server import DrawnVectors
 from rdr_qdrant import Passage
 from rdr_qdrant.collection.payload import to_payload
-from rdr_qdrant.encoding import EncodedBatch, Side
+from rdr_qdrant.encoding import EncodedBatch
 from rdr_qdrant.passages import content_hash
-from rdr_qdrant.registry import PASSAGE_FORMAT, PairIdentity
 
 DIMENSION = 768
 WINDOW = 4096
@@ -42,33 +42,19 @@ def payload(number: int) -> dict[str, Any]:
     return to_payload(with_source, content_hash(one, FINGERPRINT))
 
 
-class ReadyVectors:
+class ReadyVectors(DrawnVectors):
     """An encoder that costs nothing."""
 
     pair_label = "ready"
+
+    def __init__(self) -> None:
+        super().__init__(DIMENSION)
 
     def encoding_threads(self) -> int:
         return 2
 
     def passages_at_a_time(self) -> int:
         return WINDOW
-
-    def token_counter(self) -> None:
-        return None
-
-    def identity(self, *sides: Side) -> PairIdentity:
-        return PairIdentity(
-            label="ready",
-            context_encoder="ready",
-            question_encoder="ready",
-            dimension=DIMENSION,
-            max_length=256,
-            passage_format=PASSAGE_FORMAT,
-            probe=(1.0,) * DIMENSION,
-            question_probe=(1.0,) * DIMENSION,
-            revision=None,
-            precision="fp32",
-        )
 
     def fingerprint(self) -> str:
         return FINGERPRINT

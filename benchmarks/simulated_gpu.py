@@ -38,6 +38,7 @@ class BesideGPU(ReadyVectors):
     """
 
     def __init__(self, rate: float) -> None:
+        super().__init__()
         self.gpu = TimedForward(rate)
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = str(write_encoder(Path(folder), 1))
