@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -102,7 +102,7 @@ def point_to_document(point: models.ScoredPoint | models.Record) -> Document:
     )
 
 
-def point_ids(document_id: str) -> list[PointId]:
+def _point_ids(document_id: str) -> list[PointId]:
     """Return the ids a document's point may have: ours, and the UUID itself if it is one.
 
     Other software that uses UUIDs stores a document under its own id.
@@ -111,6 +111,27 @@ def point_ids(document_id: str) -> list[PointId]:
     with contextlib.suppress(ValueError):
         ids.append(str(uuid.UUID(document_id)))
     return ids
+
+
+def all_point_ids(ids: Sequence[str | int]) -> list[PointId]:
+    """Return every point id that the documents with these ids may have."""
+    return [point for group in _point_id_groups(ids) for point in group]
+
+
+def _point_id_groups(ids: Sequence[str | int]) -> list[list[PointId]]:
+    """Return, for each document id, the point ids that its document may have."""
+    each = [ids] if isinstance(ids, str | int) else ids
+    return [_point_ids(str(one)) for one in each]
+
+
+def documents_in_order(
+    ids: Sequence[str | int], records: Sequence[models.Record]
+) -> list[Document]:
+    """Return the documents with these ids that are among the records, in the order of the ids."""
+    found = {normalized_id(record.id): record for record in records}
+    groups = _point_id_groups(ids)
+    present = (next((found[one] for one in group if one in found), None) for group in groups)
+    return [point_to_document(record) for record in present if record is not None]
 
 
 def document_filter(conditions: Mapping[str, Any], indexes: IndexTypes) -> models.Filter:

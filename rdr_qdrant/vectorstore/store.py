@@ -21,21 +21,21 @@ from rdr_qdrant.collection import (
     CollectionSettings,
     Fusion,
     Mode,
-    PointId,
     QueryOptions,
     Questions,
     check_options,
 )
 from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
 from rdr_qdrant.collection.filters import FilterFactory
-from rdr_qdrant.collection.point_encoding import normalized_id, own_vector
+from rdr_qdrant.collection.point_encoding import own_vector
 from rdr_qdrant.embeddings import RDREmbeddings
 from rdr_qdrant.errors import RDRQdrantError, UsageError
 from rdr_qdrant.ingest import QdrantLoader
 from rdr_qdrant.searcher import PassageSearcher
 from rdr_qdrant.vectorstore.conversion import (
+    all_point_ids,
     document_filter,
-    point_ids,
+    documents_in_order,
     point_to_document,
     to_passages,
 )
@@ -464,7 +464,7 @@ class RDRVectorStore(QdrantVectorStore):
                 is given.
         """
         refuse_options("for deleting", options, ("ids",))
-        points = _all_point_ids(_checked_ids(ids))
+        points = all_point_ids(_checked_ids(ids))
         self._searcher.check(self._mode)
         if points:
             retry = RetryPolicy(self._retry_for)
@@ -479,7 +479,7 @@ class RDRVectorStore(QdrantVectorStore):
         collection = self._searcher.async_collection
         if collection is None:
             return await asyncio.to_thread(self.delete, ids)
-        points = _all_point_ids(_checked_ids(ids))
+        points = all_point_ids(_checked_ids(ids))
         await self._searcher.acheck(self._mode)
         if points:
             await collection.delete_points(points)
@@ -488,8 +488,8 @@ class RDRVectorStore(QdrantVectorStore):
     def get_by_ids(self, ids: Sequence[str | int], /) -> list[Document]:
         """Return the documents with these ids, in their order, without those that are missing."""
         self._searcher.check(self._mode)
-        records = self._searcher.collection.points.retrieve_records(_all_point_ids(ids))
-        return _documents_in_order(ids, records)
+        records = self._searcher.collection.points.retrieve_records(all_point_ids(ids))
+        return documents_in_order(ids, records)
 
     async def aget_by_ids(self, ids: Sequence[str | int], /) -> list[Document]:
         """Async version of `get_by_ids`."""
@@ -497,7 +497,7 @@ class RDRVectorStore(QdrantVectorStore):
         if collection is None:
             return await asyncio.to_thread(self.get_by_ids, ids)
         await self._searcher.acheck(self._mode)
-        return _documents_in_order(ids, await collection.retrieve_records(_all_point_ids(ids)))
+        return documents_in_order(ids, await collection.retrieve_records(all_point_ids(ids)))
 
     # Search: LangChain's other methods (`similarity_search`, `search`, ...) call these.
 
@@ -782,26 +782,6 @@ def _checked_ids(ids: Sequence[str | int] | None) -> Sequence[str | int]:
             "client.delete_collection(collection_name)."
         )
     return ids
-
-
-def _all_point_ids(ids: Sequence[str | int]) -> list[PointId]:
-    """Return every point id that the documents with these ids may have."""
-    return [point for group in _point_id_groups(ids) for point in group]
-
-
-def _point_id_groups(ids: Sequence[str | int]) -> list[list[PointId]]:
-    """Return, for each document id, the point ids that its document may have."""
-    each = [ids] if isinstance(ids, str | int) else ids
-    return [point_ids(str(one)) for one in each]
-
-
-def _documents_in_order(
-    ids: Sequence[str | int], records: Sequence[models.Record]
-) -> list[Document]:
-    found = {normalized_id(record.id): record for record in records}
-    groups = _point_id_groups(ids)
-    present = (next((found[one] for one in group if one in found), None) for group in groups)
-    return [point_to_document(record) for record in present if record is not None]
 
 
 def _listed(passages: Sequence[Passage], reasons: Mapping[int, str]) -> str:
