@@ -7,6 +7,7 @@ import errno
 import gzip
 import io
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import IO, Any, BinaryIO, cast
 
 from rdr_qdrant.errors import SourceError
 
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # `Path` makes one slash of two
 MAX_LINE_BYTES = 64 * 2**20
 """Longest line that is read into memory; a longer one is rejected."""
 
@@ -84,6 +86,11 @@ def check_readable(path: Path) -> FileState:
         with path.open("rb"):
             pass
     except FileNotFoundError:
+        if _ADDRESS.match(str(path)):  # not shown: it may hold a password or a signature
+            raise SourceError(
+                "A file is named by an address (SCHEME://...), but only files of this machine are "
+                "read. Download it first; rdr-qdrant ingest - reads JSON Lines from a pipe."
+            ) from None
         raise SourceError(f"No such file: {path}. Check the path.") from None
     except OSError as error:
         raise SourceError(f"Cannot read {path}: {error.strerror}.") from None

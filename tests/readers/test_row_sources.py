@@ -368,6 +368,14 @@ def test_no_such_file(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.tsv") == f"No such file: {tmp_path}/none.tsv. Check the path."
 
 
+@pytest.mark.parametrize(
+    "address", ["https://me:secret@host/wiki.tsv?sig=secret", "s3://bucket/secret.jsonl"]
+)
+def test_an_address_is_no_file_and_not_shown(address: str) -> None:
+    assert "Download it first" in refusal(address)
+    assert "secret" not in refusal(address)
+
+
 def test_a_folder_without_documents_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "rows.tsv"
     folder.mkdir()
