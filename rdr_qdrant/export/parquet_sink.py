@@ -166,6 +166,10 @@ class ParquetSink:
         """See `Sink.writer`."""
         return self._write
 
+    def look_ahead(self, ids: IdIndex) -> bool:
+        """See `Sink.look_ahead`: there is nothing to look up."""
+        return False
+
     def verify(self, ids: IdIndex, sample: Sample, counters: Counters) -> None:
         """Finish the last shard.
 

@@ -26,6 +26,9 @@ class Execution:
         sink: where to.
         apply: called in the caller's thread with what happened; may raise.
         cancellation: ends the run once what is in flight is done.
+        look_ahead: may be called while the last batches are encoded and written, in the caller's
+            thread; does a little of what comes afterwards. Returns False if there was nothing to
+            do; there may be when another batch is written.
     """
 
     reader: PartitionReader
@@ -35,6 +38,7 @@ class Execution:
     sink: Sink[Any]
     apply: Callable[[BatchResult | RetryEvent], None]
     cancellation: Cancellation
+    look_ahead: Callable[[], bool] = lambda: False
 
 
 class Executor(Protocol):

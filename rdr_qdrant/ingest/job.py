@@ -18,7 +18,7 @@ from rdr_qdrant.ingest.partitions import PartitionReader
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder
 from rdr_qdrant.ingest.records import RecordBatch
 from rdr_qdrant.ingest.sink import OnRetry, Sink
-from rdr_qdrant.ingest.verify import Sample, VerificationError, new_sample
+from rdr_qdrant.ingest.verify import IDS_PER_REQUEST, Sample, VerificationError, new_sample
 from rdr_qdrant.readers import Reject, RejectHandler
 
 ReportT = TypeVar("ReportT")
@@ -113,7 +113,12 @@ class IngestJob(Generic[ReportT]):
             sink=self.sink,
             apply=self._apply,
             cancellation=self.cancellation,
+            look_ahead=self._look_ahead,
         )
+
+    def _look_ahead(self) -> bool:
+        """Begin to verify what is written already, if it is worth a request."""
+        return self.counters["uploaded"] >= IDS_PER_REQUEST and self.sink.look_ahead(self._ids)
 
     def _apply(self, result: BatchResult | RetryEvent) -> None:
         """Count what happened, and report it.

@@ -38,7 +38,7 @@ from rdr_qdrant.ingest.qdrant_writer import QdrantWriter
 from rdr_qdrant.ingest.records import PendingPoint
 from rdr_qdrant.ingest.report import LoadReport
 from rdr_qdrant.ingest.sink import OnRetry, PointDiff, Write
-from rdr_qdrant.ingest.verify import Sample, compare_sample, count_stored, new_sample
+from rdr_qdrant.ingest.verify import LookUps, Sample, compare_sample, new_sample
 from rdr_qdrant.registry import PairIdentity
 from rdr_qdrant.splitter import SplitRecord
 
@@ -175,6 +175,7 @@ class QdrantSink:
         self._recorded_split: SplitRecord | None = None
         self._outcome = _Outcome()
         self._sample = new_sample()
+        self._look_ups: LookUps | None = None
 
     def open(self) -> None:
         """Find the collection; behind an alias it is one with a name of its own.
@@ -306,6 +307,13 @@ class QdrantSink:
             grpc_port=grpc_port_of(self.target.client),
         )
 
+    def look_ahead(self, ids: IdIndex) -> bool:
+        """See `Sink.look_ahead`; not where reads are limited, or the job's thread has to write."""
+        if not self.write_threads or self._reads_are_limited():
+            return False
+        self._look_ups = self._look_ups or self._new_look_ups(ids)
+        return self._look_ups.look_ahead()
+
     def verify(self, ids: IdIndex, sample: Sample, counters: Counters) -> None:
         """See `Sink.verify`.
 
@@ -323,15 +331,22 @@ class QdrantSink:
 
     def _count_stored(self, ids: IdIndex) -> int:
         """Look up all points in threads, which give up as soon as this one does."""
-        is_limited = self.collection.limits.reads_per_minute is not None
-        threads = min(self.write_threads, 1) if is_limited else self.write_threads
+        look_ups = self._look_ups or self._new_look_ups(ids)
+        threads = min(self.write_threads, 1) if self._reads_are_limited() else self.write_threads
         give_up = threading.Event()
         retry = RetryPolicy(self.target.retry_for, self._post_retry, give_up)
         collection = self._collection_named(self.collection.name, retry)
         try:
-            return count_stored(collection, ids, threads, self._wait_for, give_up)
+            return look_ups.finish(collection, threads, self._wait_for, give_up)
         finally:
             self._lookup_retries = retry.retries
+
+    def _new_look_ups(self, ids: IdIndex) -> LookUps:
+        without_retries = RetryPolicy()
+        return LookUps(ids, self._collection_named(self.collection.name, without_retries))
+
+    def _reads_are_limited(self) -> bool:
+        return self.collection.limits.reads_per_minute is not None
 
     def prune(self, ids: IdIndex, counters: Counters) -> None:
         """See `Sink.prune`; in any case parts that a text no longer has are deleted.

@@ -79,6 +79,13 @@ class Sink(Protocol[ReportT]):
             give_up: once set, nothing is retried.
         """
 
+    def look_ahead(self, ids: IdIndex) -> bool:
+        """Do a little of what `verify` does, while the last batches are encoded and written.
+
+        Returns:
+            False if there was nothing to do.
+        """
+
     def verify(self, ids: IdIndex, sample: Sample, counters: Counters) -> None:
         """Check that everything is stored.
 

@@ -61,7 +61,7 @@ class ThreadExecutor:
                 if batch.error:
                     pipeline.join()
                     raise batch.error
-            pipeline.join()
+            pipeline.join(run.look_ahead)
         except BaseException:
             give_up.set()
             pipeline.finish_in_flight()
@@ -128,13 +128,16 @@ class Pipeline:
         self._wait_until(lambda: self._free_for_writes.acquire(blocking=False))
         self._hand_to_writers(batch)
 
-    def join(self) -> None:
+    def join(self, meanwhile: Callable[[], bool] = lambda: False) -> None:
         """Wait until everything is written.
 
+        Args:
+            meanwhile: see `Execution.look_ahead`.
+
         Raises:
-            Exception: as `submit`.
+            Exception: as `submit`; or what `meanwhile` raised.
         """
-        self._wait_until(lambda: self._in_flight == 0)
+        self._wait_until(lambda: self._in_flight == 0, meanwhile)
 
     def post_retry(self, reason: str, seconds: float) -> None:
         """Report a retry; from any thread."""
@@ -161,7 +164,9 @@ class Pipeline:
         if self._writers:
             self._writers.shutdown()
 
-    def _wait_until(self, ready: Callable[[], bool]) -> None:
+    def _wait_until(
+        self, ready: Callable[[], bool], meanwhile: Callable[[], bool] = lambda: False
+    ) -> None:
         """Apply results, in the order in which they come, until `ready`."""
         while True:
             is_ready = ready()
@@ -170,6 +175,8 @@ class Pipeline:
             if is_ready:
                 return
             self._run.cancellation.check()
+            if meanwhile():
+                continue
             try:
                 self._handle(self._events.get(timeout=SECONDS_BETWEEN_CHECKS))
             except Empty:

@@ -9,11 +9,14 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from rdr_qdrant.collection import Collection, PointId, Reservoir
+from rdr_qdrant.collection.limits import parts
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, same_json
 from rdr_qdrant.errors import StoreError
 from rdr_qdrant.ingest.records import PendingPoint
@@ -76,46 +79,74 @@ def new_sample() -> Sample:
     return Reservoir(SAMPLE_SIZE)
 
 
-def count_stored(
-    collection: Collection,
-    ids: IdIndex,
-    threads: int,
-    wait: Callable[[Future[Any]], None],
-    give_up: threading.Event,
-) -> int:
-    """Number of the job's points that are in the collection: all of them.
+class LookUps:
+    """Looks up every point of a job in the collection, some before the last ones are written.
 
     Args:
-        collection: that was loaded.
-        ids: every point of the job.
-        threads: that look up at a time; 0 if the caller's has to.
-        wait: waits for an answer; may raise.
-        give_up: set where no further answer is wanted, so that no look-up is retried.
-
-    Raises:
-        VerificationError: some are missing.
+        ids: every point of the job. One that is rejected meanwhile need not be there.
+        collection: that is loaded, for look-ups ahead; its calls should not be retried.
     """
-    found = 0
-    missing: list[PointId] = []
 
-    def look_up(batch: list[PointId]) -> tuple[int, list[PointId]]:
-        present = collection.points.existing_ids(batch)
-        return len(present), [one for one in batch if one not in present]
+    def __init__(self, ids: IdIndex, collection: Collection) -> None:
+        self._ids = ids
+        self._ahead = collection
+        self._pages = ids.batches(IDS_PER_REQUEST)
+        self._absent: list[PointId] = []
 
-    batches = ids.batches(IDS_PER_REQUEST)
-    with closing(map_ahead(look_up, batches, threads, wait, give_up)) as answers:
-        for count, absent in answers:
-            found += count
-            missing += absent
-            if len(missing) >= MISSING_NAMED:
-                break
-    if missing:
-        raise VerificationError(
-            f"Points of this load are not in collection {collection.name!r}, though Qdrant "
-            f"confirmed them: {', '.join(map(str, missing[:MISSING_NAMED]))}. Did somebody delete "
-            "them? Run the same command again to load what is missing."
-        )
-    return found
+    def look_ahead(self) -> bool:
+        """Look up a page of points while others are being written; `finish` repeats absent ones.
+
+        Returns:
+            False if none is left, or Qdrant did not answer.
+        """
+        page = next(self._pages, [])
+        try:
+            self._absent += _absent_from(self._ahead, page)
+        except StoreError:  # if it lasts, `finish` will raise it
+            self._absent += page
+            return False
+        return bool(page)
+
+    def finish(
+        self,
+        collection: Collection,
+        threads: int,
+        wait: Callable[[Future[Any]], None],
+        give_up: threading.Event,
+    ) -> int:
+        """Look up the other points, now that all are written; the number of all.
+
+        Args:
+            collection: that was loaded.
+            threads: that look up at a time; 0 if the caller's has to.
+            wait: waits for an answer; may raise.
+            give_up: set where no further answer is wanted, so that no look-up is retried.
+
+        Raises:
+            VerificationError: some are missing.
+        """
+        missing: list[PointId] = []
+        rejected = set(self._ids.missing_from(self._absent))
+        absent = [one for one in self._absent if one not in rejected]
+        pages = chain(parts(absent, IDS_PER_REQUEST), self._pages)
+        look_up = partial(_absent_from, collection)
+        with closing(map_ahead(look_up, pages, threads, wait, give_up)) as answers:
+            for found in answers:
+                missing += found
+                if len(missing) >= MISSING_NAMED:
+                    break
+        if missing:
+            raise VerificationError(
+                f"Points of this load are not in collection {collection.name!r}, though Qdrant "
+                f"confirmed them: {', '.join(map(str, missing[:MISSING_NAMED]))}. Did somebody "
+                "delete them? Run the same command again to load what is missing."
+            )
+        return len(self._ids)
+
+
+def _absent_from(collection: Collection, ids: Sequence[PointId]) -> list[PointId]:
+    present = collection.points.existing_ids(ids) if ids else set()
+    return [one for one in ids if one not in present]
 
 
 def map_ahead(

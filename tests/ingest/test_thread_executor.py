@@ -262,3 +262,49 @@ def test_retries_are_reported_in_the_thread_of_the_caller() -> None:
     trial.pipeline.join()
     trial.pipeline.close()
     assert RetryEvent("no answer", 1.5) in trial.reported
+
+
+@WRITERS
+def test_what_is_done_meanwhile_and_results_do_not_wait_for_each_other(writers: int) -> None:
+    def meanwhile() -> bool:
+        reported_at.append(len(trial.reported))
+        first_may_end.set()
+        if trial.reported:
+            second_may_end.set()
+        return len(reported_at) < 10
+
+    def waits(numbers: Numbers) -> Iterator[Numbers]:
+        assert (first_may_end if numbers == [1] else second_may_end).wait(60)
+        yield numbers
+
+    first_may_end, second_may_end = threading.Event(), threading.Event()
+    reported_at: list[int] = []
+    trial = Trial(writers, waits)
+    trial.submit([1])
+    trial.submit([2])
+    trial.pipeline.join(meanwhile)
+    trial.pipeline.close()
+    assert trial.written == [1, 2]
+    assert reported_at[0] == 0
+    assert reported_at[-1] >= 1
+
+
+def test_a_job_that_is_cancelled_does_nothing_further_meanwhile() -> None:
+    def cancel() -> bool:
+        trial.cancellation.requested.set()
+        calls.append(1)
+        free.set()
+        return True
+
+    def waits(numbers: Numbers) -> Iterator[Numbers]:
+        assert free.wait(60)
+        yield numbers
+
+    calls: list[int] = []
+    free = threading.Event()
+    trial = Trial(1, waits)
+    trial.submit([1])
+    with pytest.raises(JobCancelled):
+        trial.pipeline.join(cancel)
+    trial.pipeline.close()
+    assert len(calls) == 1

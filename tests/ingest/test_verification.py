@@ -5,19 +5,25 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, connect
+from rdr_qdrant.collection import Collection, Point
 from rdr_qdrant.collection.points import Points
-from rdr_qdrant.ingest import VerificationError, verify
-from rdr_qdrant.ingest.verify import map_ahead
+from rdr_qdrant.ingest import VerificationError, job, verify
+from rdr_qdrant.ingest.id_index import IdIndex
+from rdr_qdrant.ingest.qdrant_sink import CollectionTarget, QdrantSink
+from rdr_qdrant.ingest.verify import LookUps, map_ahead
 from rdr_qdrant.readers import open_source
 from tests.conftest import COLLECTION
 from tests.support.faults import Status
@@ -177,3 +183,124 @@ def test_other_values_are_a_change(
     loader.load([Passage("1", "king", metadata={"a": one})])
     assert loader.load([Passage("1", "king", metadata={"a": other})]).updated == 1
     assert loader.load([Passage("1", "king", metadata={"a": other})]).unchanged == 1
+
+
+class TestLookingUpAhead:
+    """What is stored already is looked up while the last points are being written."""
+
+    @pytest.fixture
+    def server(self) -> Iterator[QdrantHTTPServer]:
+        with QdrantHTTPServer() as server:
+            yield server
+
+    @pytest.fixture
+    def client(self, server: QdrantHTTPServer) -> Iterator[QdrantClient]:
+        with closing(connect(url=server.url)) as client:
+            yield client
+
+    @pytest.fixture
+    def collection(self, client: QdrantClient, tiny: RDREmbeddings) -> Collection:
+        """The first 12 of the passages are stored."""
+        loader = QdrantLoader(embeddings=tiny, client=client, collection_name=COLLECTION)
+        loader.load(PASSAGES[:12])
+        return Collection(client, COLLECTION)
+
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
+        """The ids of each request, five at most."""
+        requests: list[list[Any]] = []
+        existing_ids = Points.existing_ids
+
+        def noted(points: Points, ids: list[Any]) -> set[Any]:
+            requests.append(list(ids))
+            return existing_ids(points, ids)
+
+        monkeypatch.setattr(Points, "existing_ids", noted)
+        monkeypatch.setattr(verify, "IDS_PER_REQUEST", 5)
+        return requests
+
+    def test_only_absent_points_are_looked_up_again(
+        self, collection: Collection, asked: list[list[Any]], client: QdrantClient
+    ) -> None:
+        with closing(IdIndex()) as ids:
+            ids.add_many(range(20))
+            look_ups = LookUps(ids, collection)
+            while look_ups.look_ahead():
+                pass
+            ids.reject(15)  # it was being encoded
+            sent = [Point(n, np.full(32, 0.5, np.float32), {}) for n in range(12, 20) if n != 15]
+            collection.points.upsert(sent)
+            del asked[:]
+            assert finished(look_ups, collection) == 19
+        assert sorted(chain(*asked)) == [point.id for point in sent]
+
+    @pytest.mark.parametrize("ahead", range(6))
+    def test_what_is_missing_at_the_end_is_named(
+        self, collection: Collection, asked: list[list[Any]], ahead: int
+    ) -> None:
+        with closing(IdIndex()) as ids:
+            ids.add_many([*range(12), 77])
+            look_ups = LookUps(ids, collection)
+            for _ in range(ahead):
+                look_ups.look_ahead()
+            with pytest.raises(VerificationError, match=r"confirmed them: 77\."):
+                finished(look_ups, collection)
+
+    def test_a_server_that_is_away_meanwhile_is_asked_again_at_the_end(
+        self, collection: Collection, asked: list[list[Any]], server: QdrantHTTPServer
+    ) -> None:
+        with closing(IdIndex()) as ids:
+            ids.add_many(range(12))
+            look_ups = LookUps(ids, collection)
+            assert look_ups.look_ahead()
+            server.inject(Status(503), match=f"POST /collections/{COLLECTION}/points")
+            assert not look_ups.look_ahead()
+            assert finished(look_ups, collection) == 12
+        assert [len(ids) for ids in asked] == [5, 5, 5, 2]
+
+    def test_a_load_does_so(
+        self,
+        client: QdrantClient,
+        tiny: RDREmbeddings,
+        asked: list[list[Any]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(job, "IDS_PER_REQUEST", 5)
+        encode_batches = RDREmbeddings.encode_batches
+        looked_up = threading.Event()
+        existing_ids = Points.existing_ids
+
+        def noted(points: Points, ids: list[Any]) -> set[Any]:
+            looked_up.set()
+            return existing_ids(points, ids)
+
+        def last_four_wait(embeddings: RDREmbeddings, tokens: Any) -> Iterator[Any]:
+            for batch in encode_batches(embeddings, tokens):
+                if len(batch.positions) == 4:
+                    assert looked_up.wait(60)  # for ever, if they were waited for
+                yield batch
+
+        monkeypatch.setattr(Points, "existing_ids", noted)
+        monkeypatch.setattr(RDREmbeddings, "encode_batches", last_four_wait)
+        loader = QdrantLoader(embeddings=tiny, client=client, collection_name="c", batch_size=8)
+        report = loader.load(PASSAGES)
+        assert (report.uploaded, report.verified, report.retries) == (20, 20, 0)
+
+    def test_not_where_reads_are_limited(self, tiny: RDREmbeddings, asked: list[list[Any]]) -> None:
+        limits = models.StrictModeConfig(enabled=True, read_rate_limit=1000)
+        with QdrantHTTPServer(strict=limits) as server, closing(connect(url=server.url)) as client:
+            target = CollectionTarget(client=client, collection_name="c")
+            sink = QdrantSink(target=target, encoder=tiny)
+            sink.open()
+            sink.prepare()
+            with closing(IdIndex()) as ids:
+                ids.add_many(range(20))
+                assert not sink.look_ahead(ids)
+        assert asked == []
+
+
+def finished(look_ups: LookUps, collection: Collection) -> int:
+    def wait(answer: Future[Any]) -> None:
+        answer.exception(timeout=60)
+
+    return look_ups.finish(collection, 2, wait, Event())
