@@ -9,6 +9,7 @@ import typer
 
 from rdr_qdrant.cli import option_groups as options
 from rdr_qdrant.cli.demo_command import example_data
+from rdr_qdrant.cli.exit_status import ExitStatus
 from rdr_qdrant.cli.path_arguments import parse_source
 from rdr_qdrant.cli.progress import duration
 from rdr_qdrant.cli.source_arguments import refuse_encoded
@@ -49,7 +50,7 @@ def bench(
     ] = 20.0,
     as_json: options.JSONOption = False,
     encoders: options.EncoderOptions,
-) -> None:
+) -> ExitStatus:
     """Measure how fast this machine encodes passages, also as a part of its peak speed.
 
     Nothing is stored. The peak is this machine's fastest matrix multiplication in the encoder's
@@ -79,19 +80,20 @@ def bench(
                 "rejected": log.total,
             }
         )
-        return
-    print_fields(
-        {
-            "model": f"{embeddings.pair.label} on {found.device} in {found.precision}",
-            "speed": f"{found.passages_per_second:,.1f} passages/s, "
-            f"{found.tokens_per_second:,.0f} tokens/s "
-            f"({found.tokens / found.passages:.0f} tokens a passage)",
-            "of the machine": f"{found.fraction_of_matrix_speed:.0%} of its matrix speed, "
-            f"{found.matrix_speed / 1e9:,.0f} GFLOP/s"
-            + (" in fp32" if found.precision == "int8" else ""),
-            pluralize(count, "passages"): f"{duration(found.seconds_for(count))} here",
-        }
-    )
+    else:
+        print_fields(
+            {
+                "model": f"{embeddings.pair.label} on {found.device} in {found.precision}",
+                "speed": f"{found.passages_per_second:,.1f} passages/s, "
+                f"{found.tokens_per_second:,.0f} tokens/s "
+                f"({found.tokens / found.passages:.0f} tokens a passage)",
+                "of the machine": f"{found.fraction_of_matrix_speed:.0%} of its matrix speed, "
+                f"{found.matrix_speed / 1e9:,.0f} GFLOP/s"
+                + (" in fp32" if found.precision == "int8" else ""),
+                pluralize(count, "passages"): f"{duration(found.seconds_for(count))} here",
+            }
+        )
+    return ExitStatus.REJECTED if log.total else ExitStatus.DONE
 
 
 def measure_encoding(

@@ -167,7 +167,7 @@ class QdrantSink:
         self.write_threads = capabilities(target.client).write_streams
         self.collection = self._collection_named(target.collection_name)
         self._swap: AliasSwap | None = None
-        self._collection_exists = False
+        self._collection_exists = self._is_new = False
         self._had_bm25 = False
         self._indexing_deferred = False
         self._has_written = False
@@ -239,7 +239,8 @@ class QdrantSink:
             collection.bulk_indexing.check_allowed()
         self._collection_exists = True
         self._had_bm25 = collection.bm25.record() is not None
-        settings = target.settings if self._creation_id else collection.settings()
+        self._is_new = self._creation_id is not None
+        settings = target.settings if self._is_new else collection.settings()
         self.vector_type = "float16" if settings and settings.datatype == "float16" else "float32"
         self._creation_id = self._creation_id or collection.creation_id()
         return fingerprint
@@ -308,8 +309,11 @@ class QdrantSink:
         )
 
     def look_ahead(self, ids: IdIndex) -> bool:
-        """See `Sink.look_ahead`; not where reads are limited, or the job's thread has to write."""
-        if not self.write_threads or self._reads_are_limited():
+        """See `Sink.look_ahead`; only in a new collection, where a point that is there was written.
+
+        Nor where reads are limited, or the job's own thread has to write.
+        """
+        if not (self._is_new and self.write_threads) or self._reads_are_limited():
             return False
         self._look_ups = self._look_ups or self._new_look_ups(ids)
         return self._look_ups.look_ahead()

@@ -262,7 +262,7 @@ def test_bench_counts_and_shows_rejected_rows(
 ) -> None:
     (tmp_path / "p.jsonl").write_text('broken\n{"id": "1", "text": "river"}\n')
     outcome = command("bench", "p.jsonl", "--seconds", "0", "--json", *pair)
-    assert (outcome.status, outcome.json["rejected"]) == (0, 1)
+    assert (outcome.status, outcome.json["rejected"]) == (3, 1)
     assert "Rejected: 1 x not JSON" in outcome.err
 
 

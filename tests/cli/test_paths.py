@@ -134,7 +134,7 @@ def test_the_home_folder_is_expanded_in_every_path(
     assert command("copy", "--from", "~/store", "--to", "~/copy", "-c", "c").status == 0
     files = ["--output", "~/run.json", "--trec", "~/run"]
     assert command("eval", "~/q.tsv", *where, *files, *names).status == 0
-    assert command("bench", "~/p.tsv", "--seconds", "0", *names).status == 0
+    assert command("bench", "~/p.tsv", "--seconds", "0", *names).status == 3
     [hit] = command("search", "king", "-k", "1", *where, *names, "--json").json
     assert hit["metadata"]["source"] == str(home / "p.tsv")
     made = {"context", "copy", "p.tsv", "q.tsv", "question", "r.jsonl", "run", "run.json"}

@@ -286,17 +286,31 @@ class TestLookingUpAhead:
         report = loader.load(PASSAGES)
         assert (report.uploaded, report.verified, report.retries) == (20, 20, 0)
 
-    def test_not_where_reads_are_limited(self, tiny: RDREmbeddings, asked: list[list[Any]]) -> None:
-        limits = models.StrictModeConfig(enabled=True, read_rate_limit=1000)
+    @pytest.mark.parametrize(
+        ("exists", "limits", "expected"),
+        [
+            (False, None, True),
+            (True, None, False),  # a point that is there may be that of before
+            (False, models.StrictModeConfig(enabled=True, read_rate_limit=1000), False),
+        ],
+    )
+    def test_only_in_a_new_collection_and_without_a_limit_of_reads(
+        self,
+        tiny: RDREmbeddings,
+        exists: bool,
+        limits: models.StrictModeConfig | None,
+        expected: bool,
+    ) -> None:
         with QdrantHTTPServer(strict=limits) as server, closing(connect(url=server.url)) as client:
+            if exists:
+                Collection(client, "c").create(tiny.identity())
             target = CollectionTarget(client=client, collection_name="c")
             sink = QdrantSink(target=target, encoder=tiny)
             sink.open()
             sink.prepare()
             with closing(IdIndex()) as ids:
                 ids.add_many(range(20))
-                assert not sink.look_ahead(ids)
-        assert asked == []
+                assert sink.look_ahead(ids) == expected
 
 
 def finished(look_ups: LookUps, collection: Collection) -> int:
