@@ -32,6 +32,8 @@ PARAGRAPHS = HEADINGS | {"p", "pre", "table"}
 """Blocks with an empty line before and after them."""
 ITEMS = frozenset({"li", "tr", "dt", "dd", "option", "caption", "summary"})
 """Blocks whose line is an item of a list or a row of a table."""
+BOXES = frozenset({"button"})
+"""Elements within a line that are set off from the text around them."""
 CELLS = frozenset({"td", "th"})
 """Cells of a row stand on one line, separated by tabs."""
 ROWS = frozenset({"caption", "table", "tbody", "tfoot", "thead", "tr"})
@@ -93,9 +95,10 @@ Beyond the standard, `hz` and `iso2022-kr` are decoded, for which browsers show 
 in `<meta>` means UTF-8 (HTML standard, 13.2.3.2). Python's codecs for EUC-JP and ISO-2022-JP lack
 NEC's and IBM's characters, which browsers know; such pages are rejected.
 """
-_META_CHARSET = re.compile(
-    rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE
-)
+_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
+_META = re.compile(rb"""<meta[\s/](?P<attributes>(?:"[^"]*"|'[^']*'|[^>"'])*)""", re.IGNORECASE)
+_ATTRIBUTE = re.compile(rb"""([^\s=>"'/]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+))""")
+_CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
 _XML_ENCODING = re.compile(
     rb"\A\s{0,20}<\?xml[^>]{0,200}?\sencoding\s*=\s*[\"']\s*([\w.:-]{1,40})", re.IGNORECASE
 )
@@ -104,8 +107,17 @@ DECLARATION_BYTES = 1024
 """Bytes within which a page has to declare its encoding (HTML standard, 4.2.5.4)."""
 
 _HEADING_MARK, _ITEM_MARK, _CODE_MARK, _CODE_END_MARK = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
-"""Characters that no text may hold (Unicode noncharacters); they stand before a line's text."""
-_MARKS = re.compile("[\ufdd0-\ufdd3]")
+_END_MARK = "\ufdd4"
+"""Characters that no text may hold (Unicode noncharacters); they stand before a line's text. The
+last one is for the end of a heading or item."""
+_MARKS = re.compile("[\ufdd0-\ufdd4]")
+_KINDS: Mapping[str, BlockKind] = {
+    _HEADING_MARK: "heading",
+    _ITEM_MARK: "item",
+    _END_MARK: "paragraph",
+}
+_END_OF_BREAK = re.compile(r"</br\s*/?>", re.IGNORECASE)
+"""A line break to browsers, nothing to libxml2."""
 _WHITE_SPACE = re.compile(r"\s+")
 _EMPTY_LINES = re.compile(r"[ \t]*\n(?:[ \t]*\n)+")
 
@@ -124,6 +136,7 @@ def convert_html(markup: str) -> ConvertedDocument:
     """
     from lxml import etree
 
+    markup = _END_OF_BREAK.sub("<br>", markup)
     extractor = _TextExtractor()
     parser = etree.HTMLParser(target=extractor, huge_tree=True)  # huge: no limit of depth or text
     try:
@@ -133,7 +146,7 @@ def convert_html(markup: str) -> ConvertedDocument:
         raise DocumentError(f"broken HTML: {error}") from None
     marked = normalize_text("".join(extractor.text))
     text = _EMPTY_LINES.sub("\n\n", _MARKS.sub("", marked)).strip()
-    title = "".join(extractor.title).strip() or "".join(extractor.heading).strip()
+    title = "".join(extractor.title).strip() or " ".join("".join(extractor.heading).split())
     return ConvertedDocument(title, [text], blocks=_blocks(text, _line_kinds(marked)))
 
 
@@ -147,7 +160,7 @@ def _line_kinds(marked: str) -> Iterator[BlockKind]:
             if mark in (_CODE_MARK, _CODE_END_MARK):
                 in_code = mark == _CODE_MARK
             else:
-                kind = "heading" if mark == _HEADING_MARK else "item"
+                kind = _KINDS[mark]
         if _MARKS.sub("", line).strip():
             yield "item" if is_code else kind
             kind = "paragraph"
@@ -171,10 +184,22 @@ def _declared_encoding(data: bytes) -> str:
         if data.startswith(prolog):
             return encoding
     head = data[:DECLARATION_BYTES]
-    match = _META_CHARSET.search(head) or _XML_ENCODING.search(head)
-    if not match:
-        return "utf-8"
-    return ENCODINGS.get(match[1].decode("ascii", "replace").lower(), "utf-8")
+    for label in _labels(head):
+        if known := ENCODINGS.get(label.strip().decode("ascii", "replace").lower()):
+            return known
+    return "utf-8"
+
+
+def _labels(head: bytes) -> Iterator[bytes]:
+    """The encodings named at the beginning of a page, as browsers look for them (13.2.3.2)."""
+    for meta in _META.finditer(_COMMENT.sub(b"", head)):
+        found = _ATTRIBUTE.findall(meta["attributes"])
+        values = {name.lower(): b"".join(value) for name, *value in reversed(found)}
+        if b"charset" in values:
+            yield values[b"charset"]
+        elif values.get(b"http-equiv", b"").lower() == b"content-type":
+            yield from _CHARSET.findall(values.get(b"content", b""))
+    yield from _XML_ENCODING.findall(head)
 
 
 class _TextExtractor:
@@ -239,6 +264,8 @@ class _TextExtractor:
 
     def _separate(self, tag: str, *, starts: bool) -> None:
         """Add the line end, tab or space that separates blocks or cells."""
+        if self._in_heading and tag in BLOCKS:
+            self.heading.append(" ")
         if tag == "pre" and not starts:
             self.text.append(_CODE_END_MARK)
         if tag in CELLS:
@@ -253,7 +280,9 @@ class _TextExtractor:
             self._after_line = True
             if starts:
                 self._mark(tag)
-        elif tag in BLOCKS and not self._after_space:
+            elif tag in HEADINGS | ITEMS:
+                self.text.append(_END_MARK)
+        elif tag in BLOCKS | BOXES and not self._after_space:
             self._end_with(" ")
 
     def _mark(self, tag: str) -> None:

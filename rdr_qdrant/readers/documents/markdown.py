@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from rdr_qdrant.readers.documents.document import ConvertedDocument
-from rdr_qdrant.readers.documents.html import convert_html
+from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
+from rdr_qdrant.readers.documents.html import INVISIBLE, convert_html
 from rdr_qdrant.readers.documents.text import decode_text
+
+if TYPE_CHECKING:
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.token import Token
 
 _FIRST_KEY = (
     r"""(?: (?: [\w.-]+ | [a-z][\w\ ]* | "[^"\n]*" | '[^'\n]*' ):(?=\s) | [a-z][\w-]*:(?!//) )"""
@@ -30,6 +35,16 @@ _DOUBLE_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:#.*)?', re.DOTALL)
 _SINGLE_QUOTED = re.compile(r"'((?:[^']|'')*)'\s*(?:#.*)?", re.DOTALL)
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 
+MAX_NESTING = 100
+"""Depth of blocks, where a list with its items counts twice. At its limit, markdown-it drops all
+that follows."""
+_DEFINITION = re.compile(r"\[(?P<label>[^\]\n]+)\]:[ \t]*(?P<target>\S+)")
+_ADDRESS = re.compile(r"<|#|mailto:|.*?(?:/|\w\.\w)")
+_TAG = re.compile(r"<(?P<end>/?)(?P<name>[a-z][\w.:-]*)(?P<empty>[^<>]*/>)?", re.IGNORECASE)
+_HIDES_TEXT = INVISIBLE | {"noembed", "noframes", "plaintext", "textarea", "title", "xmp"}
+_NEWER_ELEMENTS = frozenset({"data", "dialog", "main", "picture", "search", "slot", "template"})
+"""Those that lxml's list of HTML's elements lacks."""
+
 
 def convert(stream: BinaryIO) -> ConvertedDocument:
     """Return the text without markup; the title is the front matter's, else the first heading."""
@@ -40,9 +55,67 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
     if front_matter := _FRONT_MATTER.match(source):
         source = source[front_matter.end() :]
         title = _title(front_matter["fields"])
-    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    document = convert_html(parser.render(source))
+    parser = MarkdownIt("commonmark", {"maxNesting": MAX_NESTING})
+    parser.enable(["table", "strikethrough"])
+    parser.block.ruler.at("reference", _reference, {"alt": []})
+    tokens = parser.parse(source)
+    if any(token.level >= MAX_NESTING - 1 for token in tokens):
+        raise DocumentError(
+            f"its lists or quotes are nested too deep (about {MAX_NESTING} levels; a list has two)"
+        )
+    _show_tags_in_text(tokens)
+    document = convert_html(str(parser.renderer.render(tokens, parser.options, {})))
     return replace(document, title=title or document.title)
+
+
+def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """markdown-it's rule for link definitions, but for footnotes and lines as `[Deadline]: May 1`.
+
+    They look like definitions, of which nothing is shown.
+    """
+    from markdown_it.rules_block import reference
+
+    line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
+    found = _DEFINITION.match(line)
+    if found and (found["label"].startswith("^") or not _ADDRESS.match(found["target"])):
+        return False
+    return reference(state, start, end, silent)
+
+
+def _show_tags_in_text(tokens: Sequence[Token]) -> None:
+    """Make text of tags that are meant as text: `Avoid the <script> tag`, `List<String>`.
+
+    They have no end tag and would hide what follows, or are no elements of HTML and would vanish.
+    """
+    _show_unclosed(token for token in tokens if token.type == "html_block")
+    for token in tokens:
+        _show_unclosed(child for child in token.children or () if child.type == "html_inline")
+
+
+def _show_unclosed(tokens: Iterable[Token]) -> None:
+    closed: set[str] = set()
+    for token in reversed(list(tokens)):
+        shown = set()
+        for tag in reversed(list(_TAG.finditer(token.content))):
+            name = tag["name"].lower()
+            if tag["end"]:
+                closed.add(name)
+            elif name in closed:
+                continue
+            elif name in _HIDES_TEXT or not (tag["empty"] or _is_element(name)):
+                shown.add(tag.start())
+        token.content = _escaped(token.content, shown)
+
+
+def _escaped(content: str, tags: Collection[int]) -> str:
+    """The content with those tags as text that begin at these positions."""
+    return _TAG.sub(lambda tag: "&lt;" + tag[0][1:] if tag.start() in tags else tag[0], content)
+
+
+def _is_element(name: str) -> bool:
+    from lxml.html.defs import tags
+
+    return name in tags or name in _NEWER_ELEMENTS
 
 
 def _title(fields: str) -> str:

@@ -154,6 +154,20 @@ def test_html_that_declares_no_known_encoding_is_utf_8() -> None:
     assert "not valid UTF-8: byte 7" in reason(".html", b"<p>caf\xe9")
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        '<!-- <meta charset="iso-8859-1"> --><meta charset=utf-8>',
+        '<meta name="description" content="charset=iso-8859-1"><meta charset="utf-8">',
+        "<meta charset='none'/><META http-equiv=content-type content='text/html; charset=utf-8'>",
+        '<meta content="a > b" charset = "utf-8"><meta charset=iso-8859-1>',
+        "<!-- <meta charset=iso-8859-1>",
+    ],
+)
+def test_only_a_declaration_is_one(head: str) -> None:
+    assert text(".html", f"{head}--><p>Café – naïve</p>").endswith("Café – naïve")
+
+
 @pytest.mark.parametrize("quote", ['"', "'"])
 @pytest.mark.parametrize("encoding", ["iso-8859-1", "windows-1251", "Shift_JIS", "utf-8"])
 def test_an_xml_prolog_tells_the_encoding(quote: str, encoding: str) -> None:
@@ -293,6 +307,46 @@ def test_the_title_of_the_front_matter_is_a_scalar_of_yaml(value: str, title: st
     assert (page.title, page.pages) == (title, ["Head\n\ntext"])
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("Avoid the <script> tag. More.", "Avoid the <script> tag. More."),
+        ("The <title> tag.\n\n# Head\n\nText.", "The <title> tag.\n\nHead\n\nText."),
+        ("A <textarea> here\n\nand <svg> there.", "A <textarea> here\n\nand <svg> there."),
+        ("<script>\nrun()\n\nText.", "<script> run() Text."),
+        ("a <script>run()</script> b", "a b"),
+        ("<style>\np {}\n\nq {}\n</style>\n\nText.", "Text."),
+        ("Run x with <your-name> and List<String> now.",) * 2,
+        ("a <b>bold</b> and <Tabs>tab</Tabs> <Image src='x' /> end", "a bold and tab end"),
+        ("one<br>two <kbd>Ctrl</kbd>", "one\ntwo Ctrl"),
+    ],
+)
+def test_tags_that_are_meant_as_text_are_text(source: str, shown: str) -> None:
+    assert text(".md", source) == shown
+
+
+def test_what_only_looks_like_a_link_definition_is_text() -> None:
+    notes = "[^1]: Ibid.\n[^2]: Smith (2019)"
+    source = f"Claim.[^1] Other.[^2] [x] [y]\n\n{notes}\n\n[Deadline]: 2024-05-01\n\n"
+    definitions = '[x]: http://x.org "Title"\n[y]:\n  page.md\n'
+    assert text(".md", source + definitions) == (
+        "Claim.[^1] Other.[^2] x y\n\n[^1]: Ibid. [^2]: Smith (2019)\n\n[Deadline]: 2024-05-01"
+    )
+
+
+def test_deep_markdown_is_read_or_refused_but_not_cut() -> None:
+    def outline(depth: int) -> str:
+        items = "\n".join("  " * level + f"- level{level}" for level in range(depth))
+        return f"{items}\n\n# After\n\nText."
+
+    whole = text(".md", outline(45))
+    assert "level44" in whole
+    assert whole.endswith("After\n\nText.")
+    assert "nested too deep" in reason(".md", outline(50))
+    assert text(".md", ">" * 20 + " quoted\n\nAfter") == "quoted\n\nAfter"
+    assert "nested too deep" in reason(".md", ">" * 100 + " quoted\n\nAfter")
+
+
 def kinds(document: ConvertedDocument) -> list[str]:
     """The kind of each block; each holds a line of the text without white space around it."""
     [text] = document.pages
@@ -331,6 +385,18 @@ last
         *("heading", "paragraph", "item", "item", "paragraph"),
         *("item", "item", "item", "item", "heading", "paragraph"),
     ]
+
+
+def test_an_empty_heading_or_item_marks_nothing_else() -> None:
+    page = read(".html", "<h2></h2><p>one</p><ul><li></li></ul><p>two</p><li><p>three</p></li>")
+    assert kinds(page) == ["paragraph", "paragraph", "item"]
+    assert kinds(read(".md", "# ![logo](logo.png)\n\nText.")) == ["paragraph"]
+
+
+def test_words_are_not_glued() -> None:
+    assert read(".html", "<h1>Foo<br>Bar\n baz</h1>").title == "Foo Bar baz"
+    assert text(".html", "one</br>two</BR >three") == "one\ntwo\nthree"
+    assert text(".html", "Press <button>OK</button><button>No</button> now") == "Press OK No now"
 
 
 def test_marks_in_a_page_do_no_harm() -> None:
