@@ -58,6 +58,7 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
     parser = MarkdownIt("commonmark", {"maxNesting": MAX_NESTING})
     parser.enable(["table", "strikethrough"])
     parser.block.ruler.at("reference", _reference, {"alt": []})
+    parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     tokens = parser.parse(source)
     if any(token.level >= MAX_NESTING - 1 for token in tokens):
         raise DocumentError(
@@ -80,6 +81,31 @@ def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if found and (found["label"].startswith("^") or not _ADDRESS.match(found["target"])):
         return False
     return reference(state, start, end, silent)
+
+
+def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """markdown-it's rule for tables, but cells beyond those of the first row stay in the last one.
+
+    It drops them; a `|` in code is what makes most of them.
+    """
+    from markdown_it.rules_block.table import escapedSplit, table
+
+    first = len(state.tokens)
+    found = table(state, start, end, silent)
+    columns = 0
+    cells: list[Token] = []
+    for token in state.tokens[first:]:
+        if token.type == "tr_open":
+            cells = []
+        elif token.type == "inline":
+            cells.append(token)
+        elif token.type == "tr_close" and cells[0].map:
+            columns = columns or len(cells)
+            line = cells[0].map[0]
+            row = state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]].strip()
+            beyond = escapedSplit(row.removeprefix("|"))[columns:]
+            cells[-1].content = " | ".join(filter(str.strip, [cells[-1].content, *beyond]))
+    return found
 
 
 def _show_tags_in_text(tokens: Sequence[Token]) -> None:

@@ -334,6 +334,20 @@ def test_what_only_looks_like_a_link_definition_is_text() -> None:
     )
 
 
+@pytest.mark.parametrize("quoted", ["", "> "])
+def test_cells_beyond_the_columns_of_a_table_are_kept(quoted: str) -> None:
+    rows = [
+        "| Op | Is |",
+        "|---|---|",
+        "| `a|b` | or |",
+        "| 1 | 2 | 3 | 4 | |",
+        "| x\\|y | z |",
+        "w",
+    ]
+    shown = "Op\tIs\n`a\tb` | or\n1\t2 | 3 | 4\nx|y\tz\nw"
+    assert text(".md", "\n".join(quoted + row for row in rows)) == shown
+
+
 def test_deep_markdown_is_read_or_refused_but_not_cut() -> None:
     def outline(depth: int) -> str:
         items = "\n".join("  " * level + f"- level{level}" for level in range(depth))
