@@ -107,10 +107,10 @@ DECLARATION_BYTES = 1024
 """Bytes within which a page has to declare its encoding (HTML standard, 4.2.5.4)."""
 
 _HEADING_MARK, _ITEM_MARK, _CODE_MARK, _CODE_END_MARK = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
-_END_MARK = "\ufdd4"
+_END_MARK, _BREAK_MARK = "\ufdd4", "\ufdd5"
 """Characters that no text may hold (Unicode noncharacters); they stand before a line's text. The
-last one is for the end of a heading or item."""
-_MARKS = re.compile("[\ufdd0-\ufdd4]")
+last ones are for the end of a heading or item, and for a line after `<br>`."""
+_MARKS = re.compile("[\ufdd0-\ufdd5]")
 _KINDS: Mapping[str, BlockKind] = {
     _HEADING_MARK: "heading",
     _ITEM_MARK: "item",
@@ -150,8 +150,11 @@ def convert_html(markup: str) -> ConvertedDocument:
     return ConvertedDocument(title, [text], blocks=_blocks(text, _line_kinds(marked)))
 
 
-def _line_kinds(marked: str) -> Iterator[BlockKind]:
-    """The kind of each line that is not empty; the mark of an empty line is for the next one."""
+def _line_kinds(marked: str) -> Iterator[BlockKind | None]:
+    """The kind of each line that is not empty; the mark of an empty line is for the next one.
+
+    `None` for a line after one `<br>` that begins in lower case: it goes on with the one before.
+    """
     kind: BlockKind = "paragraph"
     in_code = False
     for line in marked.split("\n"):
@@ -160,20 +163,27 @@ def _line_kinds(marked: str) -> Iterator[BlockKind]:
             if mark in (_CODE_MARK, _CODE_END_MARK):
                 in_code = mark == _CODE_MARK
             else:
-                kind = _KINDS[mark]
-        if _MARKS.sub("", line).strip():
-            yield "item" if is_code else kind
+                kind = _KINDS.get(mark, kind)
+        if kept := _MARKS.sub("", line).strip():
+            if _MARKS.findall(line) == [_BREAK_MARK] and kept[0].islower() and not is_code:
+                yield None
+            else:
+                yield "item" if is_code else kind
             kind = "paragraph"
 
 
-def _blocks(text: str, kinds: Iterator[BlockKind]) -> list[Block]:
-    """A block for each line of the text that is not empty."""
-    blocks = []
+def _blocks(text: str, kinds: Iterator[BlockKind | None]) -> list[Block]:
+    """A block for each line of the text that is not empty, unless it goes on with the last one."""
+    blocks: list[Block] = []
     start = 0
     for line in text.split("\n"):
-        if kept := line.strip():
+        if line.strip():
             first = start + len(line) - len(line.lstrip())
-            blocks.append(Block(next(kinds), first, first + len(kept)))
+            kind = next(kinds)
+            if kind is None and blocks and blocks[-1].kind != "heading":
+                last = blocks.pop()
+                kind, first = last.kind, last.start
+            blocks.append(Block(kind or "paragraph", first, start + len(line.rstrip())))
         start += len(line) + 1
     return blocks
 
@@ -280,6 +290,8 @@ class _TextExtractor:
             self._after_line = True
             if starts:
                 self._mark(tag)
+            elif tag == "br":
+                self.text.append(_BREAK_MARK)
             elif tag in HEADINGS | ITEMS:
                 self.text.append(_END_MARK)
         elif tag in BLOCKS | BOXES and not self._after_space:

@@ -407,6 +407,19 @@ def test_an_empty_heading_or_item_marks_nothing_else() -> None:
     assert kinds(read(".md", "# ![logo](logo.png)\n\nText.")) == ["paragraph"]
 
 
+def test_a_sentence_may_go_on_after_a_line_break() -> None:
+    page = read(".html", "<p>He decided<br>that<br/> it<br>rains.<br>Yes.<li>one<br>more<br><br>no")
+    assert [page.pages[0][block.start : block.end] for block in page.blocks] == [
+        "He decided\nthat\nit\nrains.",
+        "Yes.",
+        "one\nmore",
+        "no",
+    ]
+    assert [block.kind for block in page.blocks] == ["paragraph", "paragraph", "item", "paragraph"]
+    assert len(read(".html", "<h1>One<br>two</h1>").blocks) == 2
+    assert len(read(".md", "He decided  \nthat\\\nit rains.").blocks) == 1
+
+
 def test_words_are_not_glued() -> None:
     assert read(".html", "<h1>Foo<br>Bar\n baz</h1>").title == "Foo Bar baz"
     assert text(".html", "one</br>two</BR >three") == "one\ntwo\nthree"
