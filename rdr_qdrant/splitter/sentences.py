@@ -21,6 +21,9 @@ _CLAUSE_END = re.compile(
     r"|(?<=[\u3001\uff0c\uff1b\uff1a\uff09\u300d\u300f])"
 )
 _WORD = re.compile(r"\S+")
+_CLOSING = re.compile(r"""(?<=\S)[)\]}*_"'\u2019\u201d\u00bb]+(?=\s|\Z)""")
+_NUMBER = re.compile(r"\s*(?:\d{1,3}|[^\W\d_])\.")
+"""Of an item, as in `1.)`."""
 
 
 def sentence_spans(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
@@ -64,6 +67,7 @@ def _spans_of_paragraph(text: str, start: int, end: int) -> Iterator[tuple[int, 
             (start + found["start_index"], start + found["end_index"])
             for found in sentencex.get_sentence_boundaries(LANGUAGE, text[start:stop])
         ]
+        spans = _with_closing_marks(text, spans)
         if stop < end:
             if len(spans) > 1:
                 spans.pop()  # it may continue
@@ -73,6 +77,22 @@ def _spans_of_paragraph(text: str, start: int, end: int) -> Iterator[tuple[int, 
             if stripped := _strip(text, first, last):
                 yield stripped
         start = spans[-1][1] if spans else stop
+
+
+def _with_closing_marks(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sentences with the marks that close them: `sentencex` puts unpaired ones into the next."""
+    kept: list[tuple[int, int]] = []
+    for first, last in spans:
+        if kept and kept[-1][1] == first and (marks := _CLOSING.match(text, first, last)):
+            before = kept.pop()[0]
+            if _NUMBER.fullmatch(text, before, first):
+                kept.append((before, last))
+                continue
+            kept.append((before, marks.end()))
+            first = marks.end()
+        if first < last:
+            kept.append((first, last))
+    return kept
 
 
 def _last_space(text: str, start: int, stop: int) -> int:

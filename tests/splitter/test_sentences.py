@@ -31,6 +31,8 @@ def sentences(text: str) -> list[str]:
         ["ذهب إلى السوق.", "هل رأيته؟", "نعم!"],
         ["वह बाज़ार गया।", "क्या तुमने उसे देखा?", "हाँ।"],
         ["Er ist da.", "Das ist gut!", "Wo?"],
+        ["He left the town.)", "Then it rained.", "*So he said.*", "_No._", "Yes.”", "The end.)"],
+        ["1.) Milch holen.", "2.) Brot kaufen."],
     ],
 )
 def test_sentences_of_many_scripts_are_known(expected: list[str]) -> None:
