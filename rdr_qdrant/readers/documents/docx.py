@@ -172,6 +172,10 @@ def _rewritten(element: Element) -> Iterator[Element]:
     if name in READ_BY_MAMMOTH:
         _rewrite_children(element)
         yield element
+    elif name in ("w:br", "w:cr"):  # the end of a line, page or column
+        yield _word_element("br")
+    elif name == "w:ptab":
+        yield _word_element("tab")
     elif name == "m:oMath":
         yield _run(_formula_text(element))
     elif name == "m:oMathPara":  # formulas on lines of their own

@@ -506,6 +506,13 @@ def test_a_docx_with_text_in_an_embedded_file_is_rejected() -> None:
     assert "in an embedded file (w:altChunk), which is not read" in reason(".docx", data)
 
 
+@pytest.mark.parametrize("mark", ["br", "br w:type='page'", "br w:type='column'", "cr", "ptab"])
+def test_breaks_in_a_docx_separate_words(mark: str) -> None:
+    body = f"<w:p><w:r><w:t>One ends.</w:t><w:{mark}/><w:t>Two starts.</w:t></w:r></w:p>"
+    separator = " " if mark == "ptab" else "\n"
+    assert word_text(body) == f"One ends.{separator}Two starts."
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
