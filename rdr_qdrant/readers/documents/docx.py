@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
+from itertools import accumulate
 from typing import BinaryIO
 from xml.etree.ElementTree import Element, ParseError, SubElement  # parsed by defusedxml only
 from zipfile import BadZipFile, ZipFile
@@ -136,6 +137,7 @@ def _rewrite_part(data: bytes) -> bytes:
 
     root: Element = ElementTree.fromstring(data)
     _rewrite_children(root)
+    _remove_field_instructions(root)
     rewritten: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return rewritten
 
@@ -251,3 +253,30 @@ def _formula_text(formula: Element) -> str:
         return f"{''.join(terms[:-1])}√({terms[-1]})"
     separator = {"m:func": " ", "m:mr": " ", "m:m": "; ", "m:eqArr": "; "}
     return separator.get(name, "").join(terms)
+
+
+def _remove_field_instructions(root: Element) -> None:
+    """Remove the text between the start of each field and its result.
+
+    It is the result of a field within, or part of a condition. A field without an end, in a
+    damaged document, keeps its text.
+    """
+    runs = [run for run in root.iter() if _name(run) == "w:r"]
+    contents = [child for run in runs for child in run]
+    open_fields: list[tuple[int, int | None]] = []  # positions of the start and of the separator
+    changes_of_depth = [0] * len(contents)
+    for position, child in enumerate(contents):
+        if _name(child) != "w:fldChar":
+            continue
+        kind = _attribute(child, "fldCharType", "")
+        if kind == "begin":
+            open_fields.append((position, None))
+        elif open_fields and kind == "separate":
+            open_fields.append((open_fields.pop()[0], position))
+        elif open_fields and kind == "end":
+            start, separator = open_fields.pop()
+            changes_of_depth[start] += 1
+            changes_of_depth[position if separator is None else separator] -= 1
+    depths = accumulate(changes_of_depth)
+    for run in runs:
+        run[:] = [child for child in run if next(depths) == 0 or _name(child) in WITHOUT_TEXT]

@@ -513,6 +513,50 @@ def test_breaks_in_a_docx_separate_words(mark: str) -> None:
     assert word_text(body) == f"One ends.{separator}Two starts."
 
 
+def field(*instruction: str, result: str | None = None) -> str:
+    mark = "<w:r><w:fldChar w:fldCharType='{}'/></w:r>"
+    shown = "" if result is None else mark.format("separate") + result
+    return "".join([mark.format("begin"), *instruction, shown, mark.format("end")])
+
+
+def instruction(text: str) -> str:
+    return f"<w:r><w:instrText>{text}</w:instrText></w:r>"
+
+
+@pytest.mark.parametrize(
+    ("inline", "shown"),
+    [
+        (field(instruction("REF x"), result=word_run("Mrs")), "Dear Mrs Jones."),
+        (
+            field(
+                instruction("IF "),
+                field(instruction("MERGEFIELD sex"), result=word_run("female")),
+                instruction(" = 'female' 'Mrs' 'Mr'"),
+                result=word_run("Mrs"),
+            ),
+            "Dear Mrs Jones.",
+        ),
+        (
+            field(instruction("IF 1 = 1"), word_run("Mr"), result=word_run("Mrs")),
+            "Dear Mrs Jones.",
+        ),
+        (
+            field(instruction("QUOTE"), result=field(instruction("REF x"), result=word_run("Mrs"))),
+            "Dear Mrs Jones.",
+        ),
+        (field(instruction("XE "), word_run("Mrs")), "Dear Jones."),
+        (
+            f"<w:r><w:fldChar w:fldCharType='begin'/></w:r>{word_run('Mrs')}",
+            "Dear Mrs Jones.",
+        ),
+        (f"{word_run('Mrs')}<w:r><w:fldChar w:fldCharType='end'/></w:r>", "Dear Mrs Jones."),
+    ],
+)
+def test_only_the_result_of_a_field_is_text(inline: str, shown: str) -> None:
+    body = f"<w:p>{word_run('Dear ')}{inline}{word_run(' Jones.')}</w:p>"
+    assert word_text(body) == shown
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
