@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,6 +49,9 @@ WITHOUT_TEXT = frozenset(
 HIDDEN = frozenset({"w:del", "w:moveFrom", "w:rt", "w:rubyPr"})
 """Elements whose text is not read: deleted, moved elsewhere, or the reading over a word (ruby)."""
 SHOWN_TEXT = frozenset({"w:t", "m:t", "a:t"})
+DINGBAT_FONTS = frozenset({"Symbol", "Webdings", "Wingdings", "Wingdings 2", "Wingdings 3"})
+PRIVATE_USE = re.compile("[\x00-\x1f\ud800-\uf8ff\ufffe\uffff]")
+"""Characters without a meaning of their own."""
 
 
 def convert(stream: BinaryIO) -> ConvertedDocument:
@@ -164,6 +168,23 @@ def _run(text: str) -> Element:
     return run
 
 
+def _paragraph(text: str) -> Element:
+    paragraph = _word_element("p")
+    paragraph.append(_run(text))
+    return paragraph
+
+
+def _symbol(element: Element) -> Iterator[Element]:
+    """Yield a character chosen from a font as text, unless only the font gives it a meaning."""
+    code = _attribute(element, "char", "")
+    if not re.fullmatch("[0-9A-Fa-f]{4}", code):
+        return
+    if _attribute(element, "font", "") in DINGBAT_FONTS or PRIVATE_USE.match(chr(int(code, 16))):
+        yield element  # mammoth knows the common ones
+    else:
+        yield _run(chr(int(code, 16)))
+
+
 def _rewrite_children(element: Element) -> None:
     element[:] = [new for child in element for new in _rewritten(child)]
 
@@ -183,6 +204,10 @@ def _rewritten(element: Element) -> Iterator[Element]:
     elif name == "m:oMathPara":  # formulas on lines of their own
         for child in element:
             yield from (_word_element("br"), *_rewritten(child), _word_element("br"))
+    elif name == "w:sym":
+        yield from _symbol(element)
+    elif name == "v:textpath":  # WordArt
+        yield _paragraph(element.get("string", ""))
     elif name == "w:drawing":
         boxes = _word_element("pict")
         boxes.extend(_text_boxes(element))
@@ -219,10 +244,8 @@ def _text_boxes(drawing: Element) -> Iterator[Element]:
         if name == "w:txbxContent":
             yield from _rewritten(child)
         elif name == "a:p":
-            paragraph = _word_element("p")
             words = (part.text or "" for part in child.iter() if _name(part) == "a:t")
-            paragraph.append(_run("".join(words)))
-            yield paragraph
+            yield _paragraph("".join(words))
         elif name == "mc:AlternateContent":
             yield from _text_boxes(_chosen_alternative(child))
         else:

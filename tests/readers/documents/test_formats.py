@@ -422,6 +422,16 @@ DRAWN = "xmlns:a='http://schemas.openxmlformats.org/drawingml/2006/main'"
         (f"<w:dir w:val='rtl'>{word_run('שלום')}</w:dir>", "See שלום here."),
         (f"<w:bdo w:val='rtl'>{word_run('שלום')}</w:bdo>", "See שלום here."),
         (f"<unknown>{word_run('it')}</unknown>", "See it here."),
+        ("<w:r><w:sym w:font='Arial' w:char='00B0'/></w:r>", "See ° here."),
+        ("<w:r><w:sym w:font='Symbol' w:char='F061'/></w:r>", "See α here."),
+        ("<w:r><w:sym w:font='Symbol' w:char='0061'/></w:r>", "See α here."),
+        ("<w:r><w:sym w:font='Unknown' w:char='F061'/></w:r>", "See here."),
+        ("<w:r><w:sym/></w:r>", "See here."),
+        (
+            "<w:r><w:pict><v:shape xmlns:v='urn:schemas-microsoft-com:vml'>"
+            "<v:textpath string='in a box'/></v:shape></w:pict></w:r>",
+            "See here.\n\nin a box",
+        ),
         (
             f"<w:r><w:ruby><w:rubyPr/><w:rt>{word_run('かん')}</w:rt>"
             f"<w:rubyBase>{word_run('漢')}</w:rubyBase></w:ruby></w:r>",
