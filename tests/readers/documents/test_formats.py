@@ -485,6 +485,181 @@ def test_insertions_and_controls_are_text_and_deletions_are_not() -> None:
     assert text(".docx", documents.bare_docx(documents.word_xml(body))) == "inserted controlled"
 
 
+WORD_RUN = "<w:r><w:t xml:space='preserve'>{}</w:t></w:r>"
+
+
+def word_run(text: str) -> str:
+    return WORD_RUN.format(text)
+
+
+def word_text(body: str) -> str:
+    """The text of a document of this body."""
+    return text(".docx", documents.bare_docx(documents.word_xml(body)))
+
+
+BOX = f"<w:txbxContent><w:p>{word_run('in a box')}</w:p></w:txbxContent>"
+DRAWING = "<w:drawing><wp:anchor xmlns:wp='wp'>{}</wp:anchor></w:drawing>"
+MC = "xmlns:mc='http://schemas.openxmlformats.org/markup-compatibility/2006'"
+MATH = "xmlns:m='http://schemas.openxmlformats.org/officeDocument/2006/math'"
+DRAWN = "xmlns:a='http://schemas.openxmlformats.org/drawingml/2006/main'"
+
+
+@pytest.mark.parametrize(
+    ("inline", "shown"),
+    [
+        (f"<w:fldSimple w:instr='REF x'>{word_run('3.2')}</w:fldSimple>", "See 3.2 here."),
+        (
+            f"<w:ins><w:fldSimple><w:dir>{word_run('3.2')}</w:dir></w:fldSimple></w:ins>",
+            "See 3.2 here.",
+        ),
+        (f"<w:dir w:val='rtl'>{word_run('שלום')}</w:dir>", "See שלום here."),
+        (f"<w:bdo w:val='rtl'>{word_run('שלום')}</w:bdo>", "See שלום here."),
+        (f"<unknown>{word_run('it')}</unknown>", "See it here."),
+        ("<w:r><w:sym w:font='Arial' w:char='00B0'/></w:r>", "See ° here."),
+        ("<w:r><w:sym w:font='Symbol' w:char='F061'/></w:r>", "See α here."),
+        ("<w:r><w:sym w:font='Symbol' w:char='0061'/></w:r>", "See α here."),
+        ("<w:r><w:sym w:font='Unknown' w:char='F061'/></w:r>", "See here."),
+        ("<w:r><w:sym/></w:r>", "See here."),
+        (
+            "<w:r><w:pict><v:shape xmlns:v='urn:schemas-microsoft-com:vml'>"
+            "<v:textpath string='in a box'/></v:shape></w:pict></w:r>",
+            "See here.\n\nin a box",
+        ),
+        (
+            f"<w:r><w:ruby><w:rubyPr/><w:rt>{word_run('かん')}</w:rt>"
+            f"<w:rubyBase>{word_run('漢')}</w:rubyBase></w:ruby></w:r>",
+            "See 漢 here.",
+        ),
+        (
+            f"<w:r><mc:AlternateContent {MC}><mc:Choice><w:t>☺</w:t></mc:Choice><mc:Fallback/>"
+            "</mc:AlternateContent></w:r>",
+            "See ☺ here.",
+        ),
+        (
+            f"<w:r><mc:AlternateContent {MC}><mc:Choice>{DRAWING.format(BOX)}</mc:Choice>"
+            f"<mc:Fallback><w:pict>{BOX}</w:pict></mc:Fallback></mc:AlternateContent></w:r>",
+            "See here.\n\nin a box",
+        ),
+        (
+            f"<w:r><mc:AlternateContent {MC}><mc:Choice>{DRAWING.format(BOX)}</mc:Choice>"
+            "</mc:AlternateContent></w:r>",
+            "See here.\n\nin a box",
+        ),
+        (f"<w:r>{DRAWING.format(BOX)}</w:r>", "See here.\n\nin a box"),
+        (
+            "<w:r>"
+            + DRAWING.format(f"<a:p {DRAWN}><a:r><a:t>in a </a:t></a:r><a:t>box</a:t></a:p>")
+            + "</w:r>",
+            "See here.\n\nin a box",
+        ),
+        (
+            f"<w:r><w:pict><v:oval xmlns:v='urn:schemas-microsoft-com:vml'>{BOX}</v:oval></w:pict>"
+            "</w:r>",
+            "See here.\n\nin a box",
+        ),
+        (f"<w:del>{word_run('old')}</w:del><w:moveFrom>{word_run('x')}</w:moveFrom>", "See here."),
+    ],
+)
+def test_no_text_of_a_docx_is_lost_for_what_is_around_it(inline: str, shown: str) -> None:
+    body = f"<w:p>{word_run('See ')}{inline}{word_run(' here.')}</w:p>"
+    assert word_text(body) == shown
+
+
+@pytest.mark.parametrize(
+    ("formula", "shown"),
+    [
+        ("<m:r><m:t>E=m</m:t></m:r><m:r><w:t>c</w:t></m:r>", "E=mc"),
+        ("<m:f><m:num>{a+b}</m:num><m:den>{2}</m:den></m:f>", "(a+b)/2"),
+        ("<m:sSup><m:e>{x}</m:e><m:sup>{10}</m:sup></m:sSup>", "x^10"),
+        ("<m:sSub><m:e>{x}</m:e><m:sub>{i+1}</m:sub></m:sSub>", "x_(i+1)"),
+        ("{f}<m:d><m:e>{x}</m:e></m:d>", "f(x)"),
+        ("<m:d><m:dPr><m:begChr m:val='['/><m:endChr m:val=']'/></m:dPr>{x}</m:d>", "[x]"),
+        ("<m:rad><m:deg>{3}</m:deg><m:e>{x}</m:e></m:rad>", "3√(x)"),
+        (
+            "<m:nary><m:naryPr><m:chr m:val='∑'/></m:naryPr><m:sub>{i=1}</m:sub><m:sup>{n}</m:sup>"
+            "<m:e>{i}</m:e></m:nary>",
+            "∑_(i=1)^n i",
+        ),
+        ("<m:func><m:fName>{sin}</m:fName><m:e>{x}</m:e></m:func>", "sin x"),
+        ("{x}<w:del>{y}</w:del>", "x"),
+    ],
+)
+def test_a_formula_is_written_on_one_line(formula: str, shown: str) -> None:
+    formula = formula.replace("{", "<m:r><m:t>").replace("}", "</m:t></m:r>")
+    formula = f"<m:oMath {MATH}>{formula}</m:oMath>"
+    body = f"<w:p>{word_run('It is ')}{formula}{word_run(' then.')}</w:p>"
+    assert word_text(body) == f"It is {shown} then."
+    body = f"<w:p>{word_run('It is')}<m:oMathPara {MATH}>{formula}</m:oMathPara></w:p>"
+    assert word_text(body) == f"It is\n{shown}"
+
+
+def test_the_notes_of_a_docx_are_read_as_its_body() -> None:
+    field = f"<w:fldSimple>{word_run('3.2')}</w:fldSimple>"
+    note = f"<w:footnote w:id='2'><w:p>{word_run('See ')}{field}</w:p></w:footnote>"
+    data = documents.bare_docx(
+        documents.word_xml("<w:p><w:r><w:t>river</w:t><w:footnoteReference w:id='2'/></w:r></w:p>"),
+        **{"word/footnotes.xml": f"<w:footnotes xmlns:w='{documents.WORD}'>{note}</w:footnotes>"},
+    )
+    assert "See 3.2" in text(".docx", data)
+
+
+def test_a_docx_with_text_in_an_embedded_file_is_rejected() -> None:
+    body = f"<w:p>{word_run('river')}</w:p><w:altChunk/>"
+    data = documents.bare_docx(documents.word_xml(body))
+    assert "in an embedded file (w:altChunk), which is not read" in reason(".docx", data)
+
+
+@pytest.mark.parametrize("mark", ["br", "br w:type='page'", "br w:type='column'", "cr", "ptab"])
+def test_breaks_in_a_docx_separate_words(mark: str) -> None:
+    body = f"<w:p><w:r><w:t>One ends.</w:t><w:{mark}/><w:t>Two starts.</w:t></w:r></w:p>"
+    separator = " " if mark == "ptab" else "\n"
+    assert word_text(body) == f"One ends.{separator}Two starts."
+
+
+def field(*instruction: str, result: str | None = None) -> str:
+    mark = "<w:r><w:fldChar w:fldCharType='{}'/></w:r>"
+    shown = "" if result is None else mark.format("separate") + result
+    return "".join([mark.format("begin"), *instruction, shown, mark.format("end")])
+
+
+def instruction(text: str) -> str:
+    return f"<w:r><w:instrText>{text}</w:instrText></w:r>"
+
+
+@pytest.mark.parametrize(
+    ("inline", "shown"),
+    [
+        (field(instruction("REF x"), result=word_run("Mrs")), "Dear Mrs Jones."),
+        (
+            field(
+                instruction("IF "),
+                field(instruction("MERGEFIELD sex"), result=word_run("female")),
+                instruction(" = 'female' 'Mrs' 'Mr'"),
+                result=word_run("Mrs"),
+            ),
+            "Dear Mrs Jones.",
+        ),
+        (
+            field(instruction("IF 1 = 1"), word_run("Mr"), result=word_run("Mrs")),
+            "Dear Mrs Jones.",
+        ),
+        (
+            field(instruction("QUOTE"), result=field(instruction("REF x"), result=word_run("Mrs"))),
+            "Dear Mrs Jones.",
+        ),
+        (field(instruction("XE "), word_run("Mrs")), "Dear Jones."),
+        (
+            f"<w:r><w:fldChar w:fldCharType='begin'/></w:r>{word_run('Mrs')}",
+            "Dear Mrs Jones.",
+        ),
+        (f"{word_run('Mrs')}<w:r><w:fldChar w:fldCharType='end'/></w:r>", "Dear Mrs Jones."),
+    ],
+)
+def test_only_the_result_of_a_field_is_text(inline: str, shown: str) -> None:
+    body = f"<w:p>{word_run('Dear ')}{inline}{word_run(' Jones.')}</w:p>"
+    assert word_text(body) == shown
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
