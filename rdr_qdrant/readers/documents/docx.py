@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import zlib
-from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
-from itertools import accumulate
 from typing import BinaryIO
-from xml.etree.ElementTree import Element, ParseError, SubElement  # parsed by defusedxml only
+from xml.etree.ElementTree import ParseError  # parsed by defusedxml only
 from zipfile import BadZipFile, ZipFile
 
 from rdr_qdrant.readers.documents.document import ConvertedDocument, DocumentError
+from rdr_qdrant.readers.documents.docx_rewrite import is_xml, rewrite_for_mammoth
 from rdr_qdrant.readers.documents.html import convert_html
 
 MAX_XML_BYTES = 32 * 2**20
@@ -21,37 +19,6 @@ a part than the size the archive states, so checking the stated sizes is enough.
 PROPERTIES_PART = "docProps/core.xml"
 TITLE_TAG = "{http://purl.org/dc/elements/1.1/}title"
 STYLE_MAP = "p[style-name='Title'] => h1:fresh"
-WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
-PREFIXES = {
-    WORD: "w",
-    "http://purl.oclc.org/ooxml/wordprocessingml/main": "w",
-    "http://schemas.openxmlformats.org/officeDocument/2006/math": "m",
-    "http://purl.oclc.org/ooxml/officeDocument/math": "m",
-    "http://schemas.openxmlformats.org/drawingml/2006/main": "a",
-    "http://purl.oclc.org/ooxml/drawingml/main": "a",
-    "http://schemas.openxmlformats.org/markup-compatibility/2006": "mc",
-    "urn:schemas-microsoft-com:vml": "v",
-}
-"""Namespaces of Office Open XML (transitional and strict) and the prefixes used here."""
-TEXT_PARTS = frozenset({"w:document", "w:footnotes", "w:endnotes"})
-"""Root elements of the parts whose text is read."""
-READ_BY_MAMMOTH = TEXT_PARTS | frozenset(
-    """w:body w:footnote w:endnote w:p w:r w:t w:tbl w:tr w:tc w:customXml w:ins w:moveTo w:object
-    w:smartTag w:hyperlink w:pict w:txbxContent w:sdt w:sdtContent v:group v:rect v:roundrect
-    v:shape v:textbox""".split()
-)
-"""Elements in which mammoth looks for text; it ignores what is in any other."""
-WITHOUT_TEXT = frozenset(
-    """w:pPr w:rPr w:tblPr w:tblGrid w:trPr w:tcPr w:sectPr w:sdtPr w:sdtEndPr w:fldChar
-    w:instrText""".split()
-)
-"""Elements left to mammoth as they are: properties, and the marks of fields."""
-HIDDEN = frozenset({"w:del", "w:moveFrom", "w:rt", "w:rubyPr"})
-"""Elements whose text is not read: deleted, moved elsewhere, or the reading over a word (ruby)."""
-SHOWN_TEXT = frozenset({"w:t", "m:t", "a:t"})
-DINGBAT_FONTS = frozenset({"Symbol", "Webdings", "Wingdings", "Wingdings 2", "Wingdings 3"})
-PRIVATE_USE = re.compile("[\x00-\x1f\ud800-\uf8ff\ufffe\uffff]")
-"""Characters without a meaning of their own."""
 
 
 def convert(stream: BinaryIO) -> ConvertedDocument:
@@ -73,7 +40,7 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
         with ZipFile(buffer) as archive:
             _check_size(archive)
             title = _read_title(archive)
-            readable = _rewrite_for_mammoth(archive)
+            readable = rewrite_for_mammoth(archive)
         result = mammoth.convert_to_html(
             readable,
             style_map=STYLE_MAP,
@@ -90,13 +57,9 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
 
 
 def _check_size(archive: ZipFile) -> None:
-    size = sum(part.file_size for part in archive.infolist() if _is_xml(part.filename))
+    size = sum(part.file_size for part in archive.infolist() if is_xml(part.filename))
     if size > MAX_XML_BYTES:
         raise DocumentError(f"unpacks to more than {MAX_XML_BYTES:,} bytes of XML: {size:,}")
-
-
-def _is_xml(name: str) -> bool:
-    return name.lower().endswith((".xml", ".rels"))
 
 
 def _read_title(archive: ZipFile) -> str:
@@ -110,196 +73,3 @@ def _read_title(archive: ZipFile) -> str:
     except ParseError as error:
         raise DocumentError(f"damaged DOCX: {PROPERTIES_PART}: {error}") from None
     return title or ""
-
-
-# What mammoth does not know it ignores, text and all, so its input is put in simpler terms first.
-
-
-def _rewrite_for_mammoth(archive: ZipFile) -> BytesIO:
-    """Return an archive of the XML parts alone, in which mammoth finds all of the text."""
-    rewritten = BytesIO()
-    with ZipFile(rewritten, "w") as copy:
-        for name in dict.fromkeys(filter(_is_xml, archive.namelist())):
-            data = archive.read(name)
-            copy.writestr(name, _rewrite_part(data) if _is_text_part(data) else data)
-    rewritten.seek(0)
-    return rewritten
-
-
-def _is_text_part(data: bytes) -> bool:
-    from defusedxml import ElementTree
-
-    try:
-        _, root = next(iter(ElementTree.iterparse(BytesIO(data), events=("start",))))
-    except ParseError:
-        return False  # damaged: for mammoth to report, if it needs the part
-    return _name(root) in TEXT_PARTS
-
-
-def _rewrite_part(data: bytes) -> bytes:
-    from defusedxml import ElementTree
-
-    root: Element = ElementTree.fromstring(data)
-    _rewrite_children(root)
-    _remove_field_instructions(root)
-    rewritten: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return rewritten
-
-
-def _name(element: Element) -> str:
-    """Return the element's name with one of `PREFIXES`, or as it is for other namespaces."""
-    namespace, _, local_name = element.tag[1:].partition("}")
-    prefix = PREFIXES.get(namespace)
-    return f"{prefix}:{local_name}" if prefix else element.tag
-
-
-def _attribute(element: Element, local_name: str, default: str) -> str:
-    """Return the value of an attribute in the element's own namespace."""
-    return element.get(f"{element.tag.partition('}')[0]}}}{local_name}", default)
-
-
-def _word_element(local_name: str) -> Element:
-    return Element(f"{{{WORD}}}{local_name}")
-
-
-def _run(text: str) -> Element:
-    run = _word_element("r")
-    SubElement(run, f"{{{WORD}}}t").text = text
-    return run
-
-
-def _paragraph(text: str) -> Element:
-    paragraph = _word_element("p")
-    paragraph.append(_run(text))
-    return paragraph
-
-
-def _symbol(element: Element) -> Iterator[Element]:
-    """Yield a character chosen from a font as text, unless only the font gives it a meaning."""
-    code = _attribute(element, "char", "")
-    if not re.fullmatch("[0-9A-Fa-f]{4}", code):
-        return
-    if _attribute(element, "font", "") in DINGBAT_FONTS or PRIVATE_USE.match(chr(int(code, 16))):
-        yield element  # mammoth knows the common ones
-    else:
-        yield _run(chr(int(code, 16)))
-
-
-def _rewrite_children(element: Element) -> None:
-    element[:] = [new for child in element for new in _rewritten(child)]
-
-
-def _rewritten(element: Element) -> Iterator[Element]:
-    """Yield what stands for the element: itself, something simpler, or what it holds."""
-    name = _name(element)
-    if name in READ_BY_MAMMOTH:
-        _rewrite_children(element)
-        yield element
-    elif name in ("w:br", "w:cr"):  # the end of a line, page or column
-        yield _word_element("br")
-    elif name == "w:ptab":
-        yield _word_element("tab")
-    elif name == "m:oMath":
-        yield _run(_formula_text(element))
-    elif name == "m:oMathPara":  # formulas on lines of their own
-        for child in element:
-            yield from (_word_element("br"), *_rewritten(child), _word_element("br"))
-    elif name == "w:sym":
-        yield from _symbol(element)
-    elif name == "v:textpath":  # WordArt
-        yield _paragraph(element.get("string", ""))
-    elif name == "w:drawing":
-        boxes = _word_element("pict")
-        boxes.extend(_text_boxes(element))
-        yield boxes
-    elif name == "mc:AlternateContent":
-        for child in _chosen_alternative(element):
-            yield from _rewritten(child)
-    elif name == "w:altChunk":
-        raise DocumentError(
-            "part of its text is in an embedded file (w:altChunk), which is not read: "
-            "open it in Word and save it"
-        )
-    elif name in WITHOUT_TEXT or (len(element) == 0 and name not in HIDDEN):
-        yield element
-    elif name not in HIDDEN:
-        for child in element:
-            yield from _rewritten(child)
-
-
-def _chosen_alternative(alternatives: Element) -> Element:
-    """Return the fallback, as mammoth does, unless only another alternative holds text."""
-    ordered = sorted(alternatives, key=lambda child: _name(child) != "mc:Fallback")
-    chosen = next(filter(_has_text, ordered), None)
-    return _word_element("r") if chosen is None else chosen
-
-
-def _has_text(element: Element) -> bool:
-    return any(_name(part) in SHOWN_TEXT for part in element.iter())
-
-
-def _text_boxes(drawing: Element) -> Iterator[Element]:
-    for child in drawing:
-        name = _name(child)
-        if name == "w:txbxContent":
-            yield from _rewritten(child)
-        elif name == "a:p":
-            words = (part.text or "" for part in child.iter() if _name(part) == "a:t")
-            yield _paragraph("".join(words))
-        elif name == "mc:AlternateContent":
-            yield from _text_boxes(_chosen_alternative(child))
-        else:
-            yield from _text_boxes(child)
-
-
-def _formula_text(formula: Element) -> str:
-    """Return a formula on one line, such as `(a+b)/2`."""
-    name = _name(formula)
-    if name in SHOWN_TEXT:
-        return formula.text or ""
-    if name in HIDDEN:
-        return ""
-    terms = [text for text in map(_formula_text, formula) if text]
-    text = "".join(terms)
-    properties = {_name(part): _attribute(part, "val", "") for part in formula.iterfind("*/*")}
-    if not terms:
-        return ""
-    if name in ("m:num", "m:den", "m:sub", "m:sup", "m:lim"):
-        mark = {"m:num": "", "m:den": "/", "m:sup": "^"}.get(name, "_")
-        return f"{mark}{text}" if text.isalnum() else f"{mark}({text})"
-    if name == "m:d":
-        text = properties.get("m:sepChr", "|").join(terms)
-        return f"{properties.get('m:begChr', '(')}{text}{properties.get('m:endChr', ')')}"
-    if name == "m:nary":
-        return f"{properties.get('m:chr', '∫')}{''.join(terms[:-1])} {terms[-1]}"
-    if name == "m:rad":
-        return f"{''.join(terms[:-1])}√({terms[-1]})"
-    separator = {"m:func": " ", "m:mr": " ", "m:m": "; ", "m:eqArr": "; "}
-    return separator.get(name, "").join(terms)
-
-
-def _remove_field_instructions(root: Element) -> None:
-    """Remove the text between the start of each field and its result.
-
-    It is the result of a field within, or part of a condition. A field without an end, in a
-    damaged document, keeps its text.
-    """
-    runs = [run for run in root.iter() if _name(run) == "w:r"]
-    contents = [child for run in runs for child in run]
-    open_fields: list[tuple[int, int | None]] = []  # positions of the start and of the separator
-    changes_of_depth = [0] * len(contents)
-    for position, child in enumerate(contents):
-        if _name(child) != "w:fldChar":
-            continue
-        kind = _attribute(child, "fldCharType", "")
-        if kind == "begin":
-            open_fields.append((position, None))
-        elif open_fields and kind == "separate":
-            open_fields.append((open_fields.pop()[0], position))
-        elif open_fields and kind == "end":
-            start, separator = open_fields.pop()
-            changes_of_depth[start] += 1
-            changes_of_depth[position if separator is None else separator] -= 1
-    depths = accumulate(changes_of_depth)
-    for run in runs:
-        run[:] = [child for child in run if next(depths) == 0 or _name(child) in WITHOUT_TEXT]

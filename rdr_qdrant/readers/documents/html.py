@@ -153,7 +153,7 @@ def convert_html(markup: str) -> ConvertedDocument:
 def _line_kinds(marked: str) -> Iterator[BlockKind | None]:
     """The kind of each line that is not empty; the mark of an empty line is for the next one.
 
-    `None` for a line after one `<br>` that begins in lower case: it goes on with the one before.
+    `None` for a line after one `<br>` that begins in lower case: it continues the one before.
     """
     kind: BlockKind = "paragraph"
     in_code = False
@@ -173,7 +173,7 @@ def _line_kinds(marked: str) -> Iterator[BlockKind | None]:
 
 
 def _blocks(text: str, kinds: Iterator[BlockKind | None]) -> list[Block]:
-    """A block for each line of the text that is not empty, unless it goes on with the last one."""
+    """A block for each line of the text that is not empty, unless it continues the last one."""
     blocks: list[Block] = []
     start = 0
     for line in text.split("\n"):
