@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL_VECTORS_MIB = 9 * 2_000 * 768 * 4 / 2**20
-"""What nine shards more would take if they were held."""
+ALL_VECTORS_MIB = 19 * 2_000 * 768 * 4 / 2**20
+"""What nineteen shards more would take if they were held; on a busy machine 30 are in flight."""
 
 
-def test_ten_times_as_many_shards_take_no_more_memory() -> None:
-    command = [sys.executable, "benchmarks/shards_memory.py", "--shards", "1", "10", "--json"]
+def test_twenty_times_as_many_shards_take_no_more_memory() -> None:
+    command = [sys.executable, "benchmarks/shards_memory.py", "--shards", "1", "20", "--json"]
     done = subprocess.run(
         command, cwd=Path(__file__).parents[2], check=True, stdout=subprocess.PIPE, text=True
     )
