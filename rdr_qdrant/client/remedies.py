@@ -6,6 +6,11 @@ import re
 
 _AGAIN = "run the same command again"
 
+BM25_TAKEN_AWAY = (
+    f"BM25 was taken away meanwhile: {_AGAIN} without --bm25, or add it again first: "
+    "rdr-qdrant index -c NAME --bm25"
+)
+
 _RIGHTS = [
     (r"ExpiredSignature", "it has expired: set QDRANT_API_KEY to a new one"),
     (r"Global manage access", "it may only read: set QDRANT_API_KEY to one that may write"),
@@ -45,11 +50,7 @@ _REMEDIES = [
         "The collection holds vectors of another length: take the pair that made it (rdr-qdrant "
         "info -c NAME names it), or another collection",
     ),
-    (
-        r"Not existing vector name error: bm25",
-        f"BM25 was taken away meanwhile: {_AGAIN} without --bm25, or add it again first: "
-        "rdr-qdrant index -c NAME --bm25",
-    ),
+    (r"Not existing vector name error: bm25", BM25_TAKEN_AWAY),
     (
         r"Not existing vector name",
         "The collection has no vector of this name: rdr-qdrant info -c NAME describes it, "

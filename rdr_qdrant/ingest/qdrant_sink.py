@@ -20,6 +20,7 @@ from rdr_qdrant.client import (
     capabilities,
     grpc_port_of,
 )
+from rdr_qdrant.client.remedies import BM25_TAKEN_AWAY
 from rdr_qdrant.collection import Collection, CollectionSettings
 from rdr_qdrant.collection.bm25 import DEFAULT_LANGUAGE
 from rdr_qdrant.collection.info import SPLIT_KEY
@@ -249,7 +250,8 @@ class QdrantSink:
         """See `Sink.check_target`.
 
         Raises:
-            CollectionError: it was deleted, or deleted and created again.
+            CollectionError: it was deleted, or deleted and created again; or it was to have BM25,
+                which was taken away.
         """
         if not self._collection_exists:
             return
@@ -260,6 +262,9 @@ class QdrantSink:
                 "this load, so it is no longer the one that was checked. Run the same command "
                 "again when the other load has finished."
             )
+        settings = self.target.settings
+        if found and settings and settings.bm25 and self.collection.bm25.record() is None:
+            raise CollectionError(f"Collection {self.collection.name!r}: {BM25_TAKEN_AWAY}")
 
     def stored_documents(self, id_prefix: str) -> StoredDocuments:
         """A look-up of the documents that the collection holds, made when the job reads them."""

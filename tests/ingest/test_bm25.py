@@ -20,7 +20,7 @@ from rdr_qdrant.collection import (
     Questions,
     copy_collection,
 )
-from rdr_qdrant.errors import StoreError, UsageError
+from rdr_qdrant.errors import CollectionError, StoreError, UsageError
 from tests.conftest import COLLECTION
 
 ROUNDS = int(os.environ.get("RDR_TEST_ROUNDS", "12"))
@@ -116,15 +116,19 @@ def test_a_load_that_began_before_leaves_nothing_wrong(
     assert check_vectors(client) == 20
 
 
+@pytest.mark.parametrize("before", [0, 32])
 def test_a_load_whose_bm25_is_taken_away_says_what_to_do(
-    client: QdrantClient, tiny: RDREmbeddings
+    client: QdrantClient, tiny: RDREmbeddings, before: int
 ) -> None:
-    def passages() -> Any:
-        yield from (Passage(str(n), f"river {n}") for n in range(32))
-        Collection(client, COLLECTION).bm25.drop()
-        yield from (Passage(str(n), f"river {n}") for n in range(32, 64))
+    """A writer that knew of it is refused by Qdrant; one that did not is told by verification."""
 
-    with pytest.raises(StoreError, match="BM25 was taken away meanwhile: run .*without --bm25"):
+    def passages() -> Any:
+        yield from (Passage(str(n), f"river {n}") for n in range(before))
+        Collection(client, COLLECTION).bm25.drop()
+        yield from (Passage(str(n), f"river {n}") for n in range(before, 64))
+
+    told = (StoreError, CollectionError)
+    with pytest.raises(told, match="BM25 was taken away meanwhile: run .*without --bm25"):
         loader_of(client, tiny, collection_settings=BM25).load(passages())
     assert loader_of(client, tiny).load(Passage(str(n), f"river {n}") for n in range(64)).points
 
