@@ -146,6 +146,8 @@ def _document_fields(counts: DocumentCounts) -> dict[str, str]:
         "documents": f"{counts.files:,}: {counts.converted:,} converted, {counts.unchanged:,} "
         f"unchanged, {counts.rejected:,} rejected"
     }
+    if counts.incomplete:
+        values["documents"] += f", {counts.incomplete:,} incomplete (see the warnings)"
     if counts.others:
         values["not read"] = f"{format_extension_counts(counts.others)} (not documents)"
     return values

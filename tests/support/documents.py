@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
+from typing import Any
 
 CONTENT_TYPES = (
     '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
@@ -34,6 +35,48 @@ def pdf(pages: Sequence[str], title: str = "", password: str | None = None) -> b
         canvas.drawText(lines) if page else canvas.rect(10, 10, 100, 100)
         canvas.showPage()
     canvas.save()
+    return data.getvalue()
+
+
+def filled_pdf() -> bytes:
+    """A PDF with a form that was filled in, a password and a hidden field, and a free text."""
+    from pypdf import PdfReader, PdfWriter
+    from pypdf.annotations import FreeText
+    from reportlab.pdfgen.canvas import Canvas
+
+    data = BytesIO()
+    canvas = Canvas(data, invariant=1)
+    canvas.drawString(72, 720, "Your name:")
+    form = canvas.acroForm
+    form.textfield(name="a", tooltip="Name:", value="Ada Lovelace")
+    form.choice(name="b", tooltip="Country", value="France", options=["France", "Spain"])
+    form.textfield(name="c", value="secret", fieldFlags="password")
+    form.textfield(name="d", value="unseen", annotationFlags="hidden")
+    form.textfield(name="e", tooltip="Empty")
+    form.checkbox(name="f", tooltip="Yes", checked=True)
+    canvas.showPage()
+    canvas.drawString(72, 720, "river")
+    canvas.save()
+    writer = PdfWriter(clone_from=PdfReader(data))
+    writer.add_annotation(0, FreeText(text=" in a hurry ", rect=(0, 0, 99, 99)))
+    data = BytesIO()
+    writer.write(data)
+    return data.getvalue()
+
+
+def pdf_with(root: Mapping[str, Any], attachment: bytes | None = None) -> bytes:
+    """A PDF of one page that has these entries in its catalog, and a file attached to it."""
+    from pypdf import PdfReader, PdfWriter
+    from pypdf.generic import BooleanObject, DictionaryObject, NameObject
+
+    writer = PdfWriter(clone_from=PdfReader(BytesIO(pdf(["river"]))))
+    for key, value in root.items():
+        entry = BooleanObject(value) if isinstance(value, bool) else DictionaryObject(value)
+        writer.root_object[NameObject(key)] = entry
+    if attachment:
+        writer.add_attachment("a.txt", attachment)
+    data = BytesIO()
+    writer.write(data)
     return data.getvalue()
 
 

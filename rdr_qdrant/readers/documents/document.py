@@ -30,12 +30,14 @@ class ConvertedDocument:
         paged: the format has pages.
         blocks: headings, paragraphs and items of the text, if the format has marks for them; of
             the first page, since such a format has no pages.
+        omitted: what the document shows and the text lacks, each in words for a warning.
     """
 
     title: str
     pages: Sequence[str]
     paged: bool = False
     blocks: Sequence[Block] = ()
+    omitted: Sequence[str] = ()
 
 
 def normalize_document(document: ConvertedDocument) -> ConvertedDocument:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -31,6 +32,9 @@ from rdr_qdrant.readers.rejects import Reject, RejectHandler
 from rdr_qdrant.splitter import OVERLAP_KEY, SplitSettings, Splitter, part_id
 
 PAGE_BREAK = "\n\n"
+"""Between pages, unless a sentence continues."""
+
+logger = logging.getLogger(__name__)
 
 StoredDocumentLookup = Callable[[str, Mapping[str, Any]], Sequence[Passage] | None]
 """Returns the stored passages of a document that has not changed, or `None` to convert it.
@@ -45,6 +49,7 @@ class DocumentCounts:
     Attributes:
         files: documents found.
         converted: documents converted now.
+        incomplete: those of them that show more than their text says, with a warning for each.
         unchanged: documents whose passages are stored already, so that they were not converted.
         rejected: rejected documents, and folders that could not be listed.
         others: files of other formats and symbolic links, which are not read, by extension.
@@ -55,6 +60,7 @@ class DocumentCounts:
     unchanged: int = 0
     rejected: int = 0
     others: Mapping[str, int] = field(default_factory=dict)
+    incomplete: int = 0
 
     def __add__(self, other: DocumentCounts) -> DocumentCounts:
         return DocumentCounts(
@@ -63,6 +69,7 @@ class DocumentCounts:
             self.unchanged + other.unchanged,
             self.rejected + other.rejected,
             dict(Counter(self.others) + Counter(other.others)),
+            self.incomplete + other.incomplete,
         )
 
 
@@ -188,6 +195,9 @@ class DocumentSource(PassageSource):
                 return stored
         digest, document = converter.convert(file, follow_symlinks=self._follow_symlinks)
         self.counts.converted += 1
+        if document.omitted:
+            self.counts.incomplete += 1
+            logger.warning("Not read of %s: %s", file, "; ".join(document.omitted))
         title = document.title or PurePath(path).stem
         shared = self._shared_metadata(path, digest, splitter.settings)
         return split_document(document, path, title, shared, splitter)
@@ -233,9 +243,7 @@ def split_document(
         shared_metadata: metadata of every passage.
         splitter: makes the passages.
     """
-    text = PAGE_BREAK.join(document.pages)
-    lengths = [len(page) + len(PAGE_BREAK) for page in document.pages]
-    page_starts = list(accumulate(lengths, initial=0))
+    text, page_starts = _join_pages(document.pages)
     headings = [block for block in document.blocks if block.kind == "heading"]
     heading_starts = [heading.start for heading in headings]
     parts = list(splitter.parts(text, title, document.blocks))
@@ -254,6 +262,17 @@ def split_document(
             Passage(part_id(path, position), text[part.start : part.end], title, metadata)
         )
     return passages
+
+
+def _join_pages(pages: Sequence[str]) -> tuple[str, list[int]]:
+    """Return all text, and where each page begins; a sentence continues in lower case."""
+    text, starts = StringIO(), []
+    for number, page in enumerate(pages):
+        if number:
+            text.write("\n" if pages[number - 1] and page[:1].islower() else PAGE_BREAK)
+        starts.append(text.tell())
+        text.write(page)
+    return text.getvalue(), starts
 
 
 def open_document_source(path: Path) -> DocumentSource:

@@ -3,7 +3,7 @@
 `DocumentConverter` starts that process, which runs `run_worker`. It has limited memory, gets no API
 keys, opens no connection, starts no program and writes no file, whatever a document makes its
 converter do. Each request is a line of JSON (`path follow_symlinks suffix`), each reply another
-(`digest title pages paged blocks`, or `error`).
+(`digest title pages paged blocks omitted`, or `error`).
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ class DocumentConverter:
         if "error" in reply:
             raise DocumentError(reply["error"])
         blocks = [Block(*block) for block in reply["blocks"]]
-        document = ConvertedDocument(reply["title"], reply["pages"], reply["paged"], blocks)
+        document = ConvertedDocument(
+            reply["title"], reply["pages"], reply["paged"], blocks, reply["omitted"]
+        )
         return reply["digest"], document
 
     def close(self) -> None:
@@ -182,6 +184,7 @@ def handle_request(request: dict[str, Any]) -> dict[str, Any]:
         "pages": list(document.pages),
         "paged": document.paged,
         "blocks": [[block.kind, block.start, block.end] for block in document.blocks],
+        "omitted": list(document.omitted),
     }
 
 

@@ -119,6 +119,32 @@ def test_passages_may_run_across_page_breaks(tmp_path: Path) -> None:
     ]
 
 
+def test_a_sentence_continues_on_the_next_page_in_lower_case(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    pages = ["The king of the", "north is dead. A river of", "Rome", "", "and more"]
+    path.write_bytes(documents.pdf(pages))
+    one_sentence = Splitter(SplitSettings(8))
+    found = opened(path).enumerate_passages(pytest.fail, splitter=one_sentence)
+    assert [(" ".join(p.text.split()), p.metadata["page"]) for _, p in found] == [
+        ("The king of the north is dead.", 1),
+        ("A river of Rome and more", 2),
+    ]
+
+
+def test_what_is_not_read_of_a_document_is_said_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.pdf").write_bytes(documents.pdf(["river", "", "king"]))
+    (tmp_path / "b.pdf").write_bytes(documents.pdf(["river"]))
+    source = opened(tmp_path)
+    read(source)
+    assert (source.counts.converted, source.counts.incomplete) == (2, 1)
+    assert (source.counts + source.counts).incomplete == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Not read of {tmp_path}/a.pdf: page 2 of 3, without text (scanned?)"
+    ]
+
+
 def test_one_document_has_its_name_as_path(folder: Path) -> None:
     passages, rejects = read(opened(folder / "b.txt"))
     assert [passage.id for passage in passages] == ["b.txt#1", "b.txt#2", "b.txt#3"]

@@ -14,6 +14,7 @@ from rdr_qdrant.readers.documents.document import (
     DocumentError,
 )
 from rdr_qdrant.readers.documents.formats import DOCUMENT_FORMATS
+from rdr_qdrant.readers.documents.pdf_layout import undo_layout
 from tests.support import documents
 
 
@@ -437,12 +438,74 @@ def test_marks_in_a_page_do_no_harm() -> None:
 def test_a_pdf_is_read_page_by_page() -> None:
     found = read(".pdf", documents.pdf(["the river\nin the north", "the king"], "A title"))
     assert found == ConvertedDocument(
-        "A title", ["the river\nin the north", "the king"], paged=True
+        "A title", ["the river\nin the north", "the king"], paged=True, omitted=[]
     )
 
 
 def test_a_page_without_text_keeps_its_number() -> None:
     assert read(".pdf", documents.pdf(["", "river"])).pages == ["", "river"]
+
+
+def test_what_a_pdf_shows_without_text_is_named() -> None:
+    read_pages = documents.pdf(["river", "", "", "king", *([""] * 2), " ", "", "north"])
+    assert read(".pdf", read_pages).omitted == ["pages 2-3, 5-6, 8 of 9, without text (scanned?)"]
+    assert read(".pdf", documents.pdf(["", "river"])).omitted == [
+        "page 1 of 2, without text (scanned?)"
+    ]
+    many = read(".pdf", documents.pdf(["river", ""] * 30)).omitted
+    assert many == ["pages 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, ... of 60, without text (scanned?)"]
+
+
+def test_what_was_typed_into_a_pdf_is_read() -> None:
+    """The values of its form with their labels, though not passwords, and free text."""
+    found = read(".pdf", documents.filled_pdf()).pages
+    assert found == ["Your name:\n\nName: Ada Lovelace\n\nCountry: France\n\nin a hurry", "river"]
+
+
+def test_a_form_that_only_one_program_shows_is_refused() -> None:
+    assert "an XFA form" in reason(".pdf", documents.pdf_with({"/NeedsRendering": True}))
+
+
+def test_a_portfolio_is_named() -> None:
+    portfolio = documents.pdf_with({"/Collection": {}}, attachment=b"the king")
+    assert read(".pdf", portfolio).omitted == ["the files in it (1)"]
+    assert read(".pdf", documents.pdf_with({}, attachment=b"the king")).omitted == []
+
+
+def test_ligatures_and_words_divided_at_line_ends_are_whole() -> None:
+    page = (
+        "A river-\nbank, a riverbank, a well-\nknown one. The \ufb01rst ri\u00ad\nver of o\ufb03ces"
+    )
+    assert undo_layout([page]) == [
+        "A riverbank\n, a riverbank, a well-\nknown one. The first river of offices"
+    ]
+    assert undo_layout(["The identi-\nfier.", "Identifier", "identifier"])[0] == "The identifier\n."
+
+
+@pytest.mark.parametrize(
+    ("pages", "found"),
+    [
+        (["a\n1", "b\n2", "c\n3", "d"], ["a", "b", "c", "d"]),
+        (["a\n- 7 -", "b", "c\n- 9 -", "d\n- 10 -"], ["a", "b", "c", "d"]),
+        (["a\n1 of 3", "b\n2 of 3", "c\n3 of 3"], ["a\n1 of 3", "b", "c"]),
+        (["1\nReport\na", "2\nReport\nb", "Report 3\nc"], None),
+        ([f"Plays {n}\n{word}" for n, word in enumerate("abcd")], ["Plays 0\na", "b", "c", "d"]),
+        ([f"Plays\n{word}\n{n}" for n, word in enumerate("abcdefgh")], ["Plays\na", *"bcdefgh"]),
+        (
+            [f"{'Kings' if n % 2 else 'Plays'}\n{word}" for n, word in enumerate("abcdefgh")],
+            ["Plays\na", "Kings\nb", *"cdefgh"],
+        ),
+        (["x 5\na", "x 9\nb", "x 2\nc", "x 7\nd"], None),  # totals, not numbers of pages
+        (["12 a", "12 b", "12 c"], None),
+        ([f"}}\n{word}" for word in "abcdefgh"], None),
+        (["the end.\nx", "the end.\ny", "a", "b", "the end.\nz", "c", "d"], None),
+        (["a\n1", "b\n2"], None),
+        (["same"] * 8, ["same", *[""] * 7]),
+        ([], None),
+    ],
+)
+def test_headers_and_footers_of_pages_go(pages: list[str], found: list[str] | None) -> None:
+    assert undo_layout(pages) == (pages if found is None else found)
 
 
 def test_an_encrypted_pdf_without_a_password_is_read() -> None:

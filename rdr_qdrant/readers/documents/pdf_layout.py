@@ -1,0 +1,104 @@
+"""Undo what typesetting does to the text of pages: ligatures, hyphens, headers and footers."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Container, Iterator, Sequence
+from typing import TypeAlias
+
+MOST_RUNNING_LINES = 3
+"""Lines of a header, and of a footer, that are looked for on each page."""
+NEARBY_PAGES = 4
+"""How far apart pages with the same header may be; chapters have their own."""
+LONGEST_RUNNING_LINE = 200
+"""Characters of a header or footer."""
+
+Pattern: TypeAlias = tuple[str, "int | None"]
+"""A line, and `None`; or the line without a number, and its offset to the page's."""
+
+_LIGATURES = {
+    0xFB00: "ff",
+    0xFB01: "fi",
+    0xFB02: "fl",
+    0xFB03: "ffi",
+    0xFB04: "ffl",
+    0xFB05: "st",
+    0xFB06: "st",
+}
+"""The Latin ones of Unicode, which no word of an encoder's vocabulary has."""
+_SOFT_HYPHEN = re.compile("\u00ad(?:[^\\S\n]*\n)?")
+_DIVIDED_WORD = re.compile(r"([^\W\d_]+)-[^\S\n]*\n[^\S\n]*([^\W\d_]+)")
+_WORD = re.compile(r"[^\W\d_]+")
+_NUMBER = re.compile(r"(?<!\d)\d{1,6}(?!\d)")
+
+
+def undo_layout(pages: Sequence[str]) -> list[str]:
+    """Return the pages with whole words and without what repeats at their edges.
+
+    - A ligature becomes its letters.
+    - A word divided at a line's end is joined if the text has it undivided elsewhere, since a
+      hyphen may be its own (`well-known`); a soft hyphen goes in any case.
+    - A header or footer goes: a first or last line that three pages nearby share but for a number
+      that counts the pages, or four of five left or right ones without one. The first of each
+      stays, unless it is a number alone.
+    """
+    pages = [_SOFT_HYPHEN.sub("", page.translate(_LIGATURES)) for page in pages]
+    pages = _without_running_lines(pages)
+    words = {word for page in pages for word in _WORD.findall(page)}
+
+    def join(match: re.Match[str]) -> str:
+        joined = match[1] + match[2]
+        return f"{joined}\n" if joined in words or joined.lower() in words else match[0]
+
+    return [_DIVIDED_WORD.sub(join, page) for page in pages]
+
+
+def _without_running_lines(pages: Sequence[str]) -> list[str]:
+    lines = [page.splitlines() for page in pages]
+    for edge in (0, -1):
+        for _ in range(MOST_RUNNING_LINES):
+            for page in _pages_with_running_line(lines, edge):
+                del lines[page][edge]
+                lines[page] = "\n".join(lines[page]).strip().splitlines()
+    return ["\n".join(page) for page in lines]
+
+
+def _pages_with_running_line(lines: Sequence[Sequence[str]], edge: int) -> Iterator[int]:
+    """Yield the pages whose line at this edge is a header or footer, less the first of each."""
+    pages_of: dict[Pattern, set[int]] = defaultdict(set)
+    patterns = [
+        list(_patterns(page[edge].strip(), number)) if page else []
+        for number, page in enumerate(lines)
+    ]
+    for number, page in enumerate(patterns):
+        for pattern in page:
+            pages_of[pattern].add(number)
+    seen: set[Pattern] = set()
+    for number, page in enumerate(patterns):
+        running = [one for one in page if _runs_on(one, pages_of[one], number, len(lines) - 1)]
+        if running and (seen.intersection(running) or not _WORD.search(running[0][0])):
+            yield number
+        seen.update(running)
+
+
+def _runs_on(pattern: Pattern, pages: Container[int], page: int, last: int) -> bool:
+    """Return whether enough pages near this one have the pattern too."""
+    nearby = range(page - NEARBY_PAGES, page + NEARBY_PAGES + 1)
+    if pattern[1] is not None:
+        return sum(one in pages for one in nearby) >= 3
+    alike = [one in pages for one in nearby[::2] if 0 <= one <= last]  # left, or right pages
+    return sum(alike) >= max(3, len(alike) - 1)
+
+
+def _patterns(line: str, page: int) -> Iterator[Pattern]:
+    """Yield what a line has in common with the same header on another page.
+
+    The line itself, and the line with each of its numbers as an offset to the page's.
+    """
+    if len(line) > LONGEST_RUNNING_LINE:
+        return
+    if _WORD.search(line):
+        yield line, None
+    for match in _NUMBER.finditer(line):
+        yield f"{line[: match.start()]}#{line[match.end() :]}", int(match[0]) - page
