@@ -25,18 +25,14 @@ PREFIXES = {
 """Namespaces of Office Open XML (transitional and strict) and the prefixes used here."""
 TEXT_PARTS = frozenset({"w:document", "w:footnotes", "w:endnotes"})
 """Root elements of the parts whose text is read."""
-READ_BY_MAMMOTH = TEXT_PARTS | frozenset(
-    """w:body w:footnote w:endnote w:p w:r w:t w:tbl w:tr w:tc w:customXml w:ins w:moveTo w:object
-    w:smartTag w:hyperlink w:pict w:txbxContent w:sdt w:sdtContent v:group v:rect v:roundrect
-    v:shape v:textbox""".split()
+KEPT = frozenset("w:body w:footnote w:endnote w:p w:r w:t w:tbl w:tr w:tc".split())
+"""Elements kept around their content; of any other, only the content is kept."""
+KEPT_WHOLE = frozenset(
+    """w:pPr w:trPr w:tcPr w:fldChar w:tab w:noBreakHyphen w:footnoteReference
+    w:endnoteReference""".split()
 )
-"""Elements in which mammoth looks for text; it ignores what is in any other."""
-WITHOUT_TEXT = frozenset(
-    """w:pPr w:rPr w:tblPr w:tblGrid w:trPr w:tcPr w:sectPr w:sdtPr w:sdtEndPr w:fldChar
-    w:instrText""".split()
-)
-"""Elements left to mammoth as they are: properties, and the marks of fields."""
-HIDDEN = frozenset({"w:del", "w:moveFrom", "w:rt", "w:rubyPr"})
+"""Elements left as they are: properties of blocks, the marks of fields, and single characters."""
+HIDDEN = frozenset({"w:del", "w:moveFrom", "w:rt"})
 """Elements whose text is not read: deleted, moved elsewhere, or the reading over a word (ruby)."""
 SHOWN_TEXT = frozenset({"w:t", "m:t", "a:t"})
 DINGBAT_FONTS = frozenset({"Symbol", "Webdings", "Wingdings", "Wingdings 2", "Wingdings 3"})
@@ -126,7 +122,9 @@ def _rewrite_children(element: Element) -> None:
 def _rewritten(element: Element) -> Iterator[Element]:
     """Yield what stands for the element: itself, something simpler, or what it holds."""
     name = _name(element)
-    if name in READ_BY_MAMMOTH:
+    if name in KEPT_WHOLE:
+        yield element
+    elif name in KEPT:
         _rewrite_children(element)
         yield element
     elif name in ("w:br", "w:cr"):  # the end of a line, page or column
@@ -140,10 +138,8 @@ def _rewritten(element: Element) -> Iterator[Element]:
             yield from (_word_element("br"), *_rewritten(child), _word_element("br"))
     elif name == "w:sym":
         yield from _symbol(element)
-    elif name == "v:textpath":  # WordArt
-        yield _paragraph(element.get("string", ""))
-    elif name == "w:drawing":
-        boxes = _word_element("pict")
+    elif name in ("w:drawing", "w:pict", "w:object"):
+        boxes = _word_element("pict")  # mammoth puts its content after the paragraph
         boxes.extend(_text_boxes(element))
         yield boxes
     elif name == "mc:AlternateContent":
@@ -154,8 +150,6 @@ def _rewritten(element: Element) -> Iterator[Element]:
             "part of its text is in an embedded file (w:altChunk), which is not read: "
             "open it in Word and save it"
         )
-    elif name in WITHOUT_TEXT or (len(element) == 0 and name not in HIDDEN):
-        yield element
     elif name not in HIDDEN:
         for child in element:
             yield from _rewritten(child)
@@ -176,7 +170,10 @@ def _text_boxes(drawing: Element) -> Iterator[Element]:
     for child in drawing:
         name = _name(child)
         if name == "w:txbxContent":
-            yield from _rewritten(child)
+            _rewrite_children(child)
+            yield from child
+        elif name == "v:textpath":  # WordArt
+            yield _paragraph(child.get("string", ""))
         elif name == "a:p":
             words = (part.text or "" for part in child.iter() if _name(part) == "a:t")
             yield _paragraph("".join(words))
@@ -236,4 +233,4 @@ def _remove_field_instructions(root: Element) -> None:
             changes_of_depth[position if separator is None else separator] -= 1
     depths = accumulate(changes_of_depth)
     for run in runs:
-        run[:] = [child for child in run if next(depths) == 0 or _name(child) in WITHOUT_TEXT]
+        run[:] = [child for child in run if next(depths) == 0 and _name(child) != "w:fldChar"]

@@ -501,6 +501,9 @@ BOX = f"<w:txbxContent><w:p>{word_run('in a box')}</w:p></w:txbxContent>"
 DRAWING = "<w:drawing><wp:anchor xmlns:wp='wp'>{}</wp:anchor></w:drawing>"
 MC = "xmlns:mc='http://schemas.openxmlformats.org/markup-compatibility/2006'"
 MATH = "xmlns:m='http://schemas.openxmlformats.org/officeDocument/2006/math'"
+LINK = (
+    "xmlns:r='http://schemas.openxmlformats.org/officeDocument/2006/relationships' r:id='missing'"
+)
 DRAWN = "xmlns:a='http://schemas.openxmlformats.org/drawingml/2006/main'"
 
 
@@ -557,6 +560,23 @@ DRAWN = "xmlns:a='http://schemas.openxmlformats.org/drawingml/2006/main'"
             "</w:r>",
             "See here.\n\nin a box",
         ),
+        (
+            f"<w:r><w:object><v:shape xmlns:v='urn:schemas-microsoft-com:vml'>{BOX}</v:shape>"
+            "</w:object></w:r>",
+            "See here.\n\nin a box",
+        ),
+        (
+            "<w:r><w:pict><v:imagedata xmlns:v='urn:schemas-microsoft-com:vml' "
+            f"{LINK}/></w:pict></w:r>",
+            "See here.",
+        ),
+        (f"<w:hyperlink {LINK}>{word_run('it')}</w:hyperlink>", "See it here."),
+        (
+            "<w:sdt><w:sdtPr><w14:checkbox xmlns:w14='http://schemas.microsoft.com/office/word/"
+            f"2010/wordml'/></w:sdtPr><w:sdtContent>{word_run('☒')}</w:sdtContent></w:sdt>",
+            "See ☒ here.",
+        ),
+        ("<w:r><w:t>in</w:t><w:softHyphen/><w:t>form</w:t></w:r>", "See inform here."),
         (f"<w:del>{word_run('old')}</w:del><w:moveFrom>{word_run('x')}</w:moveFrom>", "See here."),
     ],
 )
