@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from io import BytesIO
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from xml.etree.ElementTree import Element, ParseError, SubElement  # parsed by defusedxml only
 from zipfile import ZipFile
 
@@ -115,14 +115,35 @@ def _symbol(element: Element) -> Iterator[Element]:
         yield _run(chr(int(code, 16)))
 
 
+def _is_hidden(run: Element) -> bool:
+    """Return whether a run is formatted as hidden text."""
+    hidden = run.find("{*}rPr/{*}vanish")
+    return hidden is not None and _attribute(hidden, "val", "true") not in ("false", "0", "off")
+
+
 def _rewrite_children(element: Element) -> None:
     element[:] = [new for child in element for new in _rewritten(child)]
+    _keep_last_ends_of_paragraphs(element)
+
+
+def _keep_last_ends_of_paragraphs(element: Element) -> None:
+    """Keep the deleted end of a paragraph if no paragraph follows, but a table or nothing.
+
+    At a deleted end, mammoth moves the text to the next paragraph, which may be in a table.
+    """
+    for child, following in zip_longest(element, element[1:]):
+        if _name(child) == "w:p" and (following is None or _name(following) != "w:p"):
+            for properties in child.iterfind("{*}pPr"):
+                properties[:] = [part for part in properties if _name(part) != "w:rPr"]
 
 
 def _rewritten(element: Element) -> Iterator[Element]:
     """Yield what stands for the element: itself, something simpler, or what it holds."""
     name = _name(element)
     if name in KEPT_WHOLE:
+        yield element
+    elif name == "w:r" and _is_hidden(element):
+        element[:] = element.findall("{*}fldChar")
         yield element
     elif name in KEPT:
         _rewrite_children(element)

@@ -586,6 +586,35 @@ def test_no_text_of_a_docx_is_lost_for_what_is_around_it(inline: str, shown: str
 
 
 @pytest.mark.parametrize(
+    ("mark", "shown"),
+    [
+        ("<w:vanish/>", "See here."),
+        ("<w:vanish w:val='1'/>", "See here."),
+        ("<w:vanish w:val='false'/>", "See it here."),
+        ("<w:webHidden/>", "See it here."),
+    ],
+)
+def test_hidden_text_of_a_docx_is_not_read(mark: str, shown: str) -> None:
+    hidden = f"<w:r><w:rPr>{mark}</w:rPr><w:t>it</w:t></w:r>"
+    body = f"<w:p>{word_run('See ')}{hidden}{word_run(' here.')}</w:p>"
+    assert word_text(body) == shown
+
+
+def test_a_field_keeps_its_result_if_its_marks_are_hidden() -> None:
+    hidden = "<w:r><w:rPr><w:vanish/></w:rPr><w:fldChar w:fldCharType='{}'/></w:r>"
+    parts = [hidden.format("begin"), word_run("REF x"), hidden.format("separate"), word_run("3.2")]
+    assert word_text(f"<w:p>{''.join(parts)}{hidden.format('end')}</w:p>") == "3.2"
+
+
+def test_a_deleted_end_of_a_paragraph_joins_it_with_the_next_paragraph_only() -> None:
+    joined = f"<w:p><w:pPr><w:rPr><w:del/></w:rPr></w:pPr>{word_run('A ')}</w:p>"
+    plain = f"<w:p>{word_run('B')}</w:p>"
+    assert word_text(joined + plain) == "A B"
+    table = f"<w:tbl><w:tr><w:tc>{joined}</w:tc><w:tc>{plain}</w:tc></w:tr></w:tbl>"
+    assert word_text(joined + table + joined) == "A\n\nA\tB\n\nA"
+
+
+@pytest.mark.parametrize(
     ("formula", "shown"),
     [
         ("<m:r><m:t>E=m</m:t></m:r><m:r><w:t>c</w:t></m:r>", "E=mc"),
