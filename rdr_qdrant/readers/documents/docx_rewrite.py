@@ -36,6 +36,7 @@ HIDDEN = frozenset({"w:del", "w:moveFrom", "w:rt"})
 """Elements whose text is not read: deleted, moved elsewhere, or the reading over a word (ruby)."""
 SHOWN_TEXT = frozenset({"w:t", "m:t", "a:t"})
 DINGBAT_FONTS = frozenset({"Symbol", "Webdings", "Wingdings", "Wingdings 2", "Wingdings 3"})
+COMBINING_CIRCUMFLEX = "\u0302"
 PRIVATE_USE = re.compile("[\x00-\x1f\ud800-\uf8ff\ufffe\uffff]")
 """Characters without a meaning of their own."""
 
@@ -177,10 +178,8 @@ def _rewritten(element: Element) -> Iterator[Element]:
 
 
 def _chosen_alternative(alternatives: Element) -> Element:
-    """Return the fallback, as mammoth does, unless only another alternative holds text."""
-    ordered = sorted(alternatives, key=lambda child: _name(child) != "mc:Fallback")
-    chosen = next(filter(_has_text, ordered), None)
-    return _word_element("r") if chosen is None else chosen
+    """Return the first alternative that holds text: Word shows the first that it knows."""
+    return next(filter(_has_text, alternatives), _word_element("r"))
 
 
 def _has_text(element: Element) -> bool:
@@ -196,22 +195,30 @@ def _text_boxes(drawing: Element) -> Iterator[Element]:
         elif name == "v:textpath":  # WordArt
             yield _paragraph(child.get("string", ""))
         elif name == "a:p":
-            words = (part.text or "" for part in child.iter() if _name(part) == "a:t")
-            yield _paragraph("".join(words))
+            yield _paragraph("".join(map(_own_text, child.iter())))
         elif name == "mc:AlternateContent":
             yield from _text_boxes(_chosen_alternative(child))
         else:
             yield from _text_boxes(child)
 
 
+def _own_text(element: Element) -> str:
+    """Return the text of the element alone, without that of others within."""
+    name = _name(element)
+    if name in SHOWN_TEXT:
+        return element.text or ""
+    return " " if name in ("a:br", "w:br") else ""
+
+
 def _formula_text(formula: Element) -> str:
     """Return a formula on one line, such as `(a+b)/2`."""
     name = _name(formula)
-    if name in SHOWN_TEXT:
-        return formula.text or ""
     if name in HIDDEN:
         return ""
-    terms = [text for text in map(_formula_text, formula) if text]
+    if len(formula) == 0:
+        return _own_text(formula)
+    parts = [_formula_text(part) for part in formula]
+    terms = [part for part in parts if part]
     text = "".join(terms)
     properties = {_name(part): _attribute(part, "val", "") for part in formula.iterfind("*/*")}
     if not terms:
@@ -223,7 +230,9 @@ def _formula_text(formula: Element) -> str:
         text = properties.get("m:sepChr", "|").join(terms)
         return f"{properties.get('m:begChr', '(')}{text}{properties.get('m:endChr', ')')}"
     if name == "m:nary":
-        return f"{properties.get('m:chr', '∫')}{''.join(terms[:-1])} {terms[-1]}"
+        return f"{properties.get('m:chr', '∫')}{''.join(parts[:-1])} {parts[-1]}"
+    if name == "m:acc":  # an accent, such as an arrow over a vector
+        return f"{text}{properties.get('m:chr', COMBINING_CIRCUMFLEX)}"
     if name == "m:rad":
         return f"{''.join(terms[:-1])}√({terms[-1]})"
     separator = {"m:func": " ", "m:mr": " ", "m:m": "; ", "m:eqArr": "; "}

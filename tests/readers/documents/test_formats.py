@@ -548,10 +548,15 @@ DRAWN = "xmlns:a='http://schemas.openxmlformats.org/drawingml/2006/main'"
             "</mc:AlternateContent></w:r>",
             "See here.\n\nin a box",
         ),
+        (
+            f"<w:r><mc:AlternateContent {MC}><mc:Choice>{DRAWING.format(BOX)}</mc:Choice>"
+            f"<mc:Fallback>{word_run('a box')}</mc:Fallback></mc:AlternateContent></w:r>",
+            "See here.\n\nin a box",
+        ),
         (f"<w:r>{DRAWING.format(BOX)}</w:r>", "See here.\n\nin a box"),
         (
             "<w:r>"
-            + DRAWING.format(f"<a:p {DRAWN}><a:r><a:t>in a </a:t></a:r><a:t>box</a:t></a:p>")
+            + DRAWING.format(f"<a:p {DRAWN}><a:r><a:t>in a</a:t></a:r><a:br/><a:t>box</a:t></a:p>")
             + "</w:r>",
             "See here.\n\nin a box",
         ),
@@ -630,6 +635,13 @@ def test_a_deleted_end_of_a_paragraph_joins_it_with_the_next_paragraph_only() ->
             "∑_(i=1)^n i",
         ),
         ("<m:func><m:fName>{sin}</m:fName><m:e>{x}</m:e></m:func>", "sin x"),
+        (
+            "<m:nary><m:sub>{0}</m:sub><m:sup>{1}</m:sup><m:e/></m:nary>{x}",
+            "∫_0^1 x",
+        ),
+        ("<m:acc><m:accPr><m:chr m:val='\u20d7'/></m:accPr><m:e>{v}</m:e></m:acc>", "v\u20d7"),
+        ("<m:acc><m:accPr/><m:e>{p}</m:e></m:acc>", "p\u0302"),
+        ("{x=1}<m:r><w:br/></m:r>{y=2}", "x=1 y=2"),
         ("{x}<w:del>{y}</w:del>", "x"),
     ],
 )
