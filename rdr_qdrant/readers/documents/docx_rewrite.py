@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import accumulate, zip_longest
-from xml.etree.ElementTree import Element, ParseError, SubElement  # parsed by defusedxml only
+from xml.etree.ElementTree import Element, ParseError  # parsed by defusedxml only
 from zipfile import ZipFile
 
 from rdr_qdrant.readers.documents.document import DocumentError
@@ -28,12 +28,14 @@ TEXT_PARTS = frozenset({"w:document", "w:footnotes", "w:endnotes"})
 KEPT = frozenset("w:body w:footnote w:endnote w:p w:r w:t w:tbl w:tr w:tc".split())
 """Elements kept around their content; of any other, only the content is kept."""
 KEPT_WHOLE = frozenset(
-    """w:pPr w:trPr w:tcPr w:fldChar w:tab w:noBreakHyphen w:footnoteReference
+    """w:pPr w:trPr w:tcPr w:tab w:noBreakHyphen w:footnoteReference
     w:endnoteReference""".split()
 )
-"""Elements left as they are: properties of blocks, the marks of fields, and single characters."""
+"""Elements left as they are: properties of blocks, and single characters."""
 HIDDEN = frozenset({"w:del", "w:moveFrom", "w:rt"})
 """Elements whose text is not read: deleted, moved elsewhere, or the reading over a word (ruby)."""
+OFF = frozenset({"0", "false", "off"})
+"""Values that switch a property off."""
 SHOWN_TEXT = frozenset({"w:t", "m:t", "a:t"})
 DINGBAT_FONTS = frozenset({"Symbol", "Webdings", "Wingdings", "Wingdings 2", "Wingdings 3"})
 COMBINING_CIRCUMFLEX = "\u0302"
@@ -89,13 +91,15 @@ def _attribute(element: Element, local_name: str, default: str) -> str:
     return element.get(f"{element.tag.partition('}')[0]}}}{local_name}", default)
 
 
-def _word_element(local_name: str) -> Element:
-    return Element(f"{{{WORD}}}{local_name}")
+def _word_element(local_name: str, text: str = "") -> Element:
+    element = Element(f"{{{WORD}}}{local_name}")
+    element.text = text
+    return element
 
 
 def _run(text: str) -> Element:
     run = _word_element("r")
-    SubElement(run, f"{{{WORD}}}t").text = text
+    run.append(_word_element("t", text))
     return run
 
 
@@ -116,10 +120,23 @@ def _symbol(element: Element) -> Iterator[Element]:
         yield _run(chr(int(code, 16)))
 
 
+def _form_text(field_mark: Element) -> str:
+    """Return what a field of a form shows if its mark holds that: a chosen entry or a box."""
+    for field in field_mark.iterfind("{*}ffData/*"):
+        values = {_name(part): _attribute(part, "val", "1") for part in field}
+        if _name(field) == "w:checkBox":
+            return "☐" if values.get("w:checked", values.get("w:default", "0")) in OFF else "☒"
+        if _name(field) == "w:ddList":
+            entries = [_attribute(entry, "val", "") for entry in field.iterfind("{*}listEntry")]
+            index = int(values.get("w:result", values.get("w:default", "0")))
+            return "".join(entries[index : index + 1])
+    return ""
+
+
 def _is_hidden(run: Element) -> bool:
     """Return whether a run is formatted as hidden text."""
     hidden = run.find("{*}rPr/{*}vanish")
-    return hidden is not None and _attribute(hidden, "val", "true") not in ("false", "0", "off")
+    return hidden is not None and _attribute(hidden, "val", "1") not in OFF
 
 
 def _rewrite_children(element: Element) -> None:
@@ -151,6 +168,8 @@ def _rewritten(element: Element) -> Iterator[Element]:
         yield element
     elif name in ("w:br", "w:cr"):  # the end of a line, page or column
         yield _word_element("br")
+    elif name == "w:fldChar":
+        yield from (_word_element("t", _form_text(element)), element)
     elif name == "w:ptab":
         yield _word_element("tab")
     elif name == "m:oMath":

@@ -661,7 +661,7 @@ def test_the_notes_of_a_docx_are_read_as_its_body() -> None:
         documents.word_xml("<w:p><w:r><w:t>river</w:t><w:footnoteReference w:id='2'/></w:r></w:p>"),
         **{"word/footnotes.xml": f"<w:footnotes xmlns:w='{documents.WORD}'>{note}</w:footnotes>"},
     )
-    assert "See 3.2" in text(".docx", data)
+    assert text(".docx", data) == "river[1]\n\nSee 3.2"
 
 
 def test_a_docx_with_text_in_an_embedded_file_is_rejected() -> None:
@@ -681,6 +681,28 @@ def field(*instruction: str, result: str | None = None) -> str:
     mark = "<w:r><w:fldChar w:fldCharType='{}'/></w:r>"
     shown = "" if result is None else mark.format("separate") + result
     return "".join([mark.format("begin"), *instruction, shown, mark.format("end")])
+
+
+FORM_MARK = "<w:r><w:fldChar w:fldCharType='begin'><w:ffData>{}</w:ffData></w:fldChar></w:r>"
+ENTRIES = "<w:listEntry w:val='red'/><w:listEntry w:val='blue'/>"
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        (f"<w:ddList><w:result w:val='1'/>{ENTRIES}</w:ddList>", "blue"),
+        (f"<w:ddList><w:default w:val='1'/>{ENTRIES}</w:ddList>", "blue"),
+        (f"<w:ddList>{ENTRIES}</w:ddList>", "red"),
+        ("<w:checkBox><w:checked/></w:checkBox>", "☒"),
+        ("<w:checkBox><w:default w:val='1'/><w:checked w:val='0'/></w:checkBox>", "☐"),
+        ("<w:checkBox><w:default w:val='1'/></w:checkBox>", "☒"),
+    ],
+)
+def test_what_is_chosen_in_a_form_is_text(form: str, shown: str) -> None:
+    begin, rest = FORM_MARK.format(form), field(instruction("FORM")).partition("</w:r>")[2]
+    assert word_text(f"<w:p>{word_run('It is ')}{begin}{rest}{word_run(' here.')}</w:p>") == (
+        f"It is {shown} here."
+    )
 
 
 def instruction(text: str) -> str:
