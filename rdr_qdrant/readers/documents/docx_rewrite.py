@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from itertools import accumulate, zip_longest
 from xml.etree.ElementTree import Element, ParseError  # parsed by defusedxml only
@@ -34,6 +34,11 @@ KEPT_WHOLE = frozenset(
 """Elements left as they are: properties of blocks, and single characters."""
 HIDDEN = frozenset({"w:del", "w:moveFrom", "w:rt"})
 """Elements whose text is not read: deleted, moved elsewhere, or the reading over a word (ruby)."""
+STYLES_PART = "word/styles.xml"
+MAX_STYLE_DEPTH = 10
+"""Most styles that a style builds on, one on the other."""
+HEADING_STYLES = {str(level): f"Heading{min(level + 1, 6)}" for level in range(9)}
+"""The style that mammoth takes for a heading of each outline level; level 9 is body text."""
 OFF = frozenset({"0", "false", "off"})
 """Values that switch a property off."""
 SHOWN_TEXT = frozenset({"w:t", "m:t", "a:t"})
@@ -51,10 +56,11 @@ def is_xml(name: str) -> bool:
 def rewrite_for_mammoth(archive: ZipFile) -> BytesIO:
     """Return an archive of the XML parts alone, in which mammoth finds all of the text."""
     rewritten = BytesIO()
+    levels = _outline_levels(archive)
     with ZipFile(rewritten, "w") as copy:
         for name in dict.fromkeys(filter(is_xml, archive.namelist())):
             data = archive.read(name)
-            copy.writestr(name, _rewrite_part(data) if _is_text_part(data) else data)
+            copy.writestr(name, _rewrite_part(data, levels) if _is_text_part(data) else data)
     rewritten.seek(0)
     return rewritten
 
@@ -69,14 +75,52 @@ def _is_text_part(data: bytes) -> bool:
     return _name(root) in TEXT_PARTS
 
 
-def _rewrite_part(data: bytes) -> bytes:
+def _outline_levels(archive: ZipFile) -> Mapping[str, str]:
+    """Return the outline level of each paragraph style, its own or that of a style it builds on."""
+    from defusedxml import ElementTree
+
+    if STYLES_PART not in archive.namelist():
+        return {}
+    styles = ElementTree.fromstring(archive.read(STYLES_PART)).findall("{*}style")
+    parents: dict[str, str] = {}
+    levels: dict[str, str] = {}
+    for style in styles:
+        style_id = _attribute(style, "styleId", "")
+        for parent in style.iterfind("{*}basedOn"):
+            parents[style_id] = _attribute(parent, "val", "")
+        for level in style.iterfind("{*}pPr/{*}outlineLvl"):
+            levels[style_id] = _attribute(level, "val", "")
+    for _ in range(MAX_STYLE_DEPTH):
+        levels = {
+            style: levels[parent] for style, parent in parents.items() if parent in levels
+        } | levels
+    return levels
+
+
+def _rewrite_part(data: bytes, levels: Mapping[str, str]) -> bytes:
     from defusedxml import ElementTree
 
     root: Element = ElementTree.fromstring(data)
+    for properties in root.iterfind(".//{*}pPr"):
+        _mark_heading(properties, levels)
     _rewrite_children(root)
     _remove_field_instructions(root)
     rewritten: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return rewritten
+
+
+def _mark_heading(properties: Element, levels: Mapping[str, str]) -> None:
+    """Give a paragraph with an outline level the style of a heading, which mammoth knows."""
+    style = properties.find("{*}pStyle")
+    own_level = properties.find("{*}outlineLvl")
+    if own_level is not None:
+        level = _attribute(own_level, "val", "")
+    else:
+        level = "" if style is None else levels.get(_attribute(style, "val", ""), "")
+    if level in HEADING_STYLES:
+        heading = _word_element("pStyle")
+        heading.set(f"{{{WORD}}}val", HEADING_STYLES[level])
+        properties[:] = [heading, *(part for part in properties if part is not style)]
 
 
 def _name(element: Element) -> str:

@@ -476,6 +476,41 @@ def test_a_docx_is_read_with_its_tables() -> None:
     assert read(".docx", documents.docx(["river"], heading="Heading")).title == "Heading"
 
 
+STYLES = """<w:style w:type='paragraph' w:styleId='berschrift1'><w:name w:val='heading 1'/>
+    <w:pPr><w:outlineLvl w:val='0'/></w:pPr></w:style>
+<w:style w:type='paragraph' w:styleId='Chapter'><w:basedOn w:val='berschrift1'/></w:style>
+<w:style w:type='paragraph' w:styleId='NewChapter'><w:basedOn w:val='Chapter'/></w:style>
+<w:style w:type='paragraph' w:styleId='Contents'><w:basedOn w:val='Chapter'/>
+    <w:pPr><w:outlineLvl w:val='9'/></w:pPr></w:style>
+<w:style w:type='paragraph' w:styleId='Loop'><w:basedOn w:val='Loop'/></w:style>"""
+
+
+@pytest.mark.parametrize(
+    ("properties", "kind"),
+    [
+        ("<w:pStyle w:val='berschrift1'/>", "heading"),
+        ("<w:pStyle w:val='NewChapter'/>", "heading"),
+        ("<w:outlineLvl w:val='0'/>", "heading"),
+        ("<w:pStyle w:val='Loop'/><w:outlineLvl w:val='8'/>", "heading"),
+        ("<w:pStyle w:val='Contents'/>", "paragraph"),
+        ("<w:pStyle w:val='NewChapter'/><w:outlineLvl w:val='9'/>", "paragraph"),
+        ("<w:pStyle w:val='Loop'/>", "paragraph"),
+    ],
+)
+def test_a_paragraph_of_a_docx_with_an_outline_level_is_a_heading(
+    properties: str, kind: str
+) -> None:
+    found = read(
+        ".docx",
+        documents.bare_docx(
+            documents.word_xml(f"<w:p><w:pPr>{properties}</w:pPr>{word_run('river')}</w:p>"),
+            **{"word/styles.xml": f"<w:styles xmlns:w='{documents.WORD}'>{STYLES}</w:styles>"},
+        ),
+    )
+    assert kinds(found) == [kind]
+    assert found.title == ("river" if kind == "heading" else "")
+
+
 def test_insertions_and_controls_are_text_and_deletions_are_not() -> None:
     run = "<w:r><w:t>{}</w:t></w:r>"
     body = (
