@@ -103,6 +103,7 @@ def _rewrite_part(data: bytes, levels: Mapping[str, str]) -> bytes:
     root: Element = ElementTree.fromstring(data)
     for properties in root.iterfind(".//{*}pPr"):
         _mark_heading(properties, levels)
+        _mark_drop_cap(properties)
     _rewrite_children(root)
     _remove_field_instructions(root)
     rewritten: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -121,6 +122,15 @@ def _mark_heading(properties: Element, levels: Mapping[str, str]) -> None:
         heading = _word_element("pStyle")
         heading.set(f"{{{WORD}}}val", HEADING_STYLES[level])
         properties[:] = [heading, *(part for part in properties if part is not style)]
+
+
+def _mark_drop_cap(properties: Element) -> None:
+    """Delete the end of a drop cap, a paragraph of its own, so that its word stays whole."""
+    for frame in properties.findall("{*}framePr"):
+        if _attribute(frame, "dropCap", "none") != "none":
+            end = _word_element("rPr")
+            end.append(_word_element("del"))
+            properties.insert(0, end)
 
 
 def _name(element: Element) -> str:

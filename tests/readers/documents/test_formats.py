@@ -655,6 +655,14 @@ def test_a_deleted_end_of_a_paragraph_joins_it_with_the_next_paragraph_only() ->
 
 
 @pytest.mark.parametrize(
+    ("frame", "shown"), [("w:dropCap='drop' w:lines='3'", "The river"), ("", "T\n\nhe river")]
+)
+def test_a_drop_cap_is_part_of_its_word(frame: str, shown: str) -> None:
+    cap = f"<w:p><w:pPr><w:framePr {frame}/><w:rPr><w:i/></w:rPr></w:pPr>{word_run('T')}</w:p>"
+    assert word_text(f"{cap}<w:p>{word_run('he river')}</w:p>") == shown
+
+
+@pytest.mark.parametrize(
     ("formula", "shown"),
     [
         ("<m:r><m:t>E=m</m:t></m:r><m:r><w:t>c</w:t></m:r>", "E=mc"),
