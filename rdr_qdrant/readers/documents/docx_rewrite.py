@@ -165,12 +165,15 @@ def _paragraph(text: str) -> Element:
 
 def _symbol(element: Element) -> Iterator[Element]:
     """Yield a character chosen from a font as text, unless only the font gives it a meaning."""
-    code = _attribute(element, "char", "")
-    if not re.fullmatch("[0-9A-Fa-f]{4}", code):
+    code = _attribute(element, "char", "").upper()
+    font = _attribute(element, "font", "")
+    if not re.fullmatch("[0-9A-F]{4}", code):
         return
-    if _attribute(element, "font", "") in DINGBAT_FONTS or PRIVATE_USE.match(chr(int(code, 16))):
-        yield element  # mammoth knows the common ones
-    else:
+    if font in DINGBAT_FONTS:
+        symbol = _word_element("sym")  # mammoth knows the common ones, in upper case
+        symbol.attrib.update({f"{{{WORD}}}font": font, f"{{{WORD}}}char": code})
+        yield symbol
+    elif not PRIVATE_USE.match(chr(int(code, 16))):
         yield _run(chr(int(code, 16)))
 
 

@@ -555,6 +555,7 @@ DRAWN = "xmlns:a='http://schemas.openxmlformats.org/drawingml/2006/main'"
         (f"<unknown>{word_run('it')}</unknown>", "See it here."),
         ("<w:r><w:sym w:font='Arial' w:char='00B0'/></w:r>", "See ° here."),
         ("<w:r><w:sym w:font='Symbol' w:char='F061'/></w:r>", "See α here."),
+        ("<w:r><w:sym w:font='Symbol' w:char='f061'/></w:r>", "See α here."),
         ("<w:r><w:sym w:font='Symbol' w:char='0061'/></w:r>", "See α here."),
         ("<w:r><w:sym w:font='Unknown' w:char='F061'/></w:r>", "See here."),
         ("<w:r><w:sym/></w:r>", "See here."),
