@@ -101,7 +101,7 @@ def _rewrite_part(data: bytes, levels: Mapping[str, str]) -> bytes:
     from defusedxml import ElementTree
 
     root: Element = ElementTree.fromstring(data)
-    for properties in root.iterfind(".//{*}pPr"):
+    for properties in root.findall(".//{*}pPr"):
         _mark_heading(properties, levels)
         _mark_drop_cap(properties)
     _rewrite_children(root)
