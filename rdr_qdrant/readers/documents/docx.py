@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import replace
 from io import BytesIO
@@ -18,6 +19,8 @@ MAX_XML_BYTES = 32 * 2**20
 a part than the size the archive states, so checking the stated sizes is enough."""
 PROPERTIES_PART = "docProps/core.xml"
 TITLE_TAG = "{http://purl.org/dc/elements/1.1/}title"
+LINK_BACK = re.compile('<a href="#(?:footnote|endnote)-ref-[^"]*">↑</a>')
+"""What mammoth puts after each note; the document does not show it."""
 STYLE_MAP = "p[style-name='Title'] => h1:fresh"
 
 
@@ -52,7 +55,7 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
         raise DocumentError(f"not a DOCX, or damaged: {error}") from None
     except (ParseError, ExpatError) as error:
         raise DocumentError(f"damaged DOCX: its XML: {error}") from None
-    document = convert_html(result.value)
+    document = convert_html(LINK_BACK.sub("", result.value))
     return replace(document, title=title or document.title)
 
 

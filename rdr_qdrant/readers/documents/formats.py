@@ -16,7 +16,7 @@ from typing import BinaryIO
 from rdr_qdrant.errors import SourceError, install_hint
 from rdr_qdrant.readers.documents.document import ConvertedDocument, normalize_document
 
-CONVERSION_RULES_VERSION = 5
+CONVERSION_RULES_VERSION = 6
 """Version of this package's own part in a conversion; raise it when the text it gives changes."""
 
 

@@ -539,6 +539,41 @@ def test_a_docx_is_read_with_its_tables() -> None:
     assert read(".docx", documents.docx(["river"], heading="Heading")).title == "Heading"
 
 
+STYLES = """<w:style w:type='paragraph' w:styleId='berschrift1'><w:name w:val='heading 1'/>
+    <w:pPr><w:outlineLvl w:val='0'/></w:pPr></w:style>
+<w:style w:type='paragraph' w:styleId='Chapter'><w:basedOn w:val='berschrift1'/></w:style>
+<w:style w:type='paragraph' w:styleId='NewChapter'><w:basedOn w:val='Chapter'/></w:style>
+<w:style w:type='paragraph' w:styleId='Contents'><w:basedOn w:val='Chapter'/>
+    <w:pPr><w:outlineLvl w:val='9'/></w:pPr></w:style>
+<w:style w:type='paragraph' w:styleId='Loop'><w:basedOn w:val='Loop'/></w:style>"""
+
+
+@pytest.mark.parametrize(
+    ("properties", "kind"),
+    [
+        ("<w:pStyle w:val='berschrift1'/>", "heading"),
+        ("<w:pStyle w:val='NewChapter'/>", "heading"),
+        ("<w:outlineLvl w:val='0'/>", "heading"),
+        ("<w:pStyle w:val='Loop'/><w:outlineLvl w:val='8'/>", "heading"),
+        ("<w:pStyle w:val='Contents'/>", "paragraph"),
+        ("<w:pStyle w:val='NewChapter'/><w:outlineLvl w:val='9'/>", "paragraph"),
+        ("<w:pStyle w:val='Loop'/>", "paragraph"),
+    ],
+)
+def test_a_paragraph_of_a_docx_with_an_outline_level_is_a_heading(
+    properties: str, kind: str
+) -> None:
+    found = read(
+        ".docx",
+        documents.bare_docx(
+            documents.word_xml(f"<w:p><w:pPr>{properties}</w:pPr>{word_run('river')}</w:p>"),
+            **{"word/styles.xml": f"<w:styles xmlns:w='{documents.WORD}'>{STYLES}</w:styles>"},
+        ),
+    )
+    assert kinds(found) == [kind]
+    assert found.title == ("river" if kind == "heading" else "")
+
+
 def test_insertions_and_controls_are_text_and_deletions_are_not() -> None:
     run = "<w:r><w:t>{}</w:t></w:r>"
     body = (
@@ -564,6 +599,9 @@ BOX = f"<w:txbxContent><w:p>{word_run('in a box')}</w:p></w:txbxContent>"
 DRAWING = "<w:drawing><wp:anchor xmlns:wp='wp'>{}</wp:anchor></w:drawing>"
 MC = "xmlns:mc='http://schemas.openxmlformats.org/markup-compatibility/2006'"
 MATH = "xmlns:m='http://schemas.openxmlformats.org/officeDocument/2006/math'"
+LINK = (
+    "xmlns:r='http://schemas.openxmlformats.org/officeDocument/2006/relationships' r:id='missing'"
+)
 DRAWN = "xmlns:a='http://schemas.openxmlformats.org/drawingml/2006/main'"
 
 
@@ -580,6 +618,7 @@ DRAWN = "xmlns:a='http://schemas.openxmlformats.org/drawingml/2006/main'"
         (f"<unknown>{word_run('it')}</unknown>", "See it here."),
         ("<w:r><w:sym w:font='Arial' w:char='00B0'/></w:r>", "See ° here."),
         ("<w:r><w:sym w:font='Symbol' w:char='F061'/></w:r>", "See α here."),
+        ("<w:r><w:sym w:font='Symbol' w:char='f061'/></w:r>", "See α here."),
         ("<w:r><w:sym w:font='Symbol' w:char='0061'/></w:r>", "See α here."),
         ("<w:r><w:sym w:font='Unknown' w:char='F061'/></w:r>", "See here."),
         ("<w:r><w:sym/></w:r>", "See here."),
@@ -608,10 +647,15 @@ DRAWN = "xmlns:a='http://schemas.openxmlformats.org/drawingml/2006/main'"
             "</mc:AlternateContent></w:r>",
             "See here.\n\nin a box",
         ),
+        (
+            f"<w:r><mc:AlternateContent {MC}><mc:Choice>{DRAWING.format(BOX)}</mc:Choice>"
+            f"<mc:Fallback>{word_run('a box')}</mc:Fallback></mc:AlternateContent></w:r>",
+            "See here.\n\nin a box",
+        ),
         (f"<w:r>{DRAWING.format(BOX)}</w:r>", "See here.\n\nin a box"),
         (
             "<w:r>"
-            + DRAWING.format(f"<a:p {DRAWN}><a:r><a:t>in a </a:t></a:r><a:t>box</a:t></a:p>")
+            + DRAWING.format(f"<a:p {DRAWN}><a:r><a:t>in a</a:t></a:r><a:br/><a:t>box</a:t></a:p>")
             + "</w:r>",
             "See here.\n\nin a box",
         ),
@@ -620,12 +664,66 @@ DRAWN = "xmlns:a='http://schemas.openxmlformats.org/drawingml/2006/main'"
             "</w:r>",
             "See here.\n\nin a box",
         ),
+        (
+            f"<w:r><w:object><v:shape xmlns:v='urn:schemas-microsoft-com:vml'>{BOX}</v:shape>"
+            "</w:object></w:r>",
+            "See here.\n\nin a box",
+        ),
+        (
+            "<w:r><w:pict><v:imagedata xmlns:v='urn:schemas-microsoft-com:vml' "
+            f"{LINK}/></w:pict></w:r>",
+            "See here.",
+        ),
+        (f"<w:hyperlink {LINK}>{word_run('it')}</w:hyperlink>", "See it here."),
+        (
+            "<w:sdt><w:sdtPr><w14:checkbox xmlns:w14='http://schemas.microsoft.com/office/word/"
+            f"2010/wordml'/></w:sdtPr><w:sdtContent>{word_run('☒')}</w:sdtContent></w:sdt>",
+            "See ☒ here.",
+        ),
+        ("<w:r><w:t>in</w:t><w:softHyphen/><w:t>form</w:t></w:r>", "See inform here."),
         (f"<w:del>{word_run('old')}</w:del><w:moveFrom>{word_run('x')}</w:moveFrom>", "See here."),
     ],
 )
 def test_no_text_of_a_docx_is_lost_for_what_is_around_it(inline: str, shown: str) -> None:
     body = f"<w:p>{word_run('See ')}{inline}{word_run(' here.')}</w:p>"
     assert word_text(body) == shown
+
+
+@pytest.mark.parametrize(
+    ("mark", "shown"),
+    [
+        ("<w:vanish/>", "See here."),
+        ("<w:vanish w:val='1'/>", "See here."),
+        ("<w:vanish w:val='false'/>", "See it here."),
+        ("<w:webHidden/>", "See it here."),
+    ],
+)
+def test_hidden_text_of_a_docx_is_not_read(mark: str, shown: str) -> None:
+    hidden = f"<w:r><w:rPr>{mark}</w:rPr><w:t>it</w:t></w:r>"
+    body = f"<w:p>{word_run('See ')}{hidden}{word_run(' here.')}</w:p>"
+    assert word_text(body) == shown
+
+
+def test_a_field_keeps_its_result_if_its_marks_are_hidden() -> None:
+    hidden = "<w:r><w:rPr><w:vanish/></w:rPr><w:fldChar w:fldCharType='{}'/></w:r>"
+    parts = [hidden.format("begin"), word_run("REF x"), hidden.format("separate"), word_run("3.2")]
+    assert word_text(f"<w:p>{''.join(parts)}{hidden.format('end')}</w:p>") == "3.2"
+
+
+def test_a_deleted_end_of_a_paragraph_joins_it_with_the_next_paragraph_only() -> None:
+    joined = f"<w:p><w:pPr><w:rPr><w:del/></w:rPr></w:pPr>{word_run('A ')}</w:p>"
+    plain = f"<w:p>{word_run('B')}</w:p>"
+    assert word_text(joined + plain) == "A B"
+    table = f"<w:tbl><w:tr><w:tc>{joined}</w:tc><w:tc>{plain}</w:tc></w:tr></w:tbl>"
+    assert word_text(joined + table + joined) == "A\n\nA\tB\n\nA"
+
+
+@pytest.mark.parametrize(
+    ("frame", "shown"), [("w:dropCap='drop' w:lines='3'", "The river"), ("", "T\n\nhe river")]
+)
+def test_a_drop_cap_is_part_of_its_word(frame: str, shown: str) -> None:
+    cap = f"<w:p><w:pPr><w:framePr {frame}/><w:rPr><w:i/></w:rPr></w:pPr>{word_run('T')}</w:p>"
+    assert word_text(f"{cap}<w:p>{word_run('he river')}</w:p>") == shown
 
 
 @pytest.mark.parametrize(
@@ -644,6 +742,13 @@ def test_no_text_of_a_docx_is_lost_for_what_is_around_it(inline: str, shown: str
             "∑_(i=1)^n i",
         ),
         ("<m:func><m:fName>{sin}</m:fName><m:e>{x}</m:e></m:func>", "sin x"),
+        (
+            "<m:nary><m:sub>{0}</m:sub><m:sup>{1}</m:sup><m:e/></m:nary>{x}",
+            "∫_0^1 x",
+        ),
+        ("<m:acc><m:accPr><m:chr m:val='\u20d7'/></m:accPr><m:e>{v}</m:e></m:acc>", "v\u20d7"),
+        ("<m:acc><m:accPr/><m:e>{p}</m:e></m:acc>", "p\u0302"),
+        ("{x=1}<m:r><w:br/></m:r>{y=2}", "x=1 y=2"),
         ("{x}<w:del>{y}</w:del>", "x"),
     ],
 )
@@ -663,7 +768,7 @@ def test_the_notes_of_a_docx_are_read_as_its_body() -> None:
         documents.word_xml("<w:p><w:r><w:t>river</w:t><w:footnoteReference w:id='2'/></w:r></w:p>"),
         **{"word/footnotes.xml": f"<w:footnotes xmlns:w='{documents.WORD}'>{note}</w:footnotes>"},
     )
-    assert "See 3.2" in text(".docx", data)
+    assert text(".docx", data) == "river[1]\n\nSee 3.2"
 
 
 def test_a_docx_with_text_in_an_embedded_file_is_rejected() -> None:
@@ -683,6 +788,28 @@ def field(*instruction: str, result: str | None = None) -> str:
     mark = "<w:r><w:fldChar w:fldCharType='{}'/></w:r>"
     shown = "" if result is None else mark.format("separate") + result
     return "".join([mark.format("begin"), *instruction, shown, mark.format("end")])
+
+
+FORM_MARK = "<w:r><w:fldChar w:fldCharType='begin'><w:ffData>{}</w:ffData></w:fldChar></w:r>"
+ENTRIES = "<w:listEntry w:val='red'/><w:listEntry w:val='blue'/>"
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        (f"<w:ddList><w:result w:val='1'/>{ENTRIES}</w:ddList>", "blue"),
+        (f"<w:ddList><w:default w:val='1'/>{ENTRIES}</w:ddList>", "blue"),
+        (f"<w:ddList>{ENTRIES}</w:ddList>", "red"),
+        ("<w:checkBox><w:checked/></w:checkBox>", "☒"),
+        ("<w:checkBox><w:default w:val='1'/><w:checked w:val='0'/></w:checkBox>", "☐"),
+        ("<w:checkBox><w:default w:val='1'/></w:checkBox>", "☒"),
+    ],
+)
+def test_what_is_chosen_in_a_form_is_text(form: str, shown: str) -> None:
+    begin, rest = FORM_MARK.format(form), field(instruction("FORM")).partition("</w:r>")[2]
+    assert word_text(f"<w:p>{word_run('It is ')}{begin}{rest}{word_run(' here.')}</w:p>") == (
+        f"It is {shown} here."
+    )
 
 
 def instruction(text: str) -> str:
