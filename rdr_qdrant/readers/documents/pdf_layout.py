@@ -1,4 +1,4 @@
-"""Undo what typesetting does to the text of pages: ligatures, hyphens, headers and footers."""
+"""Undo what typesetting does to the text of pages: ligatures, leaders, hyphens, headers."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ _LIGATURES = {
     0xFB06: "st",
 }
 """The Latin ones of Unicode, which no word of an encoder's vocabulary has."""
+_LEADER = re.compile(r"\.(?:[^\S\n]?\.){5,}")
+"""Of a table of contents; each of its dots would count as a word."""
 _SOFT_HYPHEN = re.compile("\u00ad(?:[^\\S\n]*\n)?")
 _DIVIDED_WORD = re.compile(r"([^\W\d_]+)-[^\S\n]*\n[^\S\n]*([^\W\d_]+)")
 _WORD = re.compile(r"[^\W\d_]+")
@@ -36,14 +38,14 @@ _NUMBER = re.compile(r"(?<!\d)\d{1,6}(?!\d)")
 def undo_layout(pages: Sequence[str]) -> list[str]:
     """Return the pages with whole words and without what repeats at their edges.
 
-    - A ligature becomes its letters.
+    - A ligature becomes its letters, and a leader of dots becomes three.
     - A word divided at a line's end is joined if the text has it undivided elsewhere, since a
       hyphen may be its own (`well-known`); a soft hyphen goes in any case.
     - A header or footer goes: a first or last line that three pages nearby share but for a number
       that counts the pages, or four of five left or right ones without one. The first of each
       stays, unless it is a number alone.
     """
-    pages = [_SOFT_HYPHEN.sub("", page.translate(_LIGATURES)) for page in pages]
+    pages = [_LEADER.sub("...", _SOFT_HYPHEN.sub("", page.translate(_LIGATURES))) for page in pages]
     pages = _without_running_lines(pages)
     words = {word for page in pages for word in _WORD.findall(page)}
 

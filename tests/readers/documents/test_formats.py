@@ -482,6 +482,11 @@ def test_ligatures_and_words_divided_at_line_ends_are_whole() -> None:
     assert undo_layout(["The identi-\nfier.", "Identifier", "identifier"])[0] == "The identifier\n."
 
 
+def test_leaders_of_dots_are_short() -> None:
+    contents = "1 Kings . . . . . . . . . 4\n2 Rivers........5\nWait. . . What....?"
+    assert undo_layout([contents]) == ["1 Kings ... 4\n2 Rivers...5\nWait. . . What....?"]
+
+
 @pytest.mark.parametrize(
     ("pages", "found"),
     [
