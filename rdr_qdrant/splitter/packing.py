@@ -3,7 +3,8 @@
 A part takes sentences for as long as they fit. What then is smaller than half a part is joined to
 its neighbour, which may so hold half as many words again as a part should, but never more tokens
 than the encoder reads; where these do not fit together, the two are divided evenly. Only a sentence
-that is too long for a part, or that an even division needs, is cut: at a clause, else at a word.
+that is too long for a part, or that an even division needs, is cut: at a clause, else
+at a line's end, else at a word.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from enum import IntEnum
 from rdr_qdrant.splitter.sentences import (
     character_spans,
     clause_spans,
+    line_spans,
     sentence_spans,
     word_spans,
 )
@@ -35,8 +37,9 @@ class Level(IntEnum):
     ITEM = 0
     SENTENCE = 1
     CLAUSE = 2
-    WORD = 3
-    PIECE = 4
+    LINE = 3
+    WORD = 4
+    PIECE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class Units:
             return list(sentence_spans(text, start, end))
         if level is Level.CLAUSE:
             return clause_spans(text, start, end)
+        if level is Level.LINE:
+            return line_spans(text, start, end)
         if level is Level.WORD:
             return word_spans(text, start, end)
         return character_spans(text, start, end, PIECE_TOKENS)

@@ -20,6 +20,7 @@ _CLAUSE_END = re.compile(
     r"(?<=[,;:)\]\u2013\u2014\u061b\u060c\u0f0d\u104a])\s+|(?<=\S)\s+(?=[(\[\u2013\u2014])"
     r"|(?<=[\u3001\uff0c\uff1b\uff1a\uff09\u300d\u300f])"
 )
+_LINE_END = re.compile(r"\n")
 _WORD = re.compile(r"\S+")
 _CLOSING = re.compile(r"""(?<=\S)[)\]}*_"'\u2019\u201d\u00bb]+(?=\s|\Z)""")
 _NUMBER = re.compile(r"\s*(?:\d{1,3}|[^\W\d_])\.")
@@ -41,6 +42,11 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> Iterato
 def clause_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """The clauses of `text[start:end]`: what stands between commas, colons, dashes, brackets."""
     return _between(_CLAUSE_END, text, start, end)
+
+
+def line_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """The lines of `text[start:end]`."""
+    return _between(_LINE_END, text, start, end)
 
 
 def word_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:

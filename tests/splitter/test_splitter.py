@@ -102,7 +102,7 @@ def test_whole_sentences_are_packed_and_the_last_few_words_are_joined() -> None:
     assert texts_of(list(Splitter(SplitSettings(10)).parts(text)), text) == [text]
 
 
-def test_a_long_sentence_is_cut_at_a_clause_else_at_a_word() -> None:
+def test_a_long_sentence_is_cut_at_a_clause_else_at_a_line_end_else_at_a_word() -> None:
     splitter = Splitter(SplitSettings(6))
     text = "One two three four, five six seven eight, nine ten eleven twelve."
     assert texts_of(list(splitter.parts(text)), text) == [
@@ -110,6 +110,8 @@ def test_a_long_sentence_is_cut_at_a_clause_else_at_a_word() -> None:
         "five six seven eight,",
         "nine ten eleven twelve.",
     ]
+    text = "a b c d\ne f g\nh i j k\n l m n"
+    assert texts_of(list(splitter.parts(text)), text) == ["a b c d", "e f g", "h i j k", "l m n"]
     text = "a b c d e f g h i j k l"
     assert texts_of(list(splitter.parts(text)), text) == ["a b c d e f", "g h i j k l"]
 
