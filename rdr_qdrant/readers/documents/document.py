@@ -58,5 +58,9 @@ def normalize_document(document: ConvertedDocument) -> ConvertedDocument:
 
 
 def normalize_text(text: str) -> str:
-    """Use `\\n` as line end, and a space for each control character and lone surrogate."""
-    return _CONTROL_CHARACTERS.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
+    """Use `\\n` as line end, and a space for each control character and lone surrogate.
+
+    Soft hyphens are removed: they are within words, and shown only where a line ends.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00ad", "")
+    return _CONTROL_CHARACTERS.sub(" ", text)

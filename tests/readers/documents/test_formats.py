@@ -427,6 +427,16 @@ def test_words_are_not_glued() -> None:
     assert text(".html", "Press <button>OK</button><button>No</button> now") == "Press OK No now"
 
 
+def test_soft_hyphens_are_no_part_of_a_word() -> None:
+    document = read(".html", "<h1>Do&shy;nau</h1><p>Dampf&shy;schiff</p>")
+    assert document.pages == ["Donau\n\nDampfschiff"]
+    assert [document.pages[0][one.start : one.end] for one in document.blocks] == [
+        "Donau",
+        "Dampfschiff",
+    ]
+    assert text(".txt", "Do\u00adnau") == text(".md", "Do&shy;nau") == "Donau"
+
+
 def test_marks_in_a_page_do_no_harm() -> None:
     document = read(".html", "<h1>\ufdd0a</h1><p>\ufdd1b\ufdd2 c<pre>\ufdd3d</pre><li>e</li>")
     assert kinds(document) == ["heading", "paragraph", "item", "item"]
