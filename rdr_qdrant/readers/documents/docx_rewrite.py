@@ -221,7 +221,11 @@ def _rewritten(element: Element) -> Iterator[Element]:
         element[:] = element.findall("{*}fldChar")
         yield element
     elif name in KEPT:
+        alignment = element.findall("{*}rPr/{*}vertAlign") if name == "w:r" else []
         _rewrite_children(element)
+        if alignment:  # an exponent, perhaps
+            element.insert(0, _word_element("rPr"))
+            element[0].extend(alignment)
         yield element
     elif name in ("w:br", "w:cr"):  # the end of a line, page or column
         yield _word_element("br")

@@ -118,6 +118,8 @@ _KINDS: Mapping[str, BlockKind] = {
 }
 _END_OF_BREAK = re.compile(r"</br\s*/?>", re.IGNORECASE)
 """A line break to browsers, nothing to libxml2."""
+_EXPONENT = re.compile(r"[-+\u2212]?\d")
+"""The beginning of what would read as a part of the number before it: `10<sup>5</sup>`."""
 _WHITE_SPACE = re.compile(r"\s+")
 _EMPTY_LINES = re.compile(r"[ \t]*\n(?:[ \t]*\n)+")
 
@@ -221,7 +223,7 @@ class _TextExtractor:
         self.heading: list[str] = []
         self._invisible_depth = self._pre_depth = 0
         self._in_title = self._in_heading = False
-        self._in_cell = False
+        self._in_cell = self._in_exponent = False
         self._after_space = self._after_line = True
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -235,6 +237,8 @@ class _TextExtractor:
                 self._in_heading = not "".join(self.heading).strip()
             elif tag == "pre":
                 self._pre_depth += 1
+            elif tag == "sup":
+                self._in_exponent = "".join(self.text[-1:])[-1:].isdigit()
             self._separate(tag, starts=True)
 
     def end(self, tag: str) -> None:
@@ -264,7 +268,10 @@ class _TextExtractor:
             data = _WHITE_SPACE.sub(" ", data)
             if self._after_space:
                 data = data.lstrip()
+        if self._in_exponent and _EXPONENT.match(data):
+            data = f"^{data}"
         if data:
+            self._in_exponent = False
             self.text.append(data)
             self._after_space = not self._pre_depth and data.endswith(" ")
             self._after_line = False

@@ -427,6 +427,12 @@ def test_words_are_not_glued() -> None:
     assert text(".html", "Press <button>OK</button><button>No</button> now") == "Press OK No now"
 
 
+def test_an_exponent_is_no_part_of_its_number() -> None:
+    page = "10<sup>5</sup>, 2<sup> -3 </sup>, m<sup>2</sup>, 1<sup>st</sup>, 1999<sup>[3]</sup>"
+    assert text(".html", page) == "10^5, 2 -3 , m2, 1st, 1999[3]"
+    assert text(".html", "<sup>1</sup> 1999<sup><a>3</a>4</sup>5") == "1 1999^345"
+
+
 def test_soft_hyphens_are_no_part_of_a_word() -> None:
     document = read(".html", "<h1>Do&shy;nau</h1><p>Dampf&shy;schiff</p>")
     assert document.pages == ["Donau\n\nDampfschiff"]
@@ -694,6 +700,11 @@ DRAWN = "xmlns:a='http://schemas.openxmlformats.org/drawingml/2006/main'"
             "<w:sdt><w:sdtPr><w14:checkbox xmlns:w14='http://schemas.microsoft.com/office/word/"
             f"2010/wordml'/></w:sdtPr><w:sdtContent>{word_run('☒')}</w:sdtContent></w:sdt>",
             "See ☒ here.",
+        ),
+        (
+            f"{word_run('10')}<w:r><w:rPr><w:b/><w:vertAlign w:val='superscript'/></w:rPr>"
+            "<w:t>5</w:t></w:r>",
+            "See 10^5 here.",
         ),
         ("<w:r><w:t>in</w:t><w:softHyphen/><w:t>form</w:t></w:r>", "See inform here."),
         (f"<w:del>{word_run('old')}</w:del><w:moveFrom>{word_run('x')}</w:moveFrom>", "See here."),
