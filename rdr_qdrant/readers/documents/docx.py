@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from typing import BinaryIO
@@ -21,6 +22,11 @@ PROPERTIES_PART = "docProps/core.xml"
 TITLE_TAG = "{http://purl.org/dc/elements/1.1/}title"
 LINK_BACK = re.compile('<a href="#(?:footnote|endnote)-ref-[^"]*">↑</a>')
 """What mammoth puts after each note; the document does not show it."""
+DRAWN_PARTS = (
+    (re.compile(r"word/charts/chart(Ex)?\d*\.xml"), "chart", "charts"),
+    (re.compile(r"word/diagrams/data\d*\.xml"), "SmartArt graphic", "SmartArt graphics"),
+)
+"""Parts that show text as a drawing, and what they are called."""
 STYLE_MAP = "p[style-name='Title'] => h1:fresh"
 
 
@@ -43,6 +49,7 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
         with ZipFile(buffer) as archive:
             _check_size(archive)
             title = _read_title(archive)
+            omitted = list(_omitted(archive))
             readable = rewrite_for_mammoth(archive)
         result = mammoth.convert_to_html(
             readable,
@@ -56,13 +63,19 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
     except (ParseError, ExpatError) as error:
         raise DocumentError(f"damaged DOCX: its XML: {error}") from None
     document = convert_html(LINK_BACK.sub("", result.value))
-    return replace(document, title=title or document.title)
+    return replace(document, title=title or document.title, omitted=omitted)
 
 
 def _check_size(archive: ZipFile) -> None:
     size = sum(part.file_size for part in archive.infolist() if is_xml(part.filename))
     if size > MAX_XML_BYTES:
         raise DocumentError(f"unpacks to more than {MAX_XML_BYTES:,} bytes of XML: {size:,}")
+
+
+def _omitted(archive: ZipFile) -> Iterator[str]:
+    for parts, singular, plural in DRAWN_PARTS:
+        if count := sum(parts.fullmatch(name) is not None for name in archive.namelist()):
+            yield f"{count:,} {singular if count == 1 else plural}"
 
 
 def _read_title(archive: ZipFile) -> str:

@@ -616,6 +616,14 @@ def word_text(body: str) -> str:
     return text(".docx", documents.bare_docx(documents.word_xml(body)))
 
 
+def test_drawings_of_a_docx_that_show_text_are_named() -> None:
+    names = ["charts/chart1", "charts/chartEx2", "charts/style1", "diagrams/data1"]
+    parts = {f"word/{name}.xml": "<x/>" for name in names}
+    body = documents.word_xml(f"<w:p>{word_run('river')}</w:p>")
+    found = read(".docx", documents.bare_docx(body, **parts))
+    assert found.omitted == ["2 charts", "1 SmartArt graphic"]
+
+
 BOX = f"<w:txbxContent><w:p>{word_run('in a box')}</w:p></w:txbxContent>"
 DRAWING = "<w:drawing><wp:anchor xmlns:wp='wp'>{}</wp:anchor></w:drawing>"
 MC = "xmlns:mc='http://schemas.openxmlformats.org/markup-compatibility/2006'"
