@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.collection.points import source_filter
+from rdr_qdrant.errors import UsageError
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.document_cache import keeps_rejected_documents, rejected_documents
 from rdr_qdrant.ingest.id_index import IdIndex
@@ -28,7 +29,17 @@ class Pruning:
     id_prefix: str
 
     def is_possible(self, counters: Counters) -> bool:
-        """True if every row was read, of sources that did not change, so that all ids are known."""
+        """True if every row was read, of sources that did not change, so that all ids are known.
+
+        Raises:
+            UsageError: rows have a source of their own, which may be the name of another file.
+        """
+        if names := [source.name for source in self.sources if source.has_own_sources]:
+            raise UsageError(
+                f"Nothing was pruned: {', '.join(names)} has a column 'source', so that its points "
+                "cannot be told from those of other files. All of it is loaded. Rename the column, "
+                "or leave --prune (prune=True) out."
+            )
         if any(source.rejected_upstream for source in self.sources):
             return False
         if source_changes(self.sources):

@@ -23,8 +23,8 @@ _CLAUSE_END = re.compile(
 _LINE_END = re.compile(r"\n")
 _WORD = re.compile(r"\S+")
 _CLOSING = re.compile(r"""(?<=\S)[)\]}*_"'\u2019\u201d\u00bb]+(?=\s|\Z)""")
-_NUMBER = re.compile(r"\s*(?:\d{1,3}|[^\W\d_])\.")
-"""Of an item, as in `1.)`."""
+_NUMBER = re.compile(r"\s*(?:\d{1,3}(?:\.\d{1,3})*|[IVXLC]{1,7}|[^\W\d_])\.\s*")
+"""Of an item or a heading, as in `2.1. Rivers` or `1.)`."""
 
 
 def sentence_spans(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
@@ -73,7 +73,7 @@ def _spans_of_paragraph(text: str, start: int, end: int) -> Iterator[tuple[int, 
             (start + found["start_index"], start + found["end_index"])
             for found in sentencex.get_sentence_boundaries(LANGUAGE, text[start:stop])
         ]
-        spans = _with_closing_marks(text, spans)
+        spans = _whole_sentences(text, spans)
         if stop < end:
             if len(spans) > 1:
                 spans.pop()  # it may continue
@@ -85,17 +85,18 @@ def _spans_of_paragraph(text: str, start: int, end: int) -> Iterator[tuple[int, 
         start = spans[-1][1] if spans else stop
 
 
-def _with_closing_marks(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sentences with the marks that close them: `sentencex` puts unpaired ones into the next."""
+def _whole_sentences(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sentences with the number before them and the marks that close them.
+
+    `sentencex` takes a number for a sentence, and puts unpaired marks into the next one.
+    """
     kept: list[tuple[int, int]] = []
     for first, last in spans:
-        if kept and kept[-1][1] == first and (marks := _CLOSING.match(text, first, last)):
-            before = kept.pop()[0]
-            if _NUMBER.fullmatch(text, before, first):
-                kept.append((before, last))
-                continue
-            kept.append((before, marks.end()))
+        if kept and _NUMBER.fullmatch(text, *kept[-1]):
+            first = kept.pop()[0]
+        elif kept and kept[-1][1] == first and (marks := _CLOSING.match(text, first, last)):
             first = marks.end()
+            kept.append((kept.pop()[0], first))
         if first < last:
             kept.append((first, last))
     return kept

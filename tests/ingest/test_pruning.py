@@ -48,6 +48,24 @@ def test_points_that_the_source_no_longer_has_are_removed(
     assert sync(loader, path).removed == 0
 
 
+def test_rows_with_a_source_of_their_own_are_loaded_but_nothing_is_pruned(
+    loader: QdrantLoader, client: QdrantClient, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their source may be the name of another file, whose rows would be deleted."""
+    other = write("b.jsonl", rows("1", "2"))
+    sync(loader, other)
+    row = {"id": "3", "text": "river", "source": str(other)}
+    path = write("a.jsonl", json.dumps(row) + "\n" + json.dumps(row | {"id": "4"}))
+    with pytest.raises(UsageError, match=r"Nothing was pruned: .*a\.jsonl has a column 'source'"):
+        sync(loader, path)
+    assert ids_in(client) == {"1", "2", "3", "4"}
+    [warning] = [one.getMessage() for one in caplog.records if "column" in one.getMessage()]
+    assert "a.jsonl has a column 'source'" in warning
+    own_name = write("c.jsonl", json.dumps({"id": "5", "text": "x", "source": "{path}"}))
+    own_name.write_text(own_name.read_text().replace("{path}", str(own_name)))
+    assert sync(loader, own_name).removed == 0
+
+
 def test_a_dry_run_tells_and_leaves_everything(
     loader: QdrantLoader, client: QdrantClient, write: Write
 ) -> None:
