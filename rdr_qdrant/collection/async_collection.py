@@ -67,7 +67,9 @@ class AsyncCollection:
 
     async def loading_encoders(self, label: str) -> AbstractContextManager[None]:
         """Load the encoders of the pair `label` to use them with this collection."""
-        return loading_encoders(self.name, identity_of(await self.info()), label)
+        info = await self.info()
+        vectors = info.config.params.vectors
+        return loading_encoders(self.name, identity_of(info), label, vectors, self.vector_name)
 
     async def query_points(self, questions: Questions, **options: Unpack[QueryOptions]) -> Hits:
         """Return for each question the best `k` points, in the mode of the options."""

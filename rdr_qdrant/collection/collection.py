@@ -275,10 +275,13 @@ class Collection:
         """Load the encoders of the pair `label` to use them with this collection.
 
         Raises:
-            CollectionError: another named pair made it.
+            CollectionError: another named pair made it, or its vector is of another distance or
+                name.
             ModelError: (inside) the encoders cannot be loaded; names the pair that made it.
         """
-        return loading_encoders(self.name, identity_of(self.info()), label)
+        info, vector_name = self.info(), self._connection.vector_name
+        vectors = info.config.params.vectors
+        return loading_encoders(self.name, identity_of(info), label, vectors, vector_name)
 
     def check(self, identity: PairIdentity, *, allow_unverified: bool = False) -> None:
         """Refuse a collection that does not fit the pair; it is never altered.

@@ -59,19 +59,28 @@ def check_vectors(
 
 
 @contextmanager
-def loading_encoders(name: str, stored: Mapping[str, Any] | None, label: str) -> Iterator[None]:
+def loading_encoders(
+    name: str,
+    stored: Mapping[str, Any] | None,
+    label: str,
+    vectors: Any,
+    vector_name: str = "",
+) -> Iterator[None]:
     """Load the encoders of a pair to use them with a collection.
 
-    Two different named pairs never fit, so nothing is loaded. Other names prove nothing: if the
-    encoders cannot be loaded, the error adds which pair made the collection.
+    Two different named pairs never fit, nor does a vector of another distance or name, so nothing
+    is loaded. Other names of pairs prove nothing: if the encoders cannot be loaded, the error adds
+    which pair made the collection.
 
     Args:
         name: of the collection.
         stored: the recorded identity, or `None`.
         label: name of the pair in use, or both ids.
+        vectors: the collection's `vectors` parameters.
+        vector_name: of the vector in use.
 
     Raises:
-        CollectionError: another named pair made the collection.
+        CollectionError: another named pair made the collection, or see `check_vectors`.
         ModelError: the encoders cannot be loaded.
     """
     theirs = None if stored is None else str(stored.get("model", "unknown"))
@@ -80,6 +89,7 @@ def loading_encoders(name: str, stored: Mapping[str, Any] | None, label: str) ->
             f"Collection {name!r} was made with {theirs}, not with {label}, so their vectors would "
             f"not match. Use {theirs} (--model {theirs}), or another collection."
         )
+    check_vectors(name, vectors, vector_name=vector_name)
     try:
         yield
     except ModelError as error:

@@ -18,7 +18,7 @@ from rdr_qdrant.ingest.partitions import PartitionReader, ReadOptions, partition
 from rdr_qdrant.ingest.passage_encoder import PassageEncoder
 from rdr_qdrant.ingest.reject_counter import RejectCounter
 from rdr_qdrant.ingest.thread_executor import ThreadExecutor
-from rdr_qdrant.readers import PassageSource, RejectHandler
+from rdr_qdrant.readers import PassageSource, RejectHandler, open_sources
 from rdr_qdrant.splitter import SplitSettings
 
 SHARD_SIZE = 16_384
@@ -70,12 +70,15 @@ class ShardEncoder:
     _cancellation: Cancellation = field(init=False, repr=False, default_factory=Cancellation)
 
     def encode_sources(
-        self, sources: Sequence[PassageSource], *, split: int | SplitSettings | None = None
+        self,
+        sources: Sequence[PassageSource | str | Path],
+        *,
+        split: int | SplitSettings | None = None,
     ) -> EncodeReport:
         """Encode files, folders of documents or streams, one after the other.
 
         Args:
-            sources: from `open_source`.
+            sources: paths, or what `open_source` returns.
             split: how to split rows and documents, see `QdrantLoader.load_sources`.
 
         Raises:
@@ -87,9 +90,10 @@ class ShardEncoder:
             RDRQdrantError: pyarrow is not installed.
         """
         need_pyarrow()
-        names = [source.name for source in sources]
-        options = ReadOptions.of(sources, split, self.embeddings)
-        partitions = [partition_of(source, options) for source in sources]
+        opened = open_sources(sources)
+        names = [source.name for source in opened]
+        options = ReadOptions.of(opened, split, self.embeddings)
+        partitions = [partition_of(source, options) for source in opened]
         rejects = RejectCounter(self.on_reject)
         job = IngestJob(
             reader=PartitionReader(partitions, self.batch_size, self._cancellation),
@@ -97,8 +101,8 @@ class ShardEncoder:
             sink=ParquetSink(
                 folder=Path(self.folder),
                 encoder=self.embeddings,
-                sources=sources,
-                split=options.record_of(sources),
+                sources=opened,
+                split=options.record_of(opened),
                 shard_size=self.shard_size,
                 vectors=self.vectors,
             ),

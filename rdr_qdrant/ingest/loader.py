@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdr_qdrant.client import RETRY_FOR_SECONDS
@@ -30,7 +31,7 @@ from rdr_qdrant.ingest.reject_counter import RejectCounter
 from rdr_qdrant.ingest.report import LoadReport, ProgressHandler
 from rdr_qdrant.ingest.thread_executor import ThreadExecutor
 from rdr_qdrant.passages import Passage
-from rdr_qdrant.readers import PassageSource, RejectHandler, source_changes
+from rdr_qdrant.readers import PassageSource, RejectHandler, open_sources, source_changes
 from rdr_qdrant.readers.jsonlines import STDIN
 from rdr_qdrant.splitter import SplitSettings
 
@@ -141,7 +142,7 @@ class QdrantLoader:
 
     def load_sources(
         self,
-        sources: Sequence[PassageSource],
+        sources: Sequence[PassageSource | str | Path],
         *,
         split: int | SplitSettings | None = None,
         id_prefix: str = "",
@@ -153,7 +154,7 @@ class QdrantLoader:
         passages are unchanged in the collection is not converted again.
 
         Args:
-            sources: from `open_source`.
+            sources: paths, or what `open_source` returns.
             split: how to split rows and documents: a number of words, up to which whole sentences
                 are packed, or `SplitSettings`. `None` leaves rows whole, and splits documents by
                 `SplitSettings()`. Parts of a text that it no longer has are deleted.
@@ -170,23 +171,24 @@ class QdrantLoader:
             UsageError: standard input is to be pruned, or options contradict each other.
             CollectionError: as `load`, or texts of the collection were split otherwise.
         """
-        names = [source.name for source in sources]
+        opened = open_sources(sources)
+        names = [source.name for source in opened]
         if prune and STDIN in names:
             raise UsageError("Standard input cannot be pruned: two streams have the same name.")
-        options = ReadOptions.of(sources, split, self.embeddings, id_prefix)
-        record = options.record_of(sources)
+        options = ReadOptions.of(opened, split, self.embeddings, id_prefix)
+        record = options.record_of(opened)
         origin = {"sources": names, "split": record.to_json(), "id_prefix": id_prefix}
         sink = self._sink(
-            Pruning(sources, id_prefix) if prune else None,
+            Pruning(opened, id_prefix) if prune else None,
             origin,
-            Splitting(sources, record, id_prefix),
+            Splitting(opened, record, id_prefix),
         )
         stored = sink.stored_documents(id_prefix)
-        partitions = [partition_of(source, options, stored) for source in sources]
+        partitions = [partition_of(source, options, stored) for source in opened]
         rejects = RejectCounter(self.on_reject)
         report = self._job(sink, partitions, rejects).run()
         report = replace(
-            report, documents=document_counts(sources), changed_sources=source_changes(sources)
+            report, documents=document_counts(opened), changed_sources=source_changes(opened)
         )
         for change in report.changed_sources:
             logger.warning("%s. Nothing is pruned; run the same command again", change)

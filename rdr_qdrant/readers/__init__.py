@@ -14,7 +14,7 @@ from rdr_qdrant.readers.file_io import is_same_file
 from rdr_qdrant.readers.line_reader import Quoting
 from rdr_qdrant.readers.questions import Question, read_questions, read_questions_with_ids
 from rdr_qdrant.readers.rejects import Reject, RejectHandler, RejectLog
-from rdr_qdrant.readers.source_factory import open_source
+from rdr_qdrant.readers.source_factory import open_source, open_sources
 from rdr_qdrant.readers.trec import Qrels, Run, read_qrels, read_trec_run
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "fraction_read",
     "is_same_file",
     "open_source",
+    "open_sources",
     "read_qrels",
     "read_questions",
     "read_questions_with_ids",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from rdr_qdrant.errors import SourceError
+from rdr_qdrant.errors import SourceError, UsageError
 from rdr_qdrant.readers.base import PassageSource, RowFileSource
 from rdr_qdrant.readers.beir import BEIRFolder
 from rdr_qdrant.readers.delimited import DelimitedSource
@@ -72,3 +73,14 @@ def open_source(
     if source_class is DelimitedSource:
         return DelimitedSource(path, state, name or str(path), quoting)
     return source_class(path, state, name or str(path))
+
+
+def open_sources(sources: Sequence[PassageSource | str | Path]) -> list[PassageSource]:
+    """Open those that are paths; see `open_source`.
+
+    Raises:
+        UsageError: they are one path instead of a list.
+    """
+    if isinstance(sources, str | Path):
+        raise UsageError(f"Give a list of sources, such as [{str(sources)!r}], not one path.")
+    return [open_source(one) if isinstance(one, str | Path) else one for one in sources]

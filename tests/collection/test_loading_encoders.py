@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qdrant_client import AsyncQdrantClient
+from qdrant_client import AsyncQdrantClient, models
 
 from rdr_qdrant import Passage, QdrantLoader, RDREmbeddings, RDRRetriever, RDRVectorStore
 from rdr_qdrant.collection import Collection
@@ -75,3 +75,20 @@ def test_encoders_of_the_same_name_fail_as_they_are(
     with store, pytest.raises(ModelError) as error:
         USES["search"](store, pair)
     assert "was made with" not in str(error.value)
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize(
+    ("vectors", "said"),
+    [
+        (models.VectorParams(size=3, distance=models.Distance.COSINE), "compares by Cosine"),
+        ({"a": models.VectorParams(size=3, distance=models.Distance.DOT)}, "named vectors 'a'"),
+    ],
+)
+def test_a_vector_that_no_pair_fits_is_refused_and_nothing_is_loaded(
+    store: EmbeddedQdrant, monkeypatch: pytest.MonkeyPatch, use: str, vectors: Any, said: str
+) -> None:
+    store.create_collection("c", vectors)
+    monkeypatch.setattr(RDREmbeddings, "identity", lambda *args: pytest.fail("it was loaded"))
+    with store, pytest.raises(CollectionError, match=said):
+        USES[use](store, RDREmbeddings())

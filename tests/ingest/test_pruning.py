@@ -66,6 +66,15 @@ def test_rows_with_a_source_of_their_own_are_loaded_but_nothing_is_pruned(
     assert sync(loader, own_name).removed == 0
 
 
+def test_a_path_is_opened_as_a_source(
+    loader: QdrantLoader, client: QdrantClient, write: Write
+) -> None:
+    path = write("a.jsonl", rows("1", "2"))
+    assert loader.load_sources([path, str(write("b.jsonl", rows("3")))]).points == 3
+    with pytest.raises(UsageError, match=r"Give a list of sources, such as \['.*a\.jsonl'\]"):
+        loader.load_sources(str(path))
+
+
 def test_a_dry_run_tells_and_leaves_everything(
     loader: QdrantLoader, client: QdrantClient, write: Write
 ) -> None:
