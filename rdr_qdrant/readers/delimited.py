@@ -13,6 +13,7 @@ from rdr_qdrant.readers.base import RowFileSource
 from rdr_qdrant.readers.file_io import FileState, format_suffix, open_text
 from rdr_qdrant.readers.line_reader import LineReader, Quoting, csv_reader
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
+from rdr_qdrant.readers.row_parser import join_names
 
 DELIMITERS = {".tsv": "\t", ".csv": ","}
 MERGED_ROWS = "a quoted field holds what looks like rows of this file"
@@ -132,9 +133,10 @@ def _read_header(path: Path, delimiter: str, quoting: Quoting) -> list[str]:
             raise SourceError(f"The header of {path} cannot be read: {error}.") from None
     names = [name.strip() for name in header]
     if "text" not in names:
+        separator = "tabs" if delimiter == "\t" else "commas"
         raise SourceError(
-            f"{path} has no column 'text' in its header (found: {_join_names(names)}). "
-            "Its first line must name the columns, as in DPR's files: id, text, title."
+            f"{path} has no column 'text' in its header (found: {join_names(names)}). Its first "
+            f"line must name the columns, separated by {separator}, such as: id, text, title."
         )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -142,8 +144,3 @@ def _read_header(path: Path, delimiter: str, quoting: Quoting) -> list[str]:
             f"{path} names a column twice in its header: {', '.join(repeated)}. Rename one."
         )
     return names
-
-
-def _join_names(names: list[str]) -> str:
-    shown = ", ".join(name[:40] for name in names[:8])
-    return shown + (", ..." if len(names) > 8 else "") if names else "nothing"

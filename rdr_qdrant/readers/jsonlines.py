@@ -86,7 +86,7 @@ def read_objects(
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
         except UnicodeDecodeError as error:
-            reason = f"not valid UTF-8: byte {error.start + 1} of the line"
+            reason = f"not valid UTF-8: byte {error.start + 1} of the line; save the file as UTF-8"
             reject(Reject(source, number, reason, line.decode("utf-8", "replace")))
             continue
         if not text:

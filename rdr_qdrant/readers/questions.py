@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -192,6 +193,10 @@ def _parse_question(
     if not isinstance(text, str) or not text.strip():
         raise RowError("no question")
     if not isinstance(answers, list | tuple):
+        if isinstance(answers, str):
+            raise RowError(
+                f"the answers are a string, not a list: write {json.dumps([answers[:40]])}"
+            )
         raise RowError('no list of answers, such as "answers": ["Paris"]')
     check_json(text)
     usable = []

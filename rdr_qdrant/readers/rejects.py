@@ -12,6 +12,8 @@ from typing import Any, TextIO
 
 from rdr_qdrant.errors import SourceError
 
+MAX_DETAILS = 120
+"""Characters of a reason after its colon that the summary shows."""
 MAX_DOCUMENTS_LISTED = 20
 """Documents that a summary lists one by one."""
 
@@ -85,11 +87,11 @@ class RejectLog:
         Raises:
             SourceError: the file cannot be written, or the log is strict.
         """
-        reason = reject.reason.partition(":")[0]
+        reason, colon, details = reject.reason.partition(":")
         location = f"{reject.source}, line {reject.line}" if reject.line else reject.source
         self.counts[reason] += 1
         if reject.line:
-            self._first_locations.setdefault(reason, location)
+            self._first_locations.setdefault(reason, f"{location}{colon}{details[:MAX_DETAILS]}")
         else:
             self._document_count += 1
             if len(self._documents) < MAX_DOCUMENTS_LISTED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rdr_qdrant.passages import Passage, id_from_content
@@ -35,6 +35,8 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
             cannot be stored (see `check_json`).
     """
     text = row.get("text")
+    if "text" not in row and row:
+        raise RowError(f"no text: the row has {join_names([repr(one)[1:-1] for one in row])}")
     if text is None:
         raise RowError("no text")
     if not isinstance(text, str):
@@ -64,6 +66,12 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
         title=title,
         metadata=metadata,
     )
+
+
+def join_names(names: Sequence[str]) -> str:
+    """The first of some columns' names, shortened; `nothing` if there are none."""
+    shown = ", ".join(name[:40] for name in names[:8])
+    return shown + (", ..." if len(names) > 8 else "") if names else "nothing"
 
 
 def find_id_column(row: Mapping[str, Any]) -> str:

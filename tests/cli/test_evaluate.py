@@ -49,7 +49,10 @@ def test_patterns(command: Command, loaded: list[str], tmp_path: Path) -> None:
     (tmp_path / "trec.csv").write_text("who?\t['k.ng\\\\s+BUILT']\nwhat?\t['(']\n")
     found = command("eval", "trec.csv", "-k", "2", "--match", "regex", *loaded, "--json")
     assert found.json["recall"] == {"2": 50.0}
-    assert "1 x an answer is not a valid pattern (first: trec.csv, line 2)" in found.err
+    assert (
+        "1 x an answer is not a valid pattern (first: trec.csv, line 2: missing ) at position 1)"
+        in found.err
+    )
     assert found.status == 3
     plain = command("eval", "trec.csv", "-k", "2", *loaded, "--json")
     assert plain.json["recall"] == {"2": 0.0}

@@ -14,6 +14,7 @@ from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers import Question, Reject, read_questions
 
 NOT_A_LITERAL = "the answers are not a Python list such as ['Paris']"
+A_STRING = 'the answers are a string, not a list: write ["Paris"]'
 NO_LIST = 'no list of answers, such as "answers": ["Paris"]'
 
 
@@ -93,7 +94,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_question(tmp_path: Path) -> 
         (b"(" * 1000, NOT_A_LITERAL),
         (b"-" * 100_000 + b"1", NOT_A_LITERAL),
         (b"1" + b"+1" * 60_000, NOT_A_LITERAL),
-        (b"'Paris'", NO_LIST),
+        (b"'Paris'", A_STRING),
         (b"5", NO_LIST),
         (b"None", NO_LIST),
         (b"{'a': 1}", NO_LIST),
@@ -134,7 +135,7 @@ def test_a_row_that_is_not_utf_8_is_rejected(tmp_path: Path, data: bytes) -> Non
         (b'{"question": 5, "answers": ["a"]}', "no question"),
         (b'{"question": "q?"}', NO_LIST),
         (b'{"question": "q?", "answers": null}', NO_LIST),
-        (b'{"question": "q?", "answers": "Paris"}', NO_LIST),
+        (b'{"question": "q?", "answers": "Paris"}', A_STRING),
         (b'{"question": "q?", "answers": {"a": 1}}', NO_LIST),
         (b'{"question": "\\ud800", "answers": ["a"]}', "not valid UTF-8"),
         (b'{"question": "q?", "answers": ["\\udfff"]}', "not valid UTF-8"),

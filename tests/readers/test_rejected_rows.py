@@ -20,6 +20,8 @@ import pytest
 from rdr_qdrant.errors import SourceError
 from rdr_qdrant.readers import Reject, jsonlines, line_reader, open_source
 
+NOT_UTF_8 = "not valid UTF-8: byte 11 of the line; save the file as UTF-8"
+
 
 def read(path: Path) -> tuple[list[str], list[tuple[int, str]]]:
     """The texts, and line and reason of each reject; together they are all rows that were seen."""
@@ -87,8 +89,11 @@ def parquet(tmp_path: Path, **columns: Any) -> Path:
         (b'"text"', "not a JSON object"),
         (b"5", "not a JSON object"),
         (b"null", "not a JSON object"),
-        (b'{"text": "\xff"}', "not valid UTF-8: byte 11 of the line"),
-        (b'{"text": "\xed\xa0\x80"}', "not valid UTF-8: byte 11 of the line"),
+        (b'{"text": "\xff"}', NOT_UTF_8),
+        (
+            b'{"text": "\xed\xa0\x80"}',
+            NOT_UTF_8,
+        ),
     ],
 )
 def test_a_json_line_that_cannot_be_used_is_rejected_alone(

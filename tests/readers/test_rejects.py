@@ -36,7 +36,7 @@ def test_the_summary_names_the_most_frequent_first_with_its_first_location() -> 
         for line in range(1, 1200):
             log(Reject("c.tsv", line, "not JSON: y", None))
     assert log.summary() == [
-        "1,200 x not JSON (first: b.tsv, line 2)",
+        "1,200 x not JSON (first: b.tsv, line 2: x)",
         "1 x no text (first: a.tsv, line 4)",
     ]
 
