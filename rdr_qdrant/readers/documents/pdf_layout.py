@@ -29,10 +29,12 @@ _LIGATURES = {
 """The Latin ones of Unicode, which no word of an encoder's vocabulary has."""
 _LEADER = re.compile(r"\.(?:[^\S\n]?\.){5,}")
 """Of a table of contents; each of its dots would count as a word."""
-_SOFT_HYPHEN = re.compile("\u00ad(?:[^\\S\n]*\n)?")
-_DIVIDED_WORD = re.compile(r"([^\W\d_]+)-[^\S\n]*\n[^\S\n]*([^\W\d_]+)")
+_SOFT_HYPHEN = re.compile("(?<=[^\\W\\d_])\u00ad[^\\S\n]*\n[^\\S\n]*(?=[^\\W\\d_])")
+"""At a line's end; elsewhere it is a hyphen, since a page shows it."""
+_DIVIDED_WORD = re.compile(r"(?<![^\W\d_])([^\W\d_]+)-[^\S\n]*\n[^\S\n]*([^\W\d_]+)")
 _WORD = re.compile(r"[^\W\d_]+")
-_NUMBER = re.compile(r"(?<!\d)\d{1,6}(?!\d)")
+_NUMBER = re.compile(r"(?<!\d)(?!0\d)\d{1,6}(?!\d)")
+"""That may count pages; one with a leading zero counts other things."""
 
 
 def undo_layout(pages: Sequence[str]) -> list[str]:
@@ -40,18 +42,19 @@ def undo_layout(pages: Sequence[str]) -> list[str]:
 
     - A ligature becomes its letters, and a leader of dots becomes three.
     - A word divided at a line's end is joined if the text has it undivided elsewhere, since a
-      hyphen may be its own (`well-known`); a soft hyphen goes in any case.
+      hyphen may be its own (`well-known`); at a soft hyphen it is joined in any case.
     - A header or footer goes: a first or last line that three pages nearby share but for a number
       that counts the pages, or four of five left or right ones without one. The first of each
       stays, unless it is a number alone.
     """
-    pages = [_LEADER.sub("...", _SOFT_HYPHEN.sub("", page.translate(_LIGATURES))) for page in pages]
-    pages = _without_running_lines(pages)
+    pages = [page.translate(_LIGATURES) for page in pages]
+    pages = [_SOFT_HYPHEN.sub("", page).replace("\u00ad", "-") for page in pages]
+    pages = _without_running_lines([_LEADER.sub("...", page) for page in pages])
     words = {word for page in pages for word in _WORD.findall(page)}
 
     def join(match: re.Match[str]) -> str:
         joined = match[1] + match[2]
-        return f"{joined}\n" if joined in words or joined.lower() in words else match[0]
+        return joined if joined in words or joined.lower() in words else match[0]
 
     return [_DIVIDED_WORD.sub(join, page) for page in pages]
 

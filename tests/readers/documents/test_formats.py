@@ -497,9 +497,18 @@ def test_ligatures_and_words_divided_at_line_ends_are_whole() -> None:
         "A river-\nbank, a riverbank, a well-\nknown one. The \ufb01rst ri\u00ad\nver of o\ufb03ces"
     )
     assert undo_layout([page]) == [
-        "A riverbank\n, a riverbank, a well-\nknown one. The first river of offices"
+        "A riverbank, a riverbank, a well-\nknown one. The first river of offices"
     ]
-    assert undo_layout(["The identi-\nfier.", "Identifier", "identifier"])[0] == "The identifier\n."
+    assert undo_layout(["The identi-\nfier.", "Identifier", "identifier"])[0] == "The identifier."
+    assert undo_layout(["A river-\nbank\nis a riverbank"]) == ["A riverbank\nis a riverbank"]
+
+
+def test_a_soft_hyphen_within_a_line_is_a_hyphen() -> None:
+    assert undo_layout(["well\u00adknown 2010\u00ad\n2012"]) == ["well-known 2010-\n2012"]
+
+
+def test_a_long_run_of_letters_takes_linear_time() -> None:
+    assert undo_layout(["a" * 1_000_000]) == ["a" * 1_000_000]
 
 
 def test_leaders_of_dots_are_short() -> None:
