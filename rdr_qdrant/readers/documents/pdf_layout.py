@@ -35,6 +35,8 @@ _DIVIDED_WORD = re.compile(r"(?<![^\W\d_])([^\W\d_]+)-[^\S\n]*\n[^\S\n]*([^\W\d_
 _WORD = re.compile(r"[^\W\d_]+")
 _NUMBER = re.compile(r"(?<!\d)(?!0\d)\d{1,6}(?!\d)")
 """That may count pages; one with a leading zero counts other things."""
+_AMOUNT = re.compile(r"\d[.,]\d\d(?![\d.])")
+"""Of money; several invoices may have the same total."""
 
 
 def undo_layout(pages: Sequence[str]) -> list[str]:
@@ -45,7 +47,7 @@ def undo_layout(pages: Sequence[str]) -> list[str]:
       hyphen may be its own (`well-known`); at a soft hyphen it is joined in any case.
     - A header or footer goes: a first or last line that three pages nearby share but for a number
       that counts the pages, or four of five left or right ones without one. The first of each
-      stays, unless it is a number alone.
+      stays, unless it is a number alone. A page has one number, one that stands alone if any.
     """
     pages = [page.translate(_LIGATURES) for page in pages]
     pages = [_SOFT_HYPHEN.sub("", page).replace("\u00ad", "-") for page in pages]
@@ -61,49 +63,68 @@ def undo_layout(pages: Sequence[str]) -> list[str]:
 
 def _without_running_lines(pages: Sequence[str]) -> list[str]:
     lines = [page.splitlines() for page in pages]
+    numbered: set[int] = set()  # pages whose number stands alone: another is of something else
+    for edge in (0, -1):
+        alone = ["" if _WORD.search(line) else line for line in _lines_at(edge, lines)]
+        numbered.update(page for page, _ in _running_lines(alone, ()))
     for edge in (0, -1):
         for _ in range(MOST_RUNNING_LINES):
-            for page in _pages_with_running_line(lines, edge):
-                del lines[page][edge]
-                lines[page] = "\n".join(lines[page]).strip().splitlines()
+            seen: set[Pattern] = set()
+            for page, patterns in _running_lines(_lines_at(edge, lines), numbered):
+                if seen.intersection(patterns) or not _WORD.search(patterns[0][0]):
+                    del lines[page][edge]
+                    lines[page] = "\n".join(lines[page]).strip().splitlines()
+                seen.update(patterns)
     return ["\n".join(page) for page in lines]
 
 
-def _pages_with_running_line(lines: Sequence[Sequence[str]], edge: int) -> Iterator[int]:
-    """Yield the pages whose line at this edge is a header or footer, less the first of each."""
+def _lines_at(edge: int, lines: Sequence[Sequence[str]]) -> list[str]:
+    return [page[edge].strip() if page else "" for page in lines]
+
+
+def _running_lines(
+    lines: Sequence[str], numbered: Container[int]
+) -> Iterator[tuple[int, list[Pattern]]]:
+    """Yield the pages whose line is a header or footer, each with the patterns that it shares."""
     pages_of: dict[Pattern, set[int]] = defaultdict(set)
-    patterns = [
-        list(_patterns(page[edge].strip(), number)) if page else []
-        for number, page in enumerate(lines)
-    ]
-    for number, page in enumerate(patterns):
-        for pattern in page:
-            pages_of[pattern].add(number)
-    seen: set[Pattern] = set()
-    for number, page in enumerate(patterns):
-        running = [one for one in page if _runs_on(one, pages_of[one], number, len(lines) - 1)]
-        if running and (seen.intersection(running) or not _WORD.search(running[0][0])):
-            yield number
-        seen.update(running)
+    patterns = [list(_patterns(line, page, page in numbered)) for page, line in enumerate(lines)]
+    for page, found in enumerate(patterns):
+        for pattern in found:
+            pages_of[pattern].add(page)
+    for page, found in enumerate(patterns):
+        if running := [one for one in found if _runs_on(one, pages_of[one], page, len(lines) - 1)]:
+            yield page, running
 
 
 def _runs_on(pattern: Pattern, pages: Container[int], page: int, last: int) -> bool:
-    """Return whether enough pages near this one have the pattern too."""
+    """Return whether enough pages near this one have the pattern too.
+
+    A number beyond the last page's counts pages only if it stands on left or right pages alone;
+    it may be that of an invoice.
+    """
+    line, offset = pattern
     nearby = range(page - NEARBY_PAGES, page + NEARBY_PAGES + 1)
-    if pattern[1] is not None:
-        return sum(one in pages for one in nearby) >= 3
-    alike = [one in pages for one in nearby[::2] if 0 <= one <= last]  # left, or right pages
-    return sum(alike) >= max(3, len(alike) - 1)
+    same_side = [one in pages for one in nearby[::2] if 0 <= one <= last]
+    if offset is None:
+        return sum(same_side) >= max(3, len(same_side) - 1)
+    other_side = sum(one in pages for one in nearby[1::2])
+    if other_side and page + offset > last + 1 and _WORD.search(line):
+        return False
+    return sum(same_side) + other_side >= 3
 
 
-def _patterns(line: str, page: int) -> Iterator[Pattern]:
+def _patterns(line: str, page: int, is_numbered: bool) -> Iterator[Pattern]:
     """Yield what a line has in common with the same header on another page.
 
-    The line itself, and the line with each of its numbers as an offset to the page's.
+    The line itself, unless it has an amount, and the line with each of its numbers as an offset to
+    the page's, unless the page's number is known.
     """
     if len(line) > LONGEST_RUNNING_LINE:
         return
     if _WORD.search(line):
-        yield line, None
+        if not _AMOUNT.search(line):
+            yield line, None
+        if is_numbered:
+            return
     for match in _NUMBER.finditer(line):
         yield f"{line[: match.start()]}#{line[match.end() :]}", int(match[0]) - page

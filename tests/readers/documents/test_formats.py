@@ -531,6 +531,20 @@ def test_leaders_of_dots_are_short() -> None:
         ),
         (["x 5\na", "x 9\nb", "x 2\nc", "x 7\nd"], None),  # totals, not numbers of pages
         (["12 a", "12 b", "12 c"], None),
+        ([f"{word}\nTotal 10.00 EUR" for word in "abcdefgh"], None),
+        ([f"Invoice {n}\n{word}" for n, word in enumerate("abcd", 1001)], None),
+        ([f"Part 0{n}\n{word}" for n, word in enumerate("abcd", 1)], None),
+        (
+            [f"Exercise {n}\n{word}\n{n}" for n, word in enumerate("abcd", 1)],
+            [f"Exercise {n}\n{word}" for n, word in enumerate("abcd", 1)],
+        ),
+        (
+            [
+                f"{n} Ada\n{word}" if n % 2 else f"Rivers {n}\n{word}"
+                for n, word in enumerate("abcdef", 101)
+            ],
+            ["101 Ada\na", "Rivers 102\nb", *"cdef"],
+        ),
         ([f"}}\n{word}" for word in "abcdefgh"], None),
         (["the end.\nx", "the end.\ny", "a", "b", "the end.\nz", "c", "d"], None),
         (["a\n1", "b\n2"], None),
