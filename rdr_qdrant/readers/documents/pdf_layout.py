@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 MOST_RUNNING_LINES = 3
@@ -63,14 +63,15 @@ def undo_layout(pages: Sequence[str]) -> list[str]:
 
 def _without_running_lines(pages: Sequence[str]) -> list[str]:
     lines = [page.splitlines() for page in pages]
-    numbered: set[int] = set()  # pages whose number stands alone: another is of something else
-    for edge in (0, -1):
+    offsets: dict[int, int | None] = {}  # of the pages whose number stands alone
+    for edge in (-1, 0):
         alone = ["" if _WORD.search(line) else line for line in _lines_at(edge, lines)]
-        numbered.update(page for page, _ in _running_lines(alone, ()))
+        for page, patterns in _running_lines(alone, {}):
+            offsets.setdefault(page, patterns[0][1])
     for edge in (0, -1):
         for _ in range(MOST_RUNNING_LINES):
             seen: set[Pattern] = set()
-            for page, patterns in _running_lines(_lines_at(edge, lines), numbered):
+            for page, patterns in _running_lines(_lines_at(edge, lines), offsets):
                 if seen.intersection(patterns) or not _WORD.search(patterns[0][0]):
                     del lines[page][edge]
                     lines[page] = "\n".join(lines[page]).strip().splitlines()
@@ -83,11 +84,11 @@ def _lines_at(edge: int, lines: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _running_lines(
-    lines: Sequence[str], numbered: Container[int]
+    lines: Sequence[str], offsets: Mapping[int, int | None]
 ) -> Iterator[tuple[int, list[Pattern]]]:
     """Yield the pages whose line is a header or footer, each with the patterns that it shares."""
     pages_of: dict[Pattern, set[int]] = defaultdict(set)
-    patterns = [list(_patterns(line, page, page in numbered)) for page, line in enumerate(lines)]
+    patterns = [list(_patterns(line, page, offsets.get(page))) for page, line in enumerate(lines)]
     for page, found in enumerate(patterns):
         for pattern in found:
             pages_of[pattern].add(page)
@@ -113,18 +114,19 @@ def _runs_on(pattern: Pattern, pages: Container[int], page: int, last: int) -> b
     return sum(same_side) + other_side >= 3
 
 
-def _patterns(line: str, page: int, is_numbered: bool) -> Iterator[Pattern]:
+def _patterns(line: str, page: int, known: int | None) -> Iterator[Pattern]:
     """Yield what a line has in common with the same header on another page.
 
-    The line itself, unless it has an amount, and the line with each of its numbers as an offset to
-    the page's, unless the page's number is known.
+    The line itself, unless it has an amount or ends a sentence, and the line with each of its
+    numbers as an offset to the page's; only the known offset if the page's number stands alone.
     """
     if len(line) > LONGEST_RUNNING_LINE:
         return
-    if _WORD.search(line):
-        if not _AMOUNT.search(line):
-            yield line, None
-        if is_numbered:
-            return
+    has_words = _WORD.search(line)
+    ends_sentence = line[:1].islower() and line.endswith(".")
+    if has_words and not ends_sentence and not _AMOUNT.search(line):
+        yield line, None
     for match in _NUMBER.finditer(line):
-        yield f"{line[: match.start()]}#{line[match.end() :]}", int(match[0]) - page
+        offset = int(match[0]) - page
+        if known is None or (offset == known and not has_words):
+            yield f"{line[: match.start()]}#{line[match.end() :]}", offset
