@@ -93,19 +93,21 @@ def pdf_with(root: Mapping[str, Any], attachment: bytes | None = None) -> bytes:
 
 
 def pdf_with_damage() -> bytes:
-    """A PDF of a page whose annotations are not in the file, and one whose contents are damaged."""
+    """A PDF of a page with a sound and a damaged annotation, and one whose contents are damaged."""
     page = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] "
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
         "<< /Type /Pages /Kids [3 0 R 4 0 R] /Count 2 >>",
-        f"{page} /Contents 5 0 R /Resources << /Font << /F 6 0 R >> >> /Annots 99 0 R >>",
+        f"{page} /Contents 5 0 R /Resources << /Font << /F 6 0 R >> >> /Annots [8 0 R 9 0 R] >>",
         f"{page} /Contents 7 0 R >>",
         "<< /Length 32 >> stream\nBT /F 9 Tf 9 9 Td (river) Tj ET  \nendstream",
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
         "<< /Length 4 >> stream\n ] S\nendstream",
+        "<< /Subtype /FreeText /Contents (in a hurry) >>",
+        "9 0 R",
     ]
     lines = [f"{number} 0 obj {body} endobj" for number, body in enumerate(objects, start=1)]
-    end = ["trailer << /Size 8 /Root 1 0 R >>", "startxref", "0", "%%EOF"]
+    end = ["trailer << /Size 10 /Root 1 0 R >>", "startxref", "0", "%%EOF"]
     return "\n".join(["%PDF-1.7", *lines, *end]).encode()
 
 

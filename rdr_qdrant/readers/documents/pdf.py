@@ -61,12 +61,16 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
         for number, page in enumerate(reader.pages, start=1):
             location = f"page {number:,}: "
             pages.append(page.extract_text().strip())
+            characters += len(pages[-1])
+            typed.append([])
             try:
-                typed.append(list(_annotation_texts(page)))
+                for text in _annotation_texts(page):
+                    typed[-1].append(text)
+                    characters += len(text)
+                    if characters > MAX_CHARACTERS:
+                        break
             except Exception:  # pypdf raises errors of any type for a broken object
-                typed.append([])
                 damaged.append(number)
-            characters += len(pages[-1]) + sum(map(len, typed[-1]))
             if characters > MAX_CHARACTERS:
                 raise DocumentError(f"more text than {MAX_CHARACTERS:,} characters")
             if not pages[-1] and _shows_something(page):
@@ -167,7 +171,7 @@ def _omitted(
     if without_text:
         yield f"{_page_ranges(without_text)} of {len(reader.pages):,}, without text (scanned?)"
     if damaged:
-        yield f"what was typed onto {_page_ranges(damaged)} (damaged)"
+        yield f"some of what was typed onto {_page_ranges(damaged)} (damaged)"
     if "/Collection" in reader.root_object:
         yield "the files in it"
 
