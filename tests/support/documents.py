@@ -42,7 +42,7 @@ def filled_pdf() -> bytes:
     """A PDF with a form that was filled in, a password and a hidden field, and a free text."""
     from pypdf import PdfReader, PdfWriter
     from pypdf.annotations import FreeText
-    from pypdf.generic import ByteStringObject, NameObject
+    from pypdf.generic import ArrayObject, ByteStringObject, NameObject, TextStringObject
     from reportlab.pdfgen.canvas import Canvas
 
     data = BytesIO()
@@ -64,12 +64,15 @@ def filled_pdf() -> bytes:
         name="j", tooltip="Fruit", value=["1", "3"], options=fruits, fieldFlags="multiSelect"
     )
     form.textfield(name="k", tooltip="Street", value="replaced below")
+    form.checkbox(name="l", tooltip="Since", checked=True)
     canvas.showPage()
     canvas.drawString(72, 720, "river")
     canvas.save()
     writer = PdfWriter(clone_from=PdfReader(data))
-    street = writer.pages[0]["/Annots"][-1].get_object()
+    street, since = (field.get_object() for field in writer.pages[0]["/Annots"][-2:])
     street[NameObject("/V")] = ByteStringObject("Straße".encode())
+    since[NameObject("/AS")] = NameObject("/0")
+    since[NameObject("/Opt")] = ArrayObject([TextStringObject("1835")])
     writer.add_annotation(0, FreeText(text=" in a hurry ", rect=(0, 0, 99, 99)))
     data = BytesIO()
     writer.write(data)

@@ -108,14 +108,18 @@ def _values(field: DictionaryObject) -> Iterator[str]:
     """Yield what is typed or chosen in a form field; `Yes` or such for a checked box."""
     kind = _inherited(field, "/FT")
     values = list(_texts(_inherited(field, "/V")))
+    options = _inherited(field, "/Opt")
+    if not isinstance(options, list):
+        options = []
     if kind == "/Btn":
-        state = "".join(_texts(_entry(field, "/AS")))
-        if state != "/Off":
-            yield from _texts(state.removeprefix("/"))
+        state = "".join(_texts(_entry(field, "/AS"))).removeprefix("/")
+        if state.isdecimal() and int(state) < len(options):
+            yield from _texts(options[int(state)].get_object())
+        elif state != "Off":
+            yield from _texts(state)
     elif kind == "/Ch":
-        options = _inherited(field, "/Opt")
         shown = {}
-        for option in options[:MOST_OPTIONS] if values and isinstance(options, list) else ():
+        for option in options[:MOST_OPTIONS] if values else ():
             pair = option.get_object()
             if isinstance(pair, list) and len(pair) == 2:
                 shown[pair[0]] = pair[1]

@@ -468,6 +468,7 @@ def test_what_was_typed_into_a_pdf_is_read() -> None:
         "Fruit: Apple",
         "Fruit: Pear",
         "Street: Straße",
+        "Since: 1835",
         "in a hurry",
     ]
 
