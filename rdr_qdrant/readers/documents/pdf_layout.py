@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 MOST_RUNNING_LINES = 3
@@ -48,6 +48,7 @@ def undo_layout(pages: Sequence[str]) -> list[str]:
     - A header or footer goes: a first or last line that three pages nearby share but for a number
       that counts the pages, or four of five left or right ones without one. The first of each
       stays, unless it is a number alone. A page has one number, one that stands alone if any.
+      A line that stands within pages too, such as a refrain, is text.
     """
     pages = [page.translate(_LIGATURES) for page in pages]
     pages = [_SOFT_HYPHEN.sub("", page).replace("\u00ad", "-") for page in pages]
@@ -63,15 +64,16 @@ def undo_layout(pages: Sequence[str]) -> list[str]:
 
 def _without_running_lines(pages: Sequence[str]) -> list[str]:
     lines = [page.splitlines() for page in pages]
+    body = _body_lines(lines)
     offsets: dict[int, int | None] = {}  # of the pages whose number stands alone
     for edge in (-1, 0):
-        alone = ["" if _WORD.search(line) else line for line in _lines_at(edge, lines)]
+        alone = ["" if _WORD.search(line) else line for line in _lines_at(edge, lines, body)]
         for page, patterns in _running_lines(alone, {}):
             offsets.setdefault(page, patterns[0][1])
     for edge in (0, -1):
         for _ in range(MOST_RUNNING_LINES):
             seen: set[Pattern] = set()
-            for page, patterns in _running_lines(_lines_at(edge, lines), offsets):
+            for page, patterns in _running_lines(_lines_at(edge, lines, body), offsets):
                 if seen.intersection(patterns) or not _WORD.search(patterns[0][0]):
                     del lines[page][edge]
                     lines[page] = "\n".join(lines[page]).strip().splitlines()
@@ -79,8 +81,21 @@ def _without_running_lines(pages: Sequence[str]) -> list[str]:
     return ["\n".join(page) for page in lines]
 
 
-def _lines_at(edge: int, lines: Sequence[Sequence[str]]) -> list[str]:
-    return [page[edge].strip() if page else "" for page in lines]
+def _body_lines(lines: Iterable[Sequence[str]]) -> set[str]:
+    """Return the lines with words that stand within pages no less often than at their edges."""
+    within: Counter[str] = Counter()
+    for page in lines:
+        inner = slice(MOST_RUNNING_LINES, -MOST_RUNNING_LINES)
+        within.update(page[inner])
+        within.subtract(page[: inner.start])
+        within.subtract(page[inner.start :][inner.stop :])
+    return {line.strip() for line, count in within.items() if count >= 0 and _WORD.search(line)}
+
+
+def _lines_at(edge: int, lines: Iterable[Sequence[str]], body: Container[str]) -> list[str]:
+    """Return the first or last line of each page; instead of one of the body, an empty one."""
+    found = (page[edge].strip() if page else "" for page in lines)
+    return ["" if line in body else line for line in found]
 
 
 def _running_lines(
@@ -117,14 +132,13 @@ def _runs_on(pattern: Pattern, pages: Container[int], page: int, last: int) -> b
 def _patterns(line: str, page: int, known: int | None) -> Iterator[Pattern]:
     """Yield what a line has in common with the same header on another page.
 
-    The line itself, unless it has an amount or ends a sentence, and the line with each of its
+    The line itself, unless it has an amount, and the line with each of its
     numbers as an offset to the page's; only the known offset if the page's number stands alone.
     """
     if len(line) > LONGEST_RUNNING_LINE:
         return
     has_words = _WORD.search(line)
-    ends_sentence = line[:1].islower() and line.endswith(".")
-    if has_words and not ends_sentence and not _AMOUNT.search(line):
+    if has_words and not _AMOUNT.search(line):
         yield line, None
     for match in _NUMBER.finditer(line):
         offset = int(match[0]) - page

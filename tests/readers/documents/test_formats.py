@@ -532,7 +532,7 @@ def test_leaders_of_dots_are_short() -> None:
         ),
         (["x 5\na", "x 9\nb", "x 2\nc", "x 7\nd"], None),  # totals, not numbers of pages
         (["12 a", "12 b", "12 c"], None),
-        ([f"{word}\nread here." for word in "abcdefgh"], None),  # the end of a sentence
+        (["\n".join(2 * [f"{word}\n{word}\n{word}\nrow on"]) for word in "abcdefgh"], None),
         (
             [f"{n}.\n{word}\n{n + 7}" for n, word in enumerate("abcd")],
             ["0.\na", "1.\nb", "2.\nc", "3.\nd"],
