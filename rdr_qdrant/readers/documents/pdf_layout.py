@@ -47,8 +47,9 @@ def undo_layout(pages: Sequence[str]) -> list[str]:
       hyphen may be its own (`well-known`); at a soft hyphen it is joined in any case.
     - A header or footer goes: a first or last line that three pages nearby share but for a number
       that counts the pages, or four of five left or right ones without one. The first of each
-      stays, unless it is a number alone. A page has one number, one that stands alone if any.
-      A line that stands within pages too, such as a refrain, is text.
+      stays, unless it is a number alone.
+    - A page has one number: one that stands alone, else that of its footer, else of its header.
+    - A line that stands within pages as often as at their edges, such as a refrain, is text.
     """
     pages = [page.translate(_LIGATURES) for page in pages]
     pages = [_SOFT_HYPHEN.sub("", page).replace("\u00ad", "-") for page in pages]
@@ -65,12 +66,12 @@ def undo_layout(pages: Sequence[str]) -> list[str]:
 def _without_running_lines(pages: Sequence[str]) -> list[str]:
     lines = [page.splitlines() for page in pages]
     body = _body_lines(lines)
-    offsets: dict[int, int | None] = {}  # of the pages whose number stands alone
+    offsets: dict[int, int | None] = {}  # of the pages whose number is found
     for edge in (-1, 0):
         alone = ["" if _WORD.search(line) else line for line in _lines_at(edge, lines, body)]
         for page, patterns in _running_lines(alone, {}):
             offsets.setdefault(page, patterns[0][1])
-    for edge in (0, -1):
+    for edge in (-1, 0):
         for _ in range(MOST_RUNNING_LINES):
             seen: set[Pattern] = set()
             for page, patterns in _running_lines(_lines_at(edge, lines, body), offsets):
@@ -78,6 +79,8 @@ def _without_running_lines(pages: Sequence[str]) -> list[str]:
                     del lines[page][edge]
                     lines[page] = "\n".join(lines[page]).strip().splitlines()
                 seen.update(patterns)
+                if patterns[-1][1] is not None:
+                    offsets.setdefault(page, patterns[-1][1])
     return ["\n".join(page) for page in lines]
 
 

@@ -532,6 +532,10 @@ def test_leaders_of_dots_are_short() -> None:
         ),
         (["x 5\na", "x 9\nb", "x 2\nc", "x 7\nd"], None),  # totals, not numbers of pages
         (["12 a", "12 b", "12 c"], None),
+        (
+            [f"Day {n}\n{word}\nPage {n}" for n, word in enumerate("abcd", 1)],
+            ["Day 1\na\nPage 1", "Day 2\nb", "Day 3\nc", "Day 4\nd"],
+        ),
         (["\n".join(2 * [f"{word}\n{word}\n{word}\nrow on"]) for word in "abcdefgh"], None),
         (
             [f"{n}.\n{word}\n{n + 7}" for n, word in enumerate("abcd")],
