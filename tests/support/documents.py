@@ -42,6 +42,7 @@ def filled_pdf() -> bytes:
     """A PDF with a form that was filled in, a password and a hidden field, and a free text."""
     from pypdf import PdfReader, PdfWriter
     from pypdf.annotations import FreeText
+    from pypdf.generic import ArrayObject, ByteStringObject, NameObject, TextStringObject
     from reportlab.pdfgen.canvas import Canvas
 
     data = BytesIO()
@@ -53,11 +54,25 @@ def filled_pdf() -> bytes:
     form.textfield(name="c", value="secret", fieldFlags="password")
     form.textfield(name="d", value="unseen", annotationFlags="hidden")
     form.textfield(name="e", tooltip="Empty")
-    form.checkbox(name="f", tooltip="Yes", checked=True)
+    form.checkbox(name="f", tooltip="Married", checked=True)
+    form.checkbox(name="g", tooltip="Unmarried")
+    form.checkbox(name="h", checked=True)
+    for colour in ("red", "blue"):
+        form.radio(name="i", tooltip="Colour", value=colour, selected=colour == "blue")
+    fruits = [("Apple", "1"), ("Fig", "2"), ("Pear", "3")]
+    form.listbox(
+        name="j", tooltip="Fruit", value=["1", "3"], options=fruits, fieldFlags="multiSelect"
+    )
+    form.textfield(name="k", tooltip="Street", value="replaced below")
+    form.checkbox(name="l", tooltip="Since", checked=True)
     canvas.showPage()
     canvas.drawString(72, 720, "river")
     canvas.save()
     writer = PdfWriter(clone_from=PdfReader(data))
+    street, since = (field.get_object() for field in writer.pages[0]["/Annots"][-2:])
+    street[NameObject("/V")] = ByteStringObject("Straße".encode())
+    since[NameObject("/AS")] = NameObject("/0")
+    since[NameObject("/Opt")] = ArrayObject([TextStringObject("1835")])
     writer.add_annotation(0, FreeText(text=" in a hurry ", rect=(0, 0, 99, 99)))
     data = BytesIO()
     writer.write(data)
@@ -78,6 +93,25 @@ def pdf_with(root: Mapping[str, Any], attachment: bytes | None = None) -> bytes:
     data = BytesIO()
     writer.write(data)
     return data.getvalue()
+
+
+def pdf_with_damage() -> bytes:
+    """A PDF of a page with a sound and a damaged annotation, and one whose contents are damaged."""
+    page = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] "
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R 4 0 R] /Count 2 >>",
+        f"{page} /Contents 5 0 R /Resources << /Font << /F 6 0 R >> >> /Annots [8 0 R 9 0 R] >>",
+        f"{page} /Contents 7 0 R >>",
+        "<< /Length 32 >> stream\nBT /F 9 Tf 9 9 Td (river) Tj ET  \nendstream",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        "<< /Length 4 >> stream\n ] S\nendstream",
+        "<< /Subtype /FreeText /Contents (in a hurry) >>",
+        "9 0 R",
+    ]
+    lines = [f"{number} 0 obj {body} endobj" for number, body in enumerate(objects, start=1)]
+    end = ["trailer << /Size 10 /Root 1 0 R >>", "startxref", "0", "%%EOF"]
+    return "\n".join(["%PDF-1.7", *lines, *end]).encode()
 
 
 def aes_pdf(pages: Sequence[str], password: str) -> bytes:

@@ -26,6 +26,8 @@ DEEPEST_FIELD = 32
 """Fields within fields; a damaged file may have a field within itself."""
 PASSWORD_FLAG = 1 << 13
 """Of a text field (ISO 32000-2, table 231)."""
+MOST_OPTIONS = 1000
+"""Of a list to choose from whose shown texts are looked up, since many fields may share one."""
 
 
 def convert(stream: BinaryIO) -> ConvertedDocument:
@@ -38,6 +40,7 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
     """
     from pypdf import PasswordType, PdfReader
     from pypdf.errors import PyPdfError
+    from pypdf.generic import BooleanObject
 
     if b"%PDF-" not in stream.read(1024):
         raise DocumentError("not a PDF: its first bytes are not those of one")
@@ -46,24 +49,33 @@ def convert(stream: BinaryIO) -> ConvertedDocument:
     pages: list[str] = []
     typed: list[list[str]] = []
     without_text: list[int] = []
+    damaged: list[int] = []
     characters = 0
     try:
         reader = PdfReader(stream)
         if reader.is_encrypted and reader.decrypt("") == PasswordType.NOT_DECRYPTED:
             raise DocumentError("encrypted: it needs a password")
-        if _entry(reader.root_object, "/NeedsRendering"):
+        if reader.root_object.get("/NeedsRendering") == BooleanObject(True):
             raise DocumentError("an XFA form, which only Adobe's programs show: print it to PDF")
         title = reader.metadata.title if reader.metadata else None
         for number, page in enumerate(reader.pages, start=1):
             location = f"page {number:,}: "
             pages.append(page.extract_text().strip())
-            typed.append(list(_annotation_texts(page)))
-            characters += len(pages[-1]) + sum(map(len, typed[-1]))
+            characters += len(pages[-1])
+            typed.append([])
+            try:
+                for text in _annotation_texts(page):
+                    typed[-1].append(text)
+                    characters += len(text)
+                    if characters > MAX_CHARACTERS:
+                        break
+            except Exception:  # pypdf raises errors of any type for a broken object
+                damaged.append(number)
             if characters > MAX_CHARACTERS:
                 raise DocumentError(f"more text than {MAX_CHARACTERS:,} characters")
             if not pages[-1] and _shows_something(page):
                 without_text.append(number)
-        omitted = list(_omitted(reader, without_text))
+        omitted = list(_omitted(reader, without_text, damaged))
     except PyPdfError as error:
         raise DocumentError(f"damaged PDF: {location}{error}") from None
     pages = [
@@ -84,19 +96,45 @@ def _annotation_texts(page: PageObject) -> Iterator[str]:
         if _entry(annotation, "/Subtype") == "/FreeText":
             yield from _texts(_entry(annotation, "/Contents"))
         elif _entry(annotation, "/Subtype") == "/Widget":
-            kind = _inherited(annotation, "/FT")
-            is_secret = kind == "/Tx" and _flags(annotation, "/Ff") & PASSWORD_FLAG
-            if kind not in ("/Tx", "/Ch") or is_secret:
-                continue
             label = "".join(_texts(_inherited(annotation, "/TU"))).rstrip(": ")
-            for value in _texts(_inherited(annotation, "/V")):
-                yield f"{label}: {value}" if label else value
+            for value in _values(annotation):
+                if label:
+                    yield f"{label}: {value}"
+                elif _inherited(annotation, "/FT") != "/Btn":
+                    yield value
+
+
+def _values(field: DictionaryObject) -> Iterator[str]:
+    """Yield what is typed or chosen in a form field; `Yes` or such for a checked box."""
+    kind = _inherited(field, "/FT")
+    values = list(_texts(_inherited(field, "/V")))
+    options = _inherited(field, "/Opt")
+    if not isinstance(options, list):
+        options = []
+    if kind == "/Btn":
+        state = "".join(_texts(_entry(field, "/AS"))).removeprefix("/")
+        if state.isdecimal() and int(state) < len(options):
+            yield from _texts(options[int(state)].get_object())
+        elif state != "Off":
+            yield from _texts(state)
+    elif kind == "/Ch":
+        shown = {}
+        for option in options[:MOST_OPTIONS] if values else ():
+            pair = option.get_object()
+            if isinstance(pair, list) and len(pair) == 2:
+                shown[pair[0]] = pair[1]
+        for value in values:
+            yield from _texts(shown.get(value, value))
+    elif kind == "/Tx" and not _flags(field, "/Ff") & PASSWORD_FLAG:
+        yield from values
 
 
 def _texts(value: object) -> Iterator[str]:
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, str) and one.strip():
-            yield one.strip()
+    values = [one.get_object() for one in value] if isinstance(value, list) else [value]
+    for one in values:
+        text = one.decode("utf-8", "replace") if isinstance(one, bytes) else one
+        if isinstance(text, str) and text.strip():
+            yield text.strip()
 
 
 def _flags(field: DictionaryObject, key: str) -> int:
@@ -122,17 +160,24 @@ def _entry(dictionary: DictionaryObject, key: str) -> object:
 
 
 def _shows_something(page: PageObject) -> bool:
-    contents = page.get_contents()
-    return contents is not None and any(
-        operator in PAINTING_OPERATORS for _, operator in contents.operations
-    )
+    try:
+        contents = page.get_contents()
+        return contents is not None and any(
+            operator in PAINTING_OPERATORS for _, operator in contents.operations
+        )
+    except Exception:  # damaged: other programs may show more of it
+        return True
 
 
-def _omitted(reader: PdfReader, without_text: Sequence[int]) -> Iterator[str]:
+def _omitted(
+    reader: PdfReader, without_text: Sequence[int], damaged: Sequence[int]
+) -> Iterator[str]:
     if without_text:
         yield f"{_page_ranges(without_text)} of {len(reader.pages):,}, without text (scanned?)"
-    if "/Collection" in reader.root_object and reader.attachments:
-        yield f"the files in it ({len(reader.attachments):,})"
+    if damaged:
+        yield f"some of what was typed onto {_page_ranges(damaged)} (damaged)"
+    if "/Collection" in reader.root_object:
+        yield "the files in it"
 
 
 def _page_ranges(pages: Sequence[int]) -> str:

@@ -473,18 +473,39 @@ def test_what_a_pdf_shows_without_text_is_named() -> None:
 
 
 def test_what_was_typed_into_a_pdf_is_read() -> None:
-    """The values of its form with their labels, though not passwords, and free text."""
-    found = read(".pdf", documents.filled_pdf()).pages
-    assert found == ["Your name:\n\nName: Ada Lovelace\n\nCountry: France\n\nin a hurry", "river"]
+    """What its form shows, with labels and without passwords, and free text."""
+    printed, *typed = read(".pdf", documents.filled_pdf()).pages[0].split("\n\n")
+    assert printed == "Your name:"
+    assert typed == [
+        "Name: Ada Lovelace",
+        "Country: France",
+        "Married: Yes",
+        "Colour: blue",
+        "Fruit: Apple",
+        "Fruit: Pear",
+        "Street: Straße",
+        "Since: 1835",
+        "in a hurry",
+    ]
 
 
 def test_a_form_that_only_one_program_shows_is_refused() -> None:
     assert "an XFA form" in reason(".pdf", documents.pdf_with({"/NeedsRendering": True}))
+    assert read(".pdf", documents.pdf_with({"/NeedsRendering": False})).pages == ["river"]
+
+
+def test_a_pdf_with_damage_is_read_as_far_as_possible() -> None:
+    found = read(".pdf", documents.pdf_with_damage())
+    assert found.pages == ["river\n\nin a hurry", ""]
+    assert found.omitted == [
+        "page 2 of 2, without text (scanned?)",
+        "some of what was typed onto page 1 (damaged)",
+    ]
 
 
 def test_a_portfolio_is_named() -> None:
     portfolio = documents.pdf_with({"/Collection": {}}, attachment=b"the king")
-    assert read(".pdf", portfolio).omitted == ["the files in it (1)"]
+    assert read(".pdf", portfolio).omitted == ["the files in it"]
     assert read(".pdf", documents.pdf_with({}, attachment=b"the king")).omitted == []
 
 
@@ -493,9 +514,18 @@ def test_ligatures_and_words_divided_at_line_ends_are_whole() -> None:
         "A river-\nbank, a riverbank, a well-\nknown one. The \ufb01rst ri\u00ad\nver of o\ufb03ces"
     )
     assert undo_layout([page]) == [
-        "A riverbank\n, a riverbank, a well-\nknown one. The first river of offices"
+        "A riverbank, a riverbank, a well-\nknown one. The first river of offices"
     ]
-    assert undo_layout(["The identi-\nfier.", "Identifier", "identifier"])[0] == "The identifier\n."
+    assert undo_layout(["The identi-\nfier.", "Identifier", "identifier"])[0] == "The identifier."
+    assert undo_layout(["A river-\nbank\nis a riverbank"]) == ["A riverbank\nis a riverbank"]
+
+
+def test_a_soft_hyphen_within_a_line_is_a_hyphen() -> None:
+    assert undo_layout(["well\u00adknown 2010\u00ad\n2012"]) == ["well-known 2010-\n2012"]
+
+
+def test_a_long_run_of_letters_takes_linear_time() -> None:
+    assert undo_layout(["a" * 1_000_000]) == ["a" * 1_000_000]
 
 
 def test_leaders_of_dots_are_short() -> None:
@@ -518,6 +548,28 @@ def test_leaders_of_dots_are_short() -> None:
         ),
         (["x 5\na", "x 9\nb", "x 2\nc", "x 7\nd"], None),  # totals, not numbers of pages
         (["12 a", "12 b", "12 c"], None),
+        (
+            [f"Day {n}\n{word}\nPage {n}" for n, word in enumerate("abcd", 1)],
+            ["Day 1\na\nPage 1", "Day 2\nb", "Day 3\nc", "Day 4\nd"],
+        ),
+        (
+            [f"{n}.\n{word}\n{n + 7}" for n, word in enumerate("abcd")],
+            ["0.\na", "1.\nb", "2.\nc", "3.\nd"],
+        ),
+        ([f"{word}\nTotal 10.00 EUR" for word in "abcdefgh"], None),
+        ([f"Invoice {n}\n{word}" for n, word in enumerate("abcd", 1001)], None),
+        ([f"Part 0{n}\n{word}" for n, word in enumerate("abcd", 1)], None),
+        (
+            [f"Exercise {n}\n{word}\n{n}" for n, word in enumerate("abcd", 1)],
+            [f"Exercise {n}\n{word}" for n, word in enumerate("abcd", 1)],
+        ),
+        (
+            [
+                f"{n} Ada\n{word}" if n % 2 else f"Rivers {n}\n{word}"
+                for n, word in enumerate("abcdef", 101)
+            ],
+            None,  # no more pages than that
+        ),
         ([f"}}\n{word}" for word in "abcdefgh"], None),
         (["the end.\nx", "the end.\ny", "a", "b", "the end.\nz", "c", "d"], None),
         (["a\n1", "b\n2"], None),
