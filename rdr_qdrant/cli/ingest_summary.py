@@ -48,8 +48,8 @@ def print_remarks(
     if report.taken_over:
         print_message(
             f"Taken over: {pluralize(report.taken_over, 'points')} with the same ids came from "
-            "another source. If two files number their rows alike, --id-prefix keeps the passages "
-            "of both."
+            "another source, and what they held is replaced. If two files number their rows alike, "
+            "or two folders hold files of one name, --id-prefix keeps the passages of both."
         )
     if report.stale_vectors:
         print_message(
