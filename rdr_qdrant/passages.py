@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 POINT_ID_NAMESPACE = uuid.UUID("8f0c5a52-4f0e-5d0a-9d5e-6f1f3c1e7a10")
 """Namespace of the UUIDv5 point ids. It must never change, or stored points are not found again."""
 
+SOURCE_KEY = "source"
+"""Metadata key of the name of the file or folder, unless a row has a column of that name."""
+FILE_KEY = "loaded_from"
+"""Metadata key of the name of the file, if a row has a `source` of its own."""
+
 MAX_POINT_NUMBER = 2**64 - 1
 _CANONICAL_DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
 

@@ -53,6 +53,7 @@ from rdr_qdrant.collection.query import (
 )
 from rdr_qdrant.collection.settings import CollectionSettings, differences, missing_payload_indexes
 from rdr_qdrant.errors import CollectionError, StoreError
+from rdr_qdrant.passages import FILE_KEY, SOURCE_KEY
 from rdr_qdrant.registry import PairIdentity
 
 if TYPE_CHECKING:
@@ -195,7 +196,8 @@ class Collection:
         self.payload_indexes.create_missing(settings, version)
         if self.limits.filters_need_index:
             with suppress(CollectionError, StoreError):  # what needs it says so
-                self.payload_indexes.make_filterable("source")
+                for key in (SOURCE_KEY, FILE_KEY):
+                    self.payload_indexes.make_filterable(key)
         self._warn_about_ignored(settings)
         self._warn_about_single_copies()
         return creation_id

@@ -29,6 +29,7 @@ from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_o
 from rdr_qdrant.collection.point_encoding import Point, PointId, normalized_id, own_vector
 from rdr_qdrant.collection.upload import PointUpload
 from rdr_qdrant.errors import CollectionError
+from rdr_qdrant.passages import FILE_KEY, SOURCE_KEY
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -140,6 +141,28 @@ class Points:
         for page in self._scroll(page_size, scroll_filter=matching, with_payload=fields):
             payloads = ((normalized_id(record.id), record.payload or {}) for record in page)
             yield [(i, p[METADATA_KEY]["id"]) for i, p in payloads if is_ours(i, p)]
+
+    def scroll_of_source(
+        self, page_size: int, source: str, key: str
+    ) -> Iterator[list[tuple[PointId, str]]]:
+        """Yield, as `scroll_ours`, the points that were loaded from a source.
+
+        Args:
+            page_size: points of a page.
+            source: its name.
+            key: `SOURCE_KEY` for those that have it as their source, without those that were loaded
+                from a file and only call themselves so; `FILE_KEY` for those loaded from the file
+                that have a source of their own.
+        """
+        fields = [HASH_KEY, f"{METADATA_KEY}.id", f"{METADATA_KEY}.{FILE_KEY}"]
+        matching = source_filter(source, key)
+        for page in self._scroll(page_size, scroll_filter=matching, with_payload=fields):
+            payloads = ((normalized_id(record.id), record.payload or {}) for record in page)
+            yield [
+                (i, p[METADATA_KEY]["id"])
+                for i, p in payloads
+                if is_ours(i, p) and (key == FILE_KEY or FILE_KEY not in p[METADATA_KEY])
+            ]
 
     def scroll_ids(self, page_size: int, matching: models.Filter) -> Iterator[list[PointId]]:
         """Yield the ids of the points that match, also of other programs, in pages."""
@@ -421,11 +444,11 @@ def is_finite(vector: Any) -> bool:
     return numbers is None or bool(np.isfinite(np.asarray(numbers, dtype=np.float64)).all())
 
 
-def source_filter(source: str) -> models.Filter:
-    """Make a filter for the points of a source."""
+def source_filter(source: str, key: str = SOURCE_KEY) -> models.Filter:
+    """Make a filter for the points whose metadata have this source under `key`."""
     from qdrant_client import models
 
-    return models.Filter(must=[_equals(f"{METADATA_KEY}.source", source)])
+    return models.Filter(must=[_equals(f"{METADATA_KEY}.{key}", source)])
 
 
 def _point_with_hash(one: PointId, content_hash: str) -> models.Filter:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from rdr_qdrant.collection import Collection, PointId
 from rdr_qdrant.collection.points import source_filter
-from rdr_qdrant.errors import UsageError
 from rdr_qdrant.ingest.counters import Counters
 from rdr_qdrant.ingest.document_cache import keeps_rejected_documents, rejected_documents
 from rdr_qdrant.ingest.id_index import IdIndex
+from rdr_qdrant.passages import FILE_KEY, SOURCE_KEY
 from rdr_qdrant.readers import PassageSource, source_changes
 
 POINTS_PER_PAGE = 1000
@@ -29,17 +29,7 @@ class Pruning:
     id_prefix: str
 
     def is_possible(self, counters: Counters) -> bool:
-        """True if every row was read, of sources that did not change, so that all ids are known.
-
-        Raises:
-            UsageError: rows have a source of their own, which may be the name of another file.
-        """
-        if names := [source.name for source in self.sources if source.has_own_sources]:
-            raise UsageError(
-                f"Nothing was pruned: {', '.join(names)} has a column 'source', so that its points "
-                "cannot be told from those of other files. All of it is loaded. Rename the column, "
-                "or leave --prune (prune=True) out."
-            )
+        """True if every row was read, of sources that did not change, so that all ids are known."""
         if any(source.rejected_upstream for source in self.sources):
             return False
         if source_changes(self.sources):
@@ -69,7 +59,7 @@ def prune_sources(
     """
     keeps = keeps_rejected_documents(pruning.sources, pruning.id_prefix)
 
-    def prune(source: str) -> int:
+    def prune(source: str, key: str) -> int:
         def find_gone(page: Sequence[tuple[PointId, str]]) -> Sequence[PointId]:
             return ids.unread(
                 [
@@ -82,11 +72,12 @@ def prune_sources(
         def delete(gone: Sequence[PointId]) -> None:
             collection.points.delete(gone, of_source)
 
-        of_source = source_filter(source)
-        pages = collection.points.scroll_ours(POINTS_PER_PAGE, of_source)
+        of_source = source_filter(source, key)
+        pages = collection.points.scroll_of_source(POINTS_PER_PAGE, source, key)
         return delete_found(pages, find_gone, None if dry_run else delete, check)
 
-    return sum(map(prune, dict.fromkeys(s.name for s in pruning.sources if s.records_read)))
+    sources = dict.fromkeys(s.name for s in pruning.sources if s.records_read)
+    return sum(prune(source, key) for source in sources for key in (SOURCE_KEY, FILE_KEY))
 
 
 def remove_leftovers(collection: Collection, ids: IdIndex, check: Callable[[], None]) -> int:

@@ -40,6 +40,7 @@ from rdr_qdrant.ingest.records import PendingPoint
 from rdr_qdrant.ingest.report import LoadReport
 from rdr_qdrant.ingest.sink import OnRetry, PointDiff, Write
 from rdr_qdrant.ingest.verify import LookUps, Sample, compare_sample, new_sample
+from rdr_qdrant.passages import FILE_KEY, SOURCE_KEY
 from rdr_qdrant.registry import PairIdentity
 from rdr_qdrant.splitter import SplitRecord
 
@@ -232,7 +233,8 @@ class QdrantSink:
         else:
             self._create(self.encoder.identity())
         if self.pruning:
-            collection.payload_indexes.make_filterable("source", dry_run=target.dry_run)
+            for key in (SOURCE_KEY, FILE_KEY):
+                collection.payload_indexes.make_filterable(key, dry_run=target.dry_run)
         self._keep_to_rate()
         fingerprint = self.encoder.fingerprint()
         if target.bulk and not target.dry_run:

@@ -16,7 +16,7 @@ import orjson
 from rdr_qdrant.collection import PointId
 from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, canonical_json, to_payload
 from rdr_qdrant.errors import RDRQdrantError
-from rdr_qdrant.passages import Passage, content_hash, point_id
+from rdr_qdrant.passages import FILE_KEY, SOURCE_KEY, Passage, content_hash, point_id
 from rdr_qdrant.readers import Reject
 
 
@@ -39,8 +39,11 @@ class SourceRecord(NamedTuple):
         """16 bytes over all content; the name of the file it stands in is not content."""
         passage = self.passage
         metadata = passage.metadata
-        if metadata.get("source") == self.source:
-            metadata = {key: value for key, value in metadata.items() if key != "source"}
+        metadata = {
+            key: value
+            for key, value in metadata.items()
+            if key not in (SOURCE_KEY, FILE_KEY) or value != self.source
+        }
         content = [passage.title, passage.text, metadata]
         return hashlib.blake2b(_canonical_bytes(content), digest_size=16).digest()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,8 +13,6 @@ from rdr_qdrant.readers.line_reader import Quoting
 from rdr_qdrant.readers.rejects import Reject, RejectHandler
 from rdr_qdrant.readers.row_parser import RowError, passage_from_row
 from rdr_qdrant.splitter import SplitRecord
-
-logger = logging.getLogger(__name__)
 
 
 class PassageSource(ABC):
@@ -31,11 +28,9 @@ class PassageSource(ABC):
             such file or if the file alone is not enough.
         quoting: `quoting` to open it with.
         split: how its texts were split when it was written (by `encode`); `None` otherwise.
-        has_own_sources: a row that was read has a `source` of its own in place of the name.
     """
 
     rejected_upstream = 0
-    has_own_sources = False
     split: SplitRecord | None = None
     path: Path | None = None
     quoting: Quoting = "csv"
@@ -97,14 +92,6 @@ class RowSource(PassageSource):
             except RowError as error:
                 reject(Reject(self.name, line, str(error), row))
             else:
-                if passage.metadata["source"] != source and not self.has_own_sources:
-                    self.has_own_sources = True
-                    logger.warning(
-                        "%s has a column 'source', which its passages keep as their source: "
-                        "--prune and delete --source do not find them by the name of the file. "
-                        "Rename the column (to url, for example) if they should",
-                        self.name,
-                    )
                 yield line, passage
 
     @abstractmethod

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rdr_qdrant.passages import Passage, id_from_content
+from rdr_qdrant.passages import FILE_KEY, Passage, id_from_content
 
 NO_METADATA = frozenset(("id", "text", "title"))
 MAX_DEPTH = 100
@@ -27,8 +27,8 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
 
     Args:
         row: values by column.
-        source: value of the metadata key `source`, unless the row has a column of that name;
-            valid Unicode.
+        source: name of the file, valid Unicode: value of the metadata key `source`, or of
+            `loaded_from` if the row has a column `source` of its own.
 
     Raises:
         RowError: the row has no text, its id is neither a string nor a whole number, or a value
@@ -60,6 +60,8 @@ def passage_from_row(row: Mapping[str, Any], source: str) -> Passage:
             check_json(value, depth=1)
         except RowError as error:
             raise RowError(f"{error}: column {column!r}") from None
+    if metadata["source"] != source:
+        metadata[FILE_KEY] = source
     return Passage(
         id=parse_id(row.get(id_column)) or id_from_content(title, text),
         text=text,

@@ -48,22 +48,34 @@ def test_points_that_the_source_no_longer_has_are_removed(
     assert sync(loader, path).removed == 0
 
 
-def test_rows_with_a_source_of_their_own_are_loaded_but_nothing_is_pruned(
-    loader: QdrantLoader, client: QdrantClient, write: Write, caplog: pytest.LogCaptureFixture
+def test_rows_with_a_source_of_their_own_belong_to_their_file(
+    loader: QdrantLoader, client: QdrantClient, write: Write
 ) -> None:
-    """Their source may be the name of another file, whose rows would be deleted."""
+    """Their source may be the name of another file, and its rows stay as they are."""
     other = write("b.jsonl", rows("1", "2"))
     sync(loader, other)
-    row = {"id": "3", "text": "river", "source": str(other)}
-    path = write("a.jsonl", json.dumps(row) + "\n" + json.dumps(row | {"id": "4"}))
-    with pytest.raises(UsageError, match=r"Nothing was pruned: .*a\.jsonl has a column 'source'"):
-        sync(loader, path)
-    assert ids_in(client) == {"1", "2", "3", "4"}
-    [warning] = [one.getMessage() for one in caplog.records if "column" in one.getMessage()]
-    assert "a.jsonl has a column 'source'" in warning
-    own_name = write("c.jsonl", json.dumps({"id": "5", "text": "x", "source": "{path}"}))
-    own_name.write_text(own_name.read_text().replace("{path}", str(own_name)))
-    assert sync(loader, own_name).removed == 0
+    own = [json.dumps({"id": one, "text": "river", "source": str(other)}) for one in "345"]
+    path = write("a.jsonl", "\n".join(own))
+    assert sync(loader, path).removed == 0
+    other = write("b.jsonl", rows("1"))
+    assert sync(loader, other).removed == 1
+    assert ids_in(client) == {"1", "3", "4", "5"}
+    write("a.jsonl", "\n".join(own[1:]))
+    assert (
+        sync(
+            loader,
+            path,
+        ).removed
+        == 1
+    )
+    assert ids_in(client) == {"1", "4", "5"}
+    [point] = client.retrieve(COLLECTION, [4])
+    metadata = (point.payload or {})["metadata"]
+    assert (metadata["source"], metadata["loaded_from"]) == (str(other), str(path))
+    write("a.jsonl", rows("4", "5"))  # without the column
+    assert sync(loader, path).removed == 0
+    assert sync(loader, other).removed == 0
+    assert ids_in(client) == {"1", "4", "5"}
 
 
 def test_a_path_is_opened_as_a_source(

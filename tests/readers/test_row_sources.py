@@ -274,7 +274,7 @@ def test_json_values_of_further_columns_are_kept_as_they_are(tmp_path: Path) -> 
 
 def test_a_column_named_source_goes_before_the_name_of_the_file(tmp_path: Path) -> None:
     path = written(tmp_path / "r.csv", b"text,source\nx,book\n")
-    assert read(path)[0].metadata == {"source": "book"}
+    assert read(path)[0].metadata == {"source": "book", "loaded_from": str(path)}
 
 
 @pytest.mark.parametrize(
