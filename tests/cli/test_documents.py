@@ -34,6 +34,7 @@ def test_a_folder_is_ingested_and_searched(command: Command, pair: list[str], do
         "unchanged": 2,
         "rejected": 0,
         "others": {".csv": 1},
+        "incomplete": 0,
     }
     found = command("search", "river", "-c", "c", "--filter", "path=a.pdf", "--json", *pair)
     [hit] = found.json

@@ -89,6 +89,7 @@ def test_documents_that_did_not_change_are_not_converted(
         "unchanged": 0,
         "rejected": 0,
         "others": {},
+        "incomplete": 0,
     }
     before = stored(client)
     forbid(monkeypatch)
