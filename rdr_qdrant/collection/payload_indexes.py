@@ -106,6 +106,14 @@ class PayloadIndexes:
                 empty[key] = str(indexes[0].data_type.value)
         return empty
 
+    def takes_filter(self, key: str) -> bool:
+        """Return whether a filter by text in a metadata key is taken, for all of strict mode."""
+        info = self._connection.info()
+        [path] = metadata_paths(key)
+        index = (info.payload_schema or {}).get(path)
+        has_index = index is not None and index.data_type.value in TEXT_INDEXES
+        return has_index or not StrictLimits.of(info).filters_need_index
+
     def make_filterable(self, key: str, *, dry_run: bool = False) -> None:
         """Create the index without which strict mode takes no filter by text in a metadata key.
 
@@ -130,9 +138,7 @@ class PayloadIndexes:
                 f"most {limits.conditions} conditions (filter_max_conditions): pruning needs "
                 f"{CONDITIONS_OF_PRUNING}. Leave --prune (prune=True) out, or have it raised."
             )
-        if not limits.filters_need_index:
-            return
-        if index and index.data_type.value in TEXT_INDEXES:
+        if self.takes_filter(key):
             return
         name = self._connection.name
         if index or dry_run or identity_of(info) is None:

@@ -29,7 +29,7 @@ from rdr_qdrant.collection.payload import HASH_KEY, METADATA_KEY, TEXT_KEY, is_o
 from rdr_qdrant.collection.point_encoding import Point, PointId, normalized_id, own_vector
 from rdr_qdrant.collection.upload import PointUpload
 from rdr_qdrant.errors import CollectionError
-from rdr_qdrant.passages import FILE_KEY, SOURCE_KEY
+from rdr_qdrant.passages import SOURCE_KEY
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -134,34 +134,24 @@ class Points:
         return self._scroll(page_size, with_payload=True, with_vectors=True)
 
     def scroll_ours(
-        self, page_size: int, matching: models.Filter | None = None
+        self, page_size: int, matching: models.Filter | None = None, *, without: str = ""
     ) -> Iterator[list[tuple[PointId, str]]]:
-        """Yield point id and passage id of every point of ours that matches, in pages."""
-        fields = [HASH_KEY, f"{METADATA_KEY}.id"]
-        for page in self._scroll(page_size, scroll_filter=matching, with_payload=fields):
-            payloads = ((normalized_id(record.id), record.payload or {}) for record in page)
-            yield [(i, p[METADATA_KEY]["id"]) for i, p in payloads if is_ours(i, p)]
-
-    def scroll_of_source(
-        self, page_size: int, source: str, key: str
-    ) -> Iterator[list[tuple[PointId, str]]]:
-        """Yield, as `scroll_ours`, the points that were loaded from a source.
+        """Yield point id and passage id of every point of ours that matches, in pages.
 
         Args:
-            page_size: points of a page.
-            source: its name.
-            key: `SOURCE_KEY` for those that have it as their source, without those that were loaded
-                from a file and only call themselves so; `FILE_KEY` for those loaded from the file
-                that have a source of their own.
+            page_size: points of a page; those that are left out count.
+            matching: filter; `None` is every point.
+            without: leave out points that have this metadata key.
         """
-        fields = [HASH_KEY, f"{METADATA_KEY}.id", f"{METADATA_KEY}.{FILE_KEY}"]
-        matching = source_filter(source, key)
+        fields = [HASH_KEY, f"{METADATA_KEY}.id"]
+        if without:
+            fields.append(f"{METADATA_KEY}.{without}")
         for page in self._scroll(page_size, scroll_filter=matching, with_payload=fields):
             payloads = ((normalized_id(record.id), record.payload or {}) for record in page)
             yield [
                 (i, p[METADATA_KEY]["id"])
                 for i, p in payloads
-                if is_ours(i, p) and (key == FILE_KEY or FILE_KEY not in p[METADATA_KEY])
+                if is_ours(i, p) and without not in p[METADATA_KEY]
             ]
 
     def scroll_ids(self, page_size: int, matching: models.Filter) -> Iterator[list[PointId]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from rdr_qdrant.ingest.document_cache import keeps_rejected_documents, rejected_
 from rdr_qdrant.ingest.id_index import IdIndex
 from rdr_qdrant.passages import FILE_KEY, SOURCE_KEY
 from rdr_qdrant.readers import PassageSource, source_changes
+
+logger = logging.getLogger(__name__)
 
 POINTS_PER_PAGE = 1000
 
@@ -73,11 +76,21 @@ def prune_sources(
             collection.points.delete(gone, of_source)
 
         of_source = source_filter(source, key)
-        pages = collection.points.scroll_of_source(POINTS_PER_PAGE, source, key)
+        others = FILE_KEY if key == SOURCE_KEY else ""  # loaded from a file, and only called so
+        pages = collection.points.scroll_ours(POINTS_PER_PAGE, of_source, without=others)
         return delete_found(pages, find_gone, None if dry_run else delete, check)
 
     sources = dict.fromkeys(s.name for s in pruning.sources if s.records_read)
-    return sum(prune(source, key) for source in sources for key in (SOURCE_KEY, FILE_KEY))
+    keys = [key for key in (SOURCE_KEY, FILE_KEY) if collection.payload_indexes.takes_filter(key)]
+    if FILE_KEY not in keys:
+        logger.warning(
+            "Rows with a column 'source' are not pruned: collection %r is in strict mode and has "
+            "no payload index of %r. Add it with --payload-index %s",
+            collection.name,
+            FILE_KEY,
+            FILE_KEY,
+        )
+    return sum(prune(source, key) for source in sources for key in keys)
 
 
 def remove_leftovers(collection: Collection, ids: IdIndex, check: Callable[[], None]) -> int:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -233,8 +234,9 @@ class QdrantSink:
         else:
             self._create(self.encoder.identity())
         if self.pruning:
-            for key in (SOURCE_KEY, FILE_KEY):
-                collection.payload_indexes.make_filterable(key, dry_run=target.dry_run)
+            collection.payload_indexes.make_filterable(SOURCE_KEY, dry_run=target.dry_run)
+            with suppress(CollectionError, StoreError):  # pruning says what it cannot find
+                collection.payload_indexes.make_filterable(FILE_KEY, dry_run=target.dry_run)
         self._keep_to_rate()
         fingerprint = self.encoder.fingerprint()
         if target.bulk and not target.dry_run:

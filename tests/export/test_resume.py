@@ -208,5 +208,5 @@ def test_one_that_is_stopped_before_it_begins_reports_what_is_there(
 
     pair = Loading(context_encoder=tiny.context_encoder, question_encoder=tiny.question_encoder)
     encoder = ShardEncoder(embeddings=pair, folder=tmp_path / "shards", batch_size=3)
-    report = encoder.encode_sources([open_source(path) for path in sources])
+    report = encoder.encode_sources(sources)
     assert (report.interrupted, report.encoded, report.passages) == (True, 0, stopped.passages)

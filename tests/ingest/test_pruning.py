@@ -78,6 +78,14 @@ def test_rows_with_a_source_of_their_own_belong_to_their_file(
     assert ids_in(client) == {"1", "4", "5"}
 
 
+def test_equal_rows_of_two_files_are_one_passage_whatever_their_source(
+    loader: QdrantLoader, write: Write
+) -> None:
+    row = json.dumps({"id": "1", "text": "river", "source": "book"})
+    report = loader.load_sources([write("a.jsonl", row), write("b.jsonl", row)])
+    assert (report.uploaded, report.unchanged, report.rejected) == (1, 1, 0)
+
+
 def test_a_path_is_opened_as_a_source(
     loader: QdrantLoader, client: QdrantClient, write: Write
 ) -> None:

@@ -228,6 +228,28 @@ def test_pruning_with_too_few_conditions_is_refused_before_anything_is_encoded(
     assert client.count("c").count == 0
 
 
+def test_a_dry_run_prunes_by_the_indexes_that_are_there(
+    client: QdrantClient,
+    tiny: RDREmbeddings,
+    write: Callable[[str, str], Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An older version made the index of `source` alone; a dry run makes none."""
+    path = write("a.jsonl", '{"id": "1", "text": "king"}\n{"id": "2", "text": "river"}')
+    loader = QdrantLoader(embeddings=tiny, client=client, collection_name="c")
+    loader.load_sources([path])
+    client.create_payload_index("c", "metadata.source", models.PayloadSchemaType.KEYWORD)
+    be_strict(client, unindexed_filtering_retrieve=False, unindexed_filtering_update=False)
+    write("a.jsonl", '{"id": "1", "text": "king"}')
+    trial = QdrantLoader(embeddings=tiny, client=client, collection_name="c", dry_run=True)
+    assert trial.load_sources([path], prune=True).removed == 1
+    assert "no payload index of 'loaded_from'" in caplog.text
+    caplog.clear()
+    assert loader.load_sources([path], prune=True).removed == 1
+    assert "no payload index of 'loaded_from'" not in caplog.text
+    assert "metadata.loaded_from" in client.get_collection("c").payload_schema
+
+
 def test_what_cannot_be_asked_is_said_with_what_can(
     client: QdrantClient, tiny: RDREmbeddings
 ) -> None:
